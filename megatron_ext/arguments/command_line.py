@@ -1,0 +1,103 @@
+"""The command line: dataclass fields become argparse options, and help in three sizes.
+
+argparse takes the line apart; converting and judging the values is `config.py`'s work, since argparse would stop at the
+first one that is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from megatron_ext.arguments.aliases import FLAGS
+from megatron_ext.arguments.flags import Flag, flags_of
+from megatron_ext.arguments.problems import ConfigurationError, Problem, did_you_mean
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """argparse's own complaints (a value missing), in our form."""
+        flag, _, reason = message.removeprefix("argument ").partition(": ")
+        raise ConfigurationError([Problem(flag, None, reason) if reason else Problem("command line", None, message)])
+
+
+def parse_command_line(groups: Sequence[type], argv: Sequence[str], program: str,
+                       description: str) -> tuple[dict[str, Any], str | None, list[Problem]]:
+    """`(values as given, path of --config, problems)`; prints help and exits when it was asked for."""
+    _answer_help(groups, argv, program, description)
+    parser = _Parser(prog=program, add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    parser.add_argument("--config")
+    by_name = {}
+    for flag in (flag for group in groups for flag in flags_of(group)):
+        by_name[flag.name] = flag
+        _add(parser, flag)
+    for spelling, (name, value) in FLAGS.items():
+        if name in by_name and spelling not in parser._option_string_actions:
+            action = dict() if value is ... else dict(action="store_const", const=value)
+            parser.add_argument(spelling, dest=name, **action)
+    found, unknown = parser.parse_known_args(argv)
+    known = parser._option_string_actions
+    problems = []
+    for word in unknown:
+        if word.startswith("--"):
+            option = word.partition("=")[0]
+            problems.append(Problem(option, None, "is not a flag", did_you_mean(option, known) or "see --help all"))
+        elif not problems:
+            problems.append(Problem(word, None, "belongs to no flag", "flags begin with --, see --help all"))
+    values = vars(found)
+    return values, values.pop("config", None), problems
+
+
+def _add(parser: argparse.ArgumentParser, flag: Flag) -> None:
+    if flag.kind is bool:
+        parser.add_argument(flag.option, dest=flag.name, action=argparse.BooleanOptionalAction)
+    else:
+        parser.add_argument(flag.option, dest=flag.name, nargs="+" if flag.many else None)
+
+
+def _answer_help(groups: Sequence[type], argv: Sequence[str], program: str, description: str) -> None:
+    """`--help` shows the flags that matter, `--help GROUP` one group, `--help all` everything."""
+    asked = [i for i, word in enumerate(argv) if word in ("--help", "-h")]
+    if not asked:
+        return
+    after = argv[asked[0] + 1: asked[0] + 2]
+    topic = after[0] if after and not after[0].startswith("-") else ""
+    names = [group.group_name for group in groups]
+    if topic and topic != "all" and topic not in names:
+        hint = did_you_mean(topic, names) or f"groups are {', '.join(names)}, or all"
+        raise ConfigurationError([Problem("--help", topic, "is not a group of flags", hint)])
+    print(help_text(groups, topic, program, description))
+    sys.exit(0)
+
+
+def help_text(groups: Sequence[type], topic: str, program: str, description: str) -> str:
+    """The text of `--help [topic]`."""
+    width = min(shutil.get_terminal_size((110, 40)).columns, 130)
+    lines = [f"usage: {program} [--config FILE.yaml] [--flag value …]", "", description, ""]
+    for group in groups:
+        shown = [flag for flag in flags_of(group) if topic in ("all", group.group_name) or (not topic and flag.front)]
+        if shown:
+            lines += [f"{group.group_title} ({group.group_name}):", *(_line(flag, width) for flag in shown), ""]
+    if not topic:
+        names = ", ".join(group.group_name for group in groups)
+        lines.append(textwrap.fill(f"These are the flags that matter most. --help GROUP shows one group ({names}), --help all "
+                                   "every flag. --config reads the same names from YAML.", width))
+    return "\n".join(lines)
+
+
+def _line(flag: Flag, width: int) -> str:
+    left = f"  --[no-]{flag.option[2:]}" if flag.kind is bool else f"  {flag.option}"
+    about = flag.help
+    if flag.choices is not None:
+        about += " {" + ", ".join(str(choice) for choice in flag.choices) + "}"
+    if flag.default not in (None, ()):
+        default = " ".join(map(str, flag.default)) if flag.many else str(flag.default).lower() if flag.kind is bool else flag.default
+        about += f" [{default}]"
+    indent = " " * 40
+    body = textwrap.wrap(about, max(width - len(indent), 40))
+    first = f"{left:<40}{body[0]}" if len(left) < 39 else f"{left}\n{indent}{body[0]}"
+    return "\n".join([first, *(indent + line for line in body[1:])])

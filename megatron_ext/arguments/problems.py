@@ -1,0 +1,53 @@
+"""What is wrong with a configuration: every problem at once, each as flag, value, reason and the way out."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One sentence's worth of what is wrong."""
+
+    flag: str
+    value: Any
+    reason: str
+    way_out: str = ""
+
+    def __str__(self) -> str:
+        head = self.flag if self.value is None else f"{self.flag} {self.value}"
+        return f"{head}: {self.reason}" + (f"; {self.way_out}" if self.way_out else "")
+
+
+class ConfigurationError(ValueError):
+    """Raised once, with all problems."""
+
+    def __init__(self, problems: Iterable[Problem]):
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        title = "1 problem" if count == 1 else f"{count} problems"
+        super().__init__("\n".join([f"the configuration has {title}:"] + [f"  - {problem}" for problem in self.problems]))
+
+
+class UserError(RuntimeError):
+    """Something the user can mend (a missing file, a broken checkpoint): shown as one sentence, without a traceback."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`did you mean --x?`, or nothing when no known word is close."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else ""
+
+
+def report(error: Exception, program: str) -> None:
+    """Print an error as a person should see it. Of many ranks, rank 0 speaks for a problem that all of them share."""
+    import sys
+
+    shared = isinstance(error, ConfigurationError)
+    rank = os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or "0"
+    if not shared or rank == "0":
+        print(f"{program}: {error}", file=sys.stderr, flush=True)

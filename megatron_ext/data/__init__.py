@@ -1,0 +1,1 @@
+"""From raw text to `.bin/.idx`, and from `.bin/.idx` to batches."""

@@ -1,0 +1,1 @@
+"""Models: flags → TransformerConfig → ModuleSpec → model."""

@@ -1,0 +1,1 @@
+"""Attention: one core on scaled_dot_product_attention, under megatron-core's SelfAttention."""

@@ -1,0 +1,41 @@
+"""Core attention: softmax(q·kᵀ/√d)·v through torch's scaled_dot_product_attention, causal, grouped queries.
+
+Takes megatron-core's place of `DotProductAttention`, which holds S×S scores in memory: SDPA never does in the causal
+case, on CPU or GPU (FlashAttention, arXiv:2205.14135). Grouped queries (arXiv:2305.13245) share keys by index, without
+copies.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from megatron.core import tensor_parallel
+from megatron.core.transformer.enums import AttnMaskType
+from megatron.core.transformer.module import MegatronModule
+
+
+class CoreAttention(MegatronModule):
+    """Causal attention over this process's heads."""
+
+    def __init__(self, config, layer_number, attn_mask_type, attention_type, attention_dropout=None, softmax_scale=None,
+                 cp_comm_type=None, pg_collection=None):
+        super().__init__(config=config)
+        self.dropout = config.attention_dropout if attention_dropout is None else attention_dropout
+        self.softmax_scale = softmax_scale
+
+    def forward(self, query, key, value, attention_mask, attn_mask_type=AttnMaskType.causal, attention_bias=None,
+                packed_seq_params=None):
+        """query `[s, b, heads, d]`, key and value `[s, b, groups, d]` → `[s, b, heads · d]`."""
+        query, key, value = (x.permute(1, 2, 0, 3) for x in (query, key, value))
+        dropout = self.dropout if self.training else 0.0
+        if dropout > 0.0:
+            # Heads differ between tensor-parallel processes, so their dropout must too.
+            with tensor_parallel.get_cuda_rng_tracker().fork():
+                context = self._attend(query, key, value, dropout)
+        else:
+            context = self._attend(query, key, value, 0.0)
+        return context.permute(2, 0, 1, 3).flatten(2)
+
+    def _attend(self, query, key, value, dropout: float) -> torch.Tensor:
+        return F.scaled_dot_product_attention(query, key, value, is_causal=query.shape[2] > 1, dropout_p=dropout,
+                                              scale=self.softmax_scale, enable_gqa=query.shape[1] != key.shape[1])

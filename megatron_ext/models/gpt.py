@@ -1,0 +1,72 @@
+"""The decoder: megatron-core's GPTModel with our layers, and a loss over the real vocabulary only."""
+
+from __future__ import annotations
+
+import torch
+from megatron.core import parallel_state
+from megatron.core.models.gpt import GPTModel
+from megatron.core.transformer.enums import ModelType
+
+from megatron_ext.arguments.registry import Registry
+from megatron_ext.models.config import ModelConfig, padded_vocab_size
+from megatron_ext.models.initialization import initialize
+from megatron_ext.models.layer_specs import decoder_block_spec
+
+POSITIONS = Registry("megatron_ext.models.positions")
+
+
+class GPT(GPTModel):
+    """A decoder-only model, or this process's part of it."""
+
+    def compute_language_model_loss(self, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """labels `[b, s]`, logits `[s, b, padded vocabulary / tp]` → cross entropy in nats, `[b, s]`, fp32."""
+        return super().compute_language_model_loss(labels, self.hide_padding(logits))
+
+    def hide_padding(self, logits: torch.Tensor) -> torch.Tensor:
+        """Logits with −∞ at the entries that only pad the vocabulary: probability 0, gradient 0.
+
+        So the loss does not depend on how far the vocabulary was padded, which tensor parallelism decides elsewhere.
+        """
+        rows = logits.shape[-1]
+        first = parallel_state.get_tensor_model_parallel_rank() * rows if rows < self.vocab_size else 0
+        real = min(max(self.config.vocab_size - first, 0), rows)
+        return _MaskTail.apply(logits, real) if real < rows else logits
+
+
+class _MaskTail(torch.autograd.Function):
+    """In place, without keeping anything: the softmax above gives these entries gradient 0 by itself."""
+
+    @staticmethod
+    def forward(ctx, logits, real):
+        ctx.mark_dirty(logits)
+        logits[..., real:] = float("-inf")
+        return logits
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad, None
+
+
+def build(flags, config: ModelConfig, seed: int) -> list[GPT]:
+    """This process's model chunks (one, or one a virtual stage), initialised from the seed.
+
+    Args:
+        flags: the model group of the configuration.
+        config: megatron-core's configuration.
+        seed: of the run; the weights depend on it and on nothing of the layout.
+    """
+    chunks = []
+    for vp_stage in range(config.virtual_pipeline_model_parallel_size or 1):
+        stage = vp_stage if config.virtual_pipeline_model_parallel_size else None
+        ends = dict(ignore_virtual=False, vp_stage=stage)
+        model = GPT(
+            config=config, transformer_layer_spec=decoder_block_spec(config, stage),
+            vocab_size=padded_vocab_size(config.vocab_size, flags.make_vocab_size_divisible_by),
+            max_sequence_length=flags.max_position_embeddings,
+            pre_process=parallel_state.is_pipeline_first_stage(**ends), post_process=parallel_state.is_pipeline_last_stage(**ends),
+            share_embeddings_and_output_weights=config.tied_embeddings, parallel_output=True, vp_stage=stage,
+            **POSITIONS.load(flags.position_embedding_type).gpt_arguments(flags))
+        model.model_type = ModelType.encoder_or_decoder
+        initialize(model, config, seed)
+        chunks.append(model)
+    return chunks

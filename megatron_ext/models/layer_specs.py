@@ -1,0 +1,54 @@
+"""ModuleSpecs: which class stands in each place of a transformer layer.
+
+The local spec takes megatron-core's column- and row-parallel layers with our norm and our core attention; Transformer
+Engine's spec is megatron-core's own. Both give the same function and, by `parameters.py`, the same parameter names.
+"""
+
+from __future__ import annotations
+
+from megatron.core.fusions.fused_bias_dropout import get_bias_dropout_add
+from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_with_transformer_engine_spec
+from megatron.core.tensor_parallel.layers import ColumnParallelLinear, RowParallelLinear
+from megatron.core.transformer.attention import SelfAttention, SelfAttentionSubmodules
+from megatron.core.transformer.enums import AttnMaskType
+from megatron.core.transformer.identity_op import IdentityOp
+from megatron.core.transformer.mlp import MLP, MLPSubmodules
+from megatron.core.transformer.moe.experts import SequentialMLP
+from megatron.core.transformer.moe.moe_layer import MoELayer, MoESubmodules
+from megatron.core.transformer.spec_utils import ModuleSpec
+from megatron.core.transformer.transformer_block import TransformerBlockSubmodules, get_num_layers_to_build
+from megatron.core.transformer.transformer_layer import TransformerLayer, TransformerLayerSubmodules
+
+from megatron_ext.models.attention.core import CoreAttention
+from megatron_ext.models.config import NORMS, ModelConfig
+
+
+def decoder_block_spec(config: ModelConfig, vp_stage: int | None) -> TransformerBlockSubmodules:
+    """The layers that this pipeline stage (and virtual stage) holds, and the final norm."""
+    layers = get_num_layers_to_build(config, vp_stage=vp_stage)
+    if config.layers_impl == "transformer_engine":
+        from megatron.core.extensions.transformer_engine import TENorm
+        layer = get_gpt_layer_with_transformer_engine_spec(
+            num_experts=config.num_moe_experts, moe_grouped_gemm=config.num_moe_experts is not None)
+        return TransformerBlockSubmodules(layer_specs=[layer] * layers, layer_norm=TENorm)
+    return TransformerBlockSubmodules(layer_specs=[local_layer_spec(config)] * layers, layer_norm=NORMS.load(config.norm).Norm)
+
+
+def local_layer_spec(config: ModelConfig) -> ModuleSpec:
+    """A pre-norm layer: x + attention(norm(x)), then x + mlp(norm(x))."""
+    norm = NORMS.load(config.norm).Norm
+    attention = ModuleSpec(
+        module=SelfAttention, params={"attn_mask_type": AttnMaskType.causal},
+        submodules=SelfAttentionSubmodules(
+            linear_qkv=ColumnParallelLinear, core_attention=CoreAttention, linear_proj=RowParallelLinear,
+            q_layernorm=IdentityOp, k_layernorm=IdentityOp))
+    return ModuleSpec(module=TransformerLayer, submodules=TransformerLayerSubmodules(
+        input_layernorm=norm, self_attention=attention, self_attn_bda=get_bias_dropout_add,
+        pre_mlp_layernorm=norm, mlp=_mlp_spec(config), mlp_bda=get_bias_dropout_add))
+
+
+def _mlp_spec(config: ModelConfig) -> ModuleSpec:
+    linears = MLPSubmodules(linear_fc1=ColumnParallelLinear, linear_fc2=RowParallelLinear)
+    if config.num_moe_experts is None:
+        return ModuleSpec(module=MLP, submodules=linears)
+    return ModuleSpec(module=MoELayer, submodules=MoESubmodules(experts=ModuleSpec(module=SequentialMLP, submodules=linears)))

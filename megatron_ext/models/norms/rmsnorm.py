@@ -1,0 +1,19 @@
+"""RMSNorm: x / √(mean(x²) + ε) · g, without centring and without bias (arXiv:1910.07467). `--normalization rmsnorm`"""
+
+from __future__ import annotations
+
+import torch
+
+MEGATRON_NAME = "RMSNorm"
+
+
+class Norm(torch.nn.RMSNorm):
+    """torch's RMSNorm with megatron-core's signature; works under sequence parallelism.
+
+    Under sequence parallelism each process sees a slice of the sequence, so the weight's gradient has to be summed over
+    the tensor-parallel group: the mark on the parameter asks megatron-core for it.
+    """
+
+    def __init__(self, config, hidden_size: int, eps: float = 1e-5):
+        super().__init__(hidden_size, eps=eps, dtype=config.params_dtype, device=torch.cuda.current_device())
+        self.weight.sequence_parallel = config.sequence_parallel

@@ -1,0 +1,94 @@
+"""Where a local parameter lies in the whole model: its global name, the global tensor's shape, and this process's part.
+
+The one place that knows how megatron-core lays a model over processes. Initialisation, checkpoints and the layout tests
+all speak of parameters by these names, so a run can be started, stopped and compared in any layout.
+
+Global names are those of the whole model in one process with the local spec (`decoder.layers.7.input_layernorm.weight`).
+A gated MLP's fc1 is `[gate; up]`, of which a tensor-parallel process holds a slice of each: globally it is seen as
+`[2, ffn, hidden]`, split along dimension 1, so that every part is one block.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+
+import torch
+from megatron.core import parallel_state
+from megatron.core.transformer.transformer_layer import TransformerLayer
+
+# Transformer Engine keeps a norm inside the linear layer that follows it.
+_FUSED = (("self_attention.linear_qkv.layer_norm_", "input_layernorm."), ("mlp.linear_fc1.layer_norm_", "pre_mlp_layernorm."))
+_EXPERT = re.compile(r"\.experts\.local_experts\.(\d+)\.")
+_GROUPED_EXPERT = re.compile(r"\.experts\.(linear_fc[12])\.(weight|bias)(\d+)$")
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    """A local parameter's place.
+
+    Attributes:
+        name: in the whole model.
+        shape: of the global tensor.
+        start: where this process's block begins, one number a dimension of `shape`.
+        local: the block's shape; the parameter reshaped to it is that part of the global tensor.
+        split: the dimension along which tensor parallelism cuts, or None.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    start: tuple[int, ...]
+    local: tuple[int, ...]
+    split: int | None
+
+    @property
+    def block(self) -> tuple[slice, ...]:
+        return tuple(slice(first, first + size) for first, size in zip(self.start, self.local, strict=True))
+
+
+def placements(model: torch.nn.Module) -> Iterator[tuple[Placement, torch.nn.Parameter]]:
+    """Every parameter of a model chunk with its place, in the chunk's order."""
+    model = unwrap(model)
+    layers = {name + ".": module.layer_number - 1 for name, module in model.named_modules() if isinstance(module, TransformerLayer)}
+    for name, parameter in model.named_parameters():
+        yield _place(_global_name(name, layers, model.config), parameter, model.config), parameter
+
+
+def unwrap(model: torch.nn.Module) -> torch.nn.Module:
+    """The model itself, out of megatron-core's wrappers for data parallelism and mixed precision."""
+    while hasattr(model, "module"):
+        model = model.module
+    return model
+
+
+def _global_name(name: str, layers: dict[str, int], config) -> str:
+    for prefix, number in layers.items():
+        if name.startswith(prefix):
+            name = f"{prefix.rstrip('.').rpartition('.')[0]}.{number}.{name.removeprefix(prefix)}"
+            break
+    for fused, plain in _FUSED:
+        name = name.replace(fused, plain)
+    if name == "output_layer.weight" and config.tied_embeddings:
+        return "embedding.word_embeddings.weight"
+    name = _GROUPED_EXPERT.sub(r".experts.local_experts.\3.\1.\2", name)
+    if config.num_moe_experts is not None and _EXPERT.search(name):
+        first = parallel_state.get_expert_model_parallel_rank() * config.num_moe_experts // config.expert_model_parallel_size
+        name = _EXPERT.sub(lambda match: f".experts.{first + int(match.group(1))}.", name)
+    return name
+
+
+def _place(name: str, parameter: torch.nn.Parameter, config) -> Placement:
+    local = tuple(parameter.shape)
+    # A tied output matrix on the last stage and everything that is replicated is whole here, or split as its attributes say.
+    if not getattr(parameter, "tensor_model_parallel", False):
+        return Placement(name, local, (0,) * len(local), local, None)
+    split = parameter.partition_dim
+    expert = ".experts." in name
+    size = config.expert_tensor_parallel_size if expert else config.tensor_model_parallel_size
+    rank = parallel_state.get_expert_tensor_parallel_rank() if expert else parallel_state.get_tensor_model_parallel_rank()
+    if config.gated_linear_unit and ".linear_fc1." in name:
+        local, split = (2, local[0] // 2, *local[1:]), 1
+    shape = tuple(extent * size if axis == split else extent for axis, extent in enumerate(local))
+    start = tuple(extent * rank if axis == split else 0 for axis, extent in enumerate(local))
+    return Placement(name, shape, start, local, split)

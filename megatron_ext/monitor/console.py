@@ -1,0 +1,63 @@
+"""The console: one line a record, so that a person sees that the model learns, how fast, and until when."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from megatron_ext.monitor.metrics import Record
+
+
+class Console:
+    """Args: total_iters: of the run; peak: what the share of FLOP/s is a share of, in words."""
+
+    def __init__(self, total_iters: int, peak: str):
+        self.total, self.peak = total_iters, peak
+        self._last: tuple[int, float] | None = None
+
+    def started(self, iteration: int) -> None:
+        self._last = (iteration, time.monotonic())
+
+    def write(self, record: Record) -> None:
+        print(line(record, self.total, self.peak, self._seconds_left(record.iteration)), flush=True)
+
+    def _seconds_left(self, iteration: int) -> float:
+        """By wall time since the last line, evaluation and saving included."""
+        now, (before, then) = time.monotonic(), self._last
+        self._last = (iteration, now)
+        return (self.total - iteration) * (now - then) / max(iteration - before, 1)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def line(record: Record, total: int, peak: str, seconds_left: float) -> str:
+    """A record as text."""
+    width = len(str(total))
+    parts = [f"iter {record.iteration:>{width}}/{total} {100 * record.iteration / total:5.1f}%",
+             f"loss {record.loss:.4f}" + ("" if math.isfinite(record.loss) else " (not finite)"),
+             f"grad {record.grad_norm:.3f}", f"lr {record.learning_rate:.2e}",
+             f"{amount(record.tokens_per_second)}tok/s",
+             f"{amount(record.flops_per_second)}FLOP/s ({100 * record.flops_share:.0f}% of {peak})",
+             f"{record.memory_bytes / 2**30:.2f} GiB", f"ETA {duration(seconds_left)}"]
+    if record.skipped:
+        parts.append(f"skipped {record.skipped}")
+    if record.eval_loss is not None:
+        bits = "" if record.eval_bits_per_byte is None else f" ({record.eval_bits_per_byte:.3f} bits/byte)"
+        parts.append(f"eval {record.eval_loss:.4f}{bits}")
+    return " | ".join(parts)
+
+
+def amount(value: float) -> str:
+    """12345.0 → `12.3 k`."""
+    for size, unit in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.1f} {unit}"
+    return f"{value:.1f} "
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds: `1:02:03`."""
+    minutes, second = divmod(int(round(seconds)), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02d}:{second:02d}" if hour else f"{minute}:{second:02d}"

@@ -1,0 +1,42 @@
+"""The one schema of what is measured: a record each log interval, the same for console, metrics.jsonl and TensorBoard."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """A stretch of updates, as one line.
+
+    Attributes:
+        iteration: the last update of the stretch.
+        loss: mean over the stretch, nats a token; NaN if any of them is.
+        grad_norm: of the last update, before clipping.
+        learning_rate: of the last update.
+        consumed_samples, consumed_tokens: since the beginning of the run.
+        tokens_per_second: over the stretch, all processes together, evaluation and saving left out.
+        flops_per_second: model FLOPs (planner/flops.py), all processes together.
+        flops_share: of the peak: this machine's measured GEMM rate, or the GPU's datasheet.
+        memory_bytes: resident (CPU) or peak allocated (GPU) memory of rank 0.
+        skipped: updates not applied so far, since the gradient was not finite.
+        eval_loss, eval_bits_per_byte: where evaluated.
+    """
+
+    iteration: int
+    loss: float
+    grad_norm: float
+    learning_rate: float
+    consumed_samples: int
+    consumed_tokens: int
+    tokens_per_second: float
+    flops_per_second: float
+    flops_share: float
+    memory_bytes: int
+    skipped: int
+    eval_loss: float | None = None
+    eval_bits_per_byte: float | None = None
+
+    def as_dict(self) -> dict:
+        """What is there, without the fields that were not measured."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}

@@ -1,0 +1,98 @@
+"""The monitor: gathers what each update shows, and hands a record to console, metrics.jsonl and TensorBoard."""
+
+from __future__ import annotations
+
+import pathlib
+import statistics
+import time
+
+import psutil
+import torch
+
+from megatron_ext.backend.kernels import peak_flops
+from megatron_ext.monitor.console import Console, duration
+from megatron_ext.monitor.jsonl import JsonLines
+from megatron_ext.monitor.metrics import Record
+from megatron_ext.monitor.tensorboard import TensorBoard
+from megatron_ext.planner.flops import training_flops_per_token
+from megatron_ext.planner.parameters import count
+
+
+class Monitor:
+    """One a process; only rank 0 shows anything. Making one is collective, since all processes measure their peak at once."""
+
+    def __init__(self, config, layout, device: torch.device, vocab_size: int, total_iters: int):
+        self.config, self.layout, self.device, self.vocab_size, self.total = config, layout, device, vocab_size, total_iters
+        self.flops_per_token = training_flops_per_token(config.model, vocab_size)
+        rate, origin = peak_flops(device.type, torch.bfloat16 if config.training.bf16 else torch.float32)
+        peak = torch.tensor(rate, dtype=torch.float64, device=device)
+        torch.distributed.all_reduce(peak)
+        self.peak, self.peak_origin = peak.item(), "GEMM rate" if origin == "measured" else "peak"
+        self._sinks: list = []
+
+    def start(self, state) -> None:
+        """Open the sinks and say what is about to be trained."""
+        self._begin_stretch()
+        self._from, self._began = state.iteration, time.monotonic()
+        if self.layout.rank != 0:
+            return
+        config = self.config
+        if config.checkpoint.save:
+            self._sinks.append(JsonLines(config.checkpoint.save, state.iteration))
+            (pathlib.Path(config.checkpoint.save) / "run.yaml").write_text(config.to_yaml(), encoding="utf-8")
+        if config.monitor.tensorboard_dir:
+            self._sinks.append(TensorBoard(config.monitor.tensorboard_dir, state.iteration))
+        console = Console(self.total, self.peak_origin)
+        console.started(state.iteration)
+        self._sinks.append(console)
+        self._introduce(state)
+
+    def _introduce(self, state) -> None:
+        config = self.config
+        tokens = config.training.global_batch_size * config.model.seq_length
+        origin = f"resuming after iteration {state.iteration}" if state.iteration else "starting from the seed"
+        print(f"{count(config.model, self.vocab_size).total:,} parameters, vocabulary {self.vocab_size:,}; {self.layout} on "
+              f"{self.layout.world_size} process(es), {self.device.type}, {'bf16' if config.training.bf16 else 'fp32'}; "
+              f"{self.total} updates of {tokens:,} tokens; {origin}", flush=True)
+
+    def _begin_stretch(self) -> None:
+        self._losses: list[float] = []
+        self._tokens, self._busy = 0, 0.0
+
+    def step(self, state, result, measured: dict[str, float]) -> None:
+        """Take in one update; at a log interval, an evaluation or the end, write a record."""
+        self._losses.append(result.loss)
+        self._tokens += self.config.training.global_batch_size * self.config.model.seq_length
+        self._busy += result.seconds
+        last = state.iteration == self.total
+        if measured or last or state.iteration % self.config.monitor.log_interval == 0:
+            if self.layout.rank == 0:
+                self._write(self._record(state, result, measured))
+            self._begin_stretch()
+
+    def _record(self, state, result, measured) -> Record:
+        rate = self._tokens / max(self._busy, 1e-9)
+        flops = rate * self.flops_per_token
+        return Record(
+            iteration=state.iteration, loss=statistics.fmean(self._losses), grad_norm=result.grad_norm, learning_rate=result.learning_rate,
+            consumed_samples=state.consumed_samples, consumed_tokens=state.consumed_tokens, tokens_per_second=rate,
+            flops_per_second=flops, flops_share=flops / self.peak, memory_bytes=self._memory(), skipped=state.skipped, **measured)
+
+    def _memory(self) -> int:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated()
+        return psutil.Process().memory_info().rss
+
+    def _write(self, record: Record) -> None:
+        for sink in self._sinks:
+            sink.write(record)
+
+    def finish(self, state, reason: str | None) -> None:
+        """Close the sinks and say how the run ended."""
+        for sink in self._sinks:
+            sink.close()
+        if self.layout.rank == 0:
+            done = state.iteration - self._from
+            why = f"stopped by {reason}" if reason else "done"
+            print(f"{why}: {done} update(s) in {duration(time.monotonic() - self._began)}, at iteration {state.iteration} of {self.total}",
+                  flush=True)

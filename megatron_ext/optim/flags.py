@@ -1,0 +1,44 @@
+"""Flags of the optimizer, the schedule and the sharding of their state (Megatron-LM's names)."""
+
+from __future__ import annotations
+
+from megatron_ext.arguments.flags import flag, flag_group
+from megatron_ext.arguments.problems import Problem
+from megatron_ext.arguments.registry import Registry
+
+
+@flag_group("optimizer", "How weights are updated")
+class OptimizerFlags:
+    optimizer: str = flag("adam", "the update rule", choices=Registry("megatron_ext.optim.optimizers"))
+    lr: float = flag(3e-4, "peak learning rate", positive=True, front=True)
+    min_lr: float | None = flag(None, "learning rate at the end of the decay [a tenth of lr]", least=0.0)
+    lr_decay_style: str = flag("cosine", "the learning rate's way down", choices=Registry("megatron_ext.optim.schedules"))
+    lr_decay_iters: int | None = flag(None, "steps until min-lr is reached [all of the run]", least=1)
+    lr_warmup_iters: int | None = flag(None, "steps of linear warm-up [by the fraction]", least=0)
+    lr_warmup_fraction: float = flag(0.005, "share of the decay's steps that warm up", least=0.0, most=1.0)
+    weight_decay: float = flag(0.1, "decoupled weight decay of matrices; biases and norms have none", least=0.0)
+    adam_beta1: float = flag(0.9, "decay of the first moment", least=0.0, most=1.0)
+    adam_beta2: float = flag(0.95, "decay of the second moment", least=0.0, most=1.0)
+    adam_eps: float = flag(1e-8, "added to the root of the second moment", positive=True)
+    clip_grad: float = flag(1.0, "largest global gradient norm; 0 does not clip", least=0.0)
+    zero_stage: int = flag(0, "0: every data-parallel process holds the optimizer's state; 1: each holds its share",
+                           choices=(0, 1), front=True)
+    overlap_grad_reduce: bool = flag(False, "sum gradients over data-parallel processes while backward still runs")
+    overlap_param_gather: bool = flag(False, "gather updated weights while the next forward runs (zero-stage 1)")
+
+    @staticmethod
+    def resolve(c):
+        if c.min_lr is None:
+            c.min_lr = c.lr / 10
+
+    @staticmethod
+    def check(c):
+        if c.min_lr > c.lr:
+            yield Problem("--min-lr", c.min_lr, f"is above --lr {c.lr:g}")
+        if c.adam_beta1 >= 1.0 or c.adam_beta2 >= 1.0:
+            yield Problem("--adam-beta1/2", max(c.adam_beta1, c.adam_beta2), "must be below 1")
+        if c.overlap_param_gather and c.zero_stage == 0:
+            yield Problem("--overlap-param-gather", None, "gathers weights that --zero-stage 1 shards, and nothing is sharded",
+                          "set --zero-stage 1")
+        if c.overlap_param_gather and not c.overlap_grad_reduce:
+            yield Problem("--overlap-param-gather", None, "needs --overlap-grad-reduce", "set both")

@@ -1,0 +1,53 @@
+"""Parameters of a configuration in closed form.
+
+For LLaMA: 2VH + H + L(4H² + 3HH' + 2H); with V 32,000, H 4,096, H' 11,008, L 32 that is 6,738,415,616 (arXiv:2302.13971).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from megatron_ext.models.flags import gated
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameters:
+    """Counts by what they do. `active` counts, of each layer's experts, those that a token passes through."""
+
+    embedding: int
+    output: int
+    layers: int
+    active_layers: int
+    final_norm: int
+
+    @property
+    def total(self) -> int:
+        return self.embedding + self.output + self.layers + self.final_norm
+
+    @property
+    def active(self) -> int:
+        return self.embedding + self.output + self.active_layers + self.final_norm
+
+
+def count(model, vocab_size: int) -> Parameters:
+    """Parameters for the model group of a configuration and `vocab_size` rows of embedding."""
+    hidden, heads = model.hidden_size, model.num_attention_heads * model.kv_channels
+    keys = model.num_query_groups * model.kv_channels
+    bias = 1 if model.add_bias_linear else 0
+    norm = hidden * (2 if model.normalization == "layernorm" else 1)
+    attention = hidden * (heads + 2 * keys) + (heads + 2 * keys) * (1 if bias or model.add_qkv_bias else 0) + heads * hidden + bias * hidden
+    if model.num_experts is None:
+        mlp = active = _mlp(model, model.ffn_hidden_size, bias)
+    else:
+        expert, router = _mlp(model, model.moe_ffn_hidden_size, bias), hidden * model.num_experts
+        mlp, active = router + model.num_experts * expert, router + model.moe_router_topk * expert
+    positions = model.max_position_embeddings * hidden if model.position_embedding_type == "learned_absolute" else 0
+    return Parameters(
+        embedding=vocab_size * hidden + positions, output=vocab_size * hidden if model.untie_embeddings_and_output_weights else 0,
+        layers=model.num_layers * (attention + mlp + 2 * norm), active_layers=model.num_layers * (attention + active + 2 * norm),
+        final_norm=norm)
+
+
+def _mlp(model, width: int, bias: int) -> int:
+    first = 2 * width if gated(model.activation) else width
+    return model.hidden_size * first + bias * first + width * model.hidden_size + bias * model.hidden_size

@@ -1,0 +1,1 @@
+"""The training loop and what it moves: configuration, layout, state, step, loop."""

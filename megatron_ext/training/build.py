@@ -1,0 +1,98 @@
+"""Build a run: everything that stays the same while it trains, in one object."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from megatron_ext.arguments.config import Config
+from megatron_ext.arguments.problems import UserError
+from megatron_ext.arguments.registry import Registry
+from megatron_ext.backend.kernels import transformer_impl
+from megatron_ext.checkpoint.store import Store
+from megatron_ext.data.samples import MockSamples, open_indexed, packed, split_documents
+from megatron_ext.models import gpt
+from megatron_ext.models.config import ModelConfig, model_config
+from megatron_ext.monitor.monitor import Monitor
+from megatron_ext.optim.sharding.contract import Sharding
+from megatron_ext.tokenizers.build import build as build_tokenizer
+from megatron_ext.training.configuration import train_iterations
+from megatron_ext.training.layout import Layout
+from megatron_ext.training.state import TrainState
+
+OBJECTIVES = Registry("megatron_ext.objectives")
+STAGES = Registry("megatron_ext.optim.sharding")
+
+
+@dataclasses.dataclass
+class Run:
+    """What a run is made of. Samples are indexed from 0 over the whole run; `token_bytes[id]` are the bytes of text of an id."""
+
+    config: Config
+    device: torch.device
+    layout: Layout
+    model_config: ModelConfig
+    sharding: Sharding
+    objective: ModuleType
+    train_samples: Any
+    valid_samples: Any
+    token_bytes: torch.Tensor | None
+    total_iters: int
+    decay_iters: int
+    store: Store | None
+    monitor: Monitor
+
+    def restore(self) -> TrainState:
+        """The newest whole checkpoint of `--save`, else of `--load`, else the beginning."""
+        state = TrainState(self.sharding)
+        source = self.store.newest() if self.store else None
+        if source is None and self.config.checkpoint.load is not None:
+            source = Store(self.config.checkpoint.load, self.layout).newest()
+            if source is None:
+                raise UserError(f"--load {self.config.checkpoint.load}: there is no checkpoint in this folder")
+        if source is not None:
+            source.restore(state)
+        return state
+
+    def save(self, state: TrainState) -> None:
+        """Write a checkpoint, unless there is no `--save` or the newest is of this very iteration."""
+        if self.store is not None:
+            self.store.save(state, self.config)
+
+
+def build(config: Config, device: torch.device) -> Run:
+    """Build the run of a configuration; process groups must be up."""
+    layout = Layout.of(config, torch.distributed.get_rank())
+    tokenizer = build_tokenizer(config.tokenizer)
+    core = model_config(config, tokenizer.vocab_size, transformer_impl(config.parallel.transformer_impl, device.type))
+    models = gpt.build(config.model, core, config.training.seed)
+    sharding = STAGES.load(f"zero_{config.optimizer.zero_stage}").Stage(models, core, config.optimizer)
+    train_samples, valid_samples = _samples(config, tokenizer.vocab_size)
+    total = train_iterations(config)
+    store = Store(config.checkpoint.save, layout) if config.checkpoint.save else None
+    table = tokenizer.token_bytes()
+    return Run(
+        config=config, device=device, layout=layout, model_config=core, sharding=sharding,
+        objective=OBJECTIVES.load(config.training.objective), train_samples=train_samples, valid_samples=valid_samples,
+        token_bytes=torch.from_numpy(table).to(device) if table.any() else None, total_iters=total,
+        decay_iters=config.optimizer.lr_decay_iters or total, store=store,
+        monitor=Monitor(config, layout, device, tokenizer.vocab_size, total))
+
+
+def _samples(config: Config, vocab_size: int) -> tuple[Any, Any]:
+    """`(training samples, validation samples or None)`."""
+    data, length, seed = config.data, config.model.seq_length, config.training.seed
+    wants_valid = config.training.eval_interval is not None
+    if data.mock_data:
+        return MockSamples(vocab_size, length, seed), MockSamples(vocab_size, length, seed + 1)
+    indexed = open_indexed(data.data_path, vocab_size)
+    if data.valid_data_path is not None:
+        held_out = open_indexed(data.valid_data_path, vocab_size)
+        train, valid, source = range(len(indexed)), range(len(held_out)), held_out
+    else:
+        (train, valid, _), source = split_documents(len(indexed), data.split), indexed
+    return (packed(indexed, train, length, seed, "training"),
+            packed(source, valid, length, seed, "validation") if wants_valid else None)

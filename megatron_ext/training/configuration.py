@@ -1,0 +1,35 @@
+"""The groups of flags that a training run has, and how long the run is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from megatron_ext.arguments.config import Config, read
+from megatron_ext.backend.flags import ParallelFlags
+from megatron_ext.checkpoint.flags import CheckpointFlags
+from megatron_ext.data.flags import DataFlags
+from megatron_ext.models.flags import ModelFlags
+from megatron_ext.monitor.flags import MonitorFlags
+from megatron_ext.optim.flags import OptimizerFlags
+from megatron_ext.tokenizers.flags import TokenizerFlags
+from megatron_ext.training.flags import TrainingFlags
+
+GROUPS = (ModelFlags, DataFlags, TokenizerFlags, TrainingFlags, OptimizerFlags, ParallelFlags, CheckpointFlags, MonitorFlags)
+DESCRIPTION = "Train a language model. The same flags run on a laptop's CPU and, under torchrun or srun, on a cluster."
+
+
+def read_configuration(argv: Sequence[str], world_size: int, program: str = "pretrain_gpt.py") -> Config:
+    """The frozen configuration of a training run."""
+    return read(GROUPS, argv, program, DESCRIPTION, world_size)
+
+
+def train_iterations(config: Config) -> int:
+    """Updates in the whole run; samples and tokens are rounded up to whole updates."""
+    training = config.training
+    if training.train_iters is not None:
+        return training.train_iters
+    samples = training.train_samples
+    if samples is None:
+        samples = math.ceil(training.train_tokens / config.model.seq_length)
+    return math.ceil(samples / training.global_batch_size)

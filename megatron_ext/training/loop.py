@@ -1,0 +1,51 @@
+"""The loop: from a restored state to the end of the run, in plain sight.
+
+Named collaborators, no callbacks: `train_step` moves the state, `evaluate` measures it, the store keeps it, the monitor
+shows it.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from megatron_ext.training.evaluate import evaluate
+from megatron_ext.training.state import TrainState
+from megatron_ext.training.step import train_step
+
+
+def train(run) -> TrainState:
+    """Train until the run's end or one of the reasons to stop earlier; returns the state."""
+    state = run.restore()
+    flags, started, reason = run.config.training, time.monotonic(), None
+    run.monitor.start(state)
+    while state.iteration < run.total_iters and reason is None:
+        result = train_step(run, state)
+        measured = evaluate(run, state) if _due(state.iteration, flags.eval_interval) else {}
+        run.monitor.step(state, result, measured)
+        reason = _reason_to_stop(run, state, time.monotonic() - started)
+        if _due(state.iteration, run.config.checkpoint.save_interval) or reason is not None:
+            run.save(state)
+    if reason is None:
+        run.save(state)
+    run.monitor.finish(state, reason)
+    return state
+
+
+def _due(iteration: int, interval: int | None) -> bool:
+    return interval is not None and iteration % interval == 0
+
+
+def _reason_to_stop(run, state: TrainState, seconds: float) -> str | None:
+    """Why the run should save and stop now, agreed upon by all processes; None goes on."""
+    flags = run.config.training
+    if _due(state.iteration, flags.exit_interval):
+        return f"--exit-interval {flags.exit_interval}"
+    if flags.exit_duration_in_mins is not None:
+        # Clocks differ: one process that is past the limit stops all.
+        late = torch.tensor(float(seconds > 60 * flags.exit_duration_in_mins), device=run.device)
+        torch.distributed.all_reduce(late, op=torch.distributed.ReduceOp.MAX)
+        if late.item():
+            return f"--exit-duration-in-mins {flags.exit_duration_in_mins:g}"
+    return None

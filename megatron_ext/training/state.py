@@ -1,0 +1,30 @@
+"""A run's moving parts, in one place: what changes with each update and what a checkpoint holds."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from megatron_ext.optim.sharding.contract import Sharding
+
+
+@dataclasses.dataclass
+class TrainState:
+    """Counts are of the whole run, over all processes and all resumes.
+
+    Attributes:
+        sharding: model chunks, optimizer and their state.
+        iteration: updates tried, the skipped ones included.
+        consumed_samples, consumed_tokens: what has been trained on.
+        skipped: updates that were not applied, because the gradient was not finite.
+    """
+
+    sharding: Sharding
+    iteration: int = 0
+    consumed_samples: int = 0
+    consumed_tokens: int = 0
+    skipped: int = 0
+
+    def counts(self) -> dict[str, int]:
+        """The numbers a checkpoint holds."""
+        return {"iteration": self.iteration, "consumed_samples": self.consumed_samples, "consumed_tokens": self.consumed_tokens,
+                "skipped": self.skipped, "updates": self.sharding.updates}

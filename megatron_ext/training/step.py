@@ -1,0 +1,85 @@
+"""One update: forward and backward over the micro-batches of a global batch, then one step of the optimizer."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from collections.abc import Iterator
+
+import torch
+from megatron.core import parallel_state
+from megatron.core.pipeline_parallel import get_forward_backward_func
+
+from megatron_ext.data.batches import micro_batches
+from megatron_ext.optim.schedules import learning_rate
+
+
+@dataclasses.dataclass(frozen=True)
+class StepResult:
+    """What an update shows: the mean loss in nats a token, the gradient norm before clipping, whether it was applied, how long it took."""
+
+    loss: float
+    grad_norm: float
+    learning_rate: float
+    applied: bool
+    seconds: float
+
+
+def train_step(run, state) -> StepResult:
+    """Train on the next global batch and move `state` on."""
+    started = time.perf_counter()
+    for chunk in state.sharding.chunks:
+        chunk.train()
+    state.sharding.zero_grad()
+    loss, tokens = forward_backward(run, run.train_samples, state.consumed_samples, forward_only=False)
+    rate = learning_rate(state.sharding.updates + 1, run.config.optimizer, run.decay_iters)
+    update = state.sharding.update(rate)
+    state.iteration += 1
+    state.consumed_samples += run.config.training.global_batch_size
+    state.consumed_tokens += run.config.training.global_batch_size * run.config.model.seq_length
+    state.skipped += not update.applied
+    return StepResult(loss / max(tokens, 1.0), update.grad_norm, rate, update.applied,
+                      time.perf_counter() - started)
+
+
+def forward_backward(run, samples, first_sample: int, forward_only: bool, extra=None) -> list[float]:
+    """Sums over a whole global batch, the same on every process: `[loss in nats, targets, *extra(batch)]`.
+
+    Args:
+        samples: where to take samples from, `first_sample` on.
+        forward_only: leave out the backward pass.
+        extra: `extra(batch)` gives further tensors of one number to be summed over the batch.
+    """
+    training, layout = run.config.training, run.layout
+    count = training.global_batch_size // (training.micro_batch_size * layout.data)
+    deal = functools.partial(micro_batches, samples, first_sample, count, training.micro_batch_size, layout.data_rank, layout.data)
+    chunks = run.sharding.chunks
+    sums = get_forward_backward_func()(
+        forward_step_func=functools.partial(_forward, run, extra), data_iterator=[deal() for _ in chunks] if len(chunks) > 1 else deal(),
+        model=chunks, num_microbatches=count, seq_length=run.config.model.seq_length, micro_batch_size=training.micro_batch_size,
+        forward_only=forward_only)
+    return _sum_over_processes(sums, run.device, length=2 if extra is None else 3)
+
+
+def _forward(run, extra, batches: Iterator[torch.Tensor], model):
+    """megatron-core's forward step: `(output, loss function)` of the next micro-batch."""
+    batch = run.objective.batch(next(batches).to(run.device, non_blocking=True))
+    output = model(batch["input_ids"], batch["position_ids"], None, labels=batch["labels"])
+
+    def loss(per_token: torch.Tensor):
+        total, targets = run.objective.loss(per_token.float(), batch)
+        further = () if extra is None else extra(batch)
+        report = torch.stack([total.detach().double(), targets.double(), *(value.double() for value in further)])
+        return total, targets, report
+
+    return output, loss
+
+
+def _sum_over_processes(reports: list[torch.Tensor], device, length: int) -> list[float]:
+    """Sum over micro-batches and data-parallel processes. Only the last stage has reports: the others add zeros."""
+    total = torch.stack(reports).sum(dim=0) if reports else torch.zeros(length, dtype=torch.float64, device=device)
+    torch.distributed.all_reduce(total, group=parallel_state.get_data_parallel_group())
+    if parallel_state.get_pipeline_model_parallel_world_size() > 1:
+        torch.distributed.all_reduce(total, group=parallel_state.get_pipeline_model_parallel_group())
+    return total.tolist()

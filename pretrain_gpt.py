@@ -1,0 +1,43 @@
+#!/usr/bin/env python3
+"""Train a language model: parse → plan → build → train.
+
+    python pretrain_gpt.py --preset tiny --mock-data
+    torchrun --nproc-per-node 4 pretrain_gpt.py --preset tiny --mock-data --tensor-model-parallel-size 2 --pipeline-model-parallel-size 2
+
+`--help` shows the flags that matter most.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from megatron_ext.arguments.problems import ConfigurationError, UserError, report
+from megatron_ext.backend import distributed
+from megatron_ext.training.configuration import read_configuration
+
+
+def main(argv: Sequence[str]) -> int:
+    try:
+        launch = distributed.launch_environment()
+        config = read_configuration(argv, launch.world_size)
+    except (ConfigurationError, ValueError) as error:
+        report(error, "pretrain_gpt.py")
+        return 2
+    # Only now torch and megatron-core are imported: --help and a wrong flag answer at once.
+    try:
+        from megatron_ext.training.layout import processes
+
+        with processes(launch, config) as device:
+            from megatron_ext.training.build import build
+            from megatron_ext.training.loop import train
+
+            train(build(config, device))
+    except UserError as error:
+        report(error, "pretrain_gpt.py")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
