@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Train a language model: parse → plan → build → train.
+r"""Train a language model: parse → plan → build → train.
 
     python pretrain_gpt.py --preset tiny --mock-data
-    torchrun --nproc-per-node 4 pretrain_gpt.py --preset tiny --mock-data --tensor-model-parallel-size 2 --pipeline-model-parallel-size 2
+    torchrun --nproc-per-node 4 pretrain_gpt.py --preset tiny --mock-data \
+        --tensor-model-parallel-size 2 --pipeline-model-parallel-size 2
 
 `--help` shows the flags that matter most.
 """

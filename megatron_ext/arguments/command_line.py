@@ -25,8 +25,9 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigurationError([Problem(flag, None, reason) if reason else Problem("command line", None, message)])
 
 
-def parse_command_line(groups: Sequence[type], argv: Sequence[str], program: str,
-                       description: str) -> tuple[dict[str, Any], str | None, list[Problem]]:
+def parse_command_line(
+    groups: Sequence[type], argv: Sequence[str], program: str, description: str
+) -> tuple[dict[str, Any], str | None, list[Problem]]:
     """`(values as given, path of --config, problems)`; prints help and exits when it was asked for."""
     _answer_help(groups, argv, program, description)
     parser = _Parser(prog=program, add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
@@ -64,7 +65,7 @@ def _answer_help(groups: Sequence[type], argv: Sequence[str], program: str, desc
     asked = [i for i, word in enumerate(argv) if word in ("--help", "-h")]
     if not asked:
         return
-    after = argv[asked[0] + 1: asked[0] + 2]
+    after = argv[asked[0] + 1 : asked[0] + 2]
     topic = after[0] if after and not after[0].startswith("-") else ""
     names = [group.group_name for group in groups]
     if topic and topic != "all" and topic not in names:
@@ -84,8 +85,13 @@ def help_text(groups: Sequence[type], topic: str, program: str, description: str
             lines += [f"{group.group_title} ({group.group_name}):", *(_line(flag, width) for flag in shown), ""]
     if not topic:
         names = ", ".join(group.group_name for group in groups)
-        lines.append(textwrap.fill(f"These are the flags that matter most. --help GROUP shows one group ({names}), --help all "
-                                   "every flag. --config reads the same names from YAML.", width))
+        lines.append(
+            textwrap.fill(
+                f"These are the flags that matter most. --help GROUP shows one group ({names}), --help all "
+                "every flag. --config reads the same names from YAML.",
+                width,
+            )
+        )
     return "\n".join(lines)
 
 
@@ -95,7 +101,9 @@ def _line(flag: Flag, width: int) -> str:
     if flag.choices is not None:
         about += " {" + ", ".join(str(choice) for choice in flag.choices) + "}"
     if flag.default not in (None, ()):
-        default = " ".join(map(str, flag.default)) if flag.many else str(flag.default).lower() if flag.kind is bool else flag.default
+        default = (
+            " ".join(map(str, flag.default)) if flag.many else str(flag.default).lower() if flag.kind is bool else flag.default
+        )
         about += f" [{default}]"
     indent = " " * 40
     body = textwrap.wrap(about, max(width - len(indent), 40))

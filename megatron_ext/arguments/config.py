@@ -42,21 +42,32 @@ class Config(SimpleNamespace):
         sections = []
         for group in self.groups():
             values = {flag.name: getattr(group, flag.name) for flag in flags_of(type(group))}
-            lines = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()
-                     if value is not None}
+            lines = {
+                name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if value is not None
+            }
             if lines:
                 sections.append(f"# {group.group_title}\n" + yaml.safe_dump(lines, sort_keys=False, allow_unicode=True))
         return "\n".join(sections)
 
 
-def read(groups: Sequence[type], argv: Sequence[str], program: str, description: str, world_size: int = 1) -> Config:
-    """Parse, resolve, check and freeze. Prints help and exits 0 when asked to; raises ConfigurationError otherwise."""
+def read(
+    groups: Sequence[type], argv: Sequence[str], program: str, description: str, world_size: int = 1, without: type | None = None
+) -> Config:
+    """Parse, resolve, check and freeze. Prints help and exits 0 when asked to; raises ConfigurationError otherwise.
+
+    Args:
+        groups: the classes of flags on offer.
+        world_size: processes of this run, which checks may look at.
+        without: a group whose values in YAML are passed over (another layout than the one that wrote the file).
+    """
     flags = {flag.name: flag for group in groups for flag in flags_of(group)}
     given, yaml_path, problems = parse_command_line(groups, argv, program, description)
     from_yaml: dict[str, Any] = {}
     if yaml_path is not None:
         from_yaml, yaml_problems = _read_yaml(yaml_path, flags)
         problems += yaml_problems
+        for flag in flags_of(without) if without else ():
+            from_yaml.pop(flag.name, None)
     values = {name: flag.default for name, flag in flags.items()}
     problems += _convert(flags, from_yaml, "{name} in " + str(yaml_path))
     problems += _convert(flags, given, "{option}")
@@ -69,8 +80,10 @@ def read(groups: Sequence[type], argv: Sequence[str], program: str, description:
     problems = [problem for group in groups for problem in getattr(group, "check", lambda c: ())(draft)]
     if problems:
         raise ConfigurationError(problems)
-    return Config(world_size, **{
-        group.group_name: group(**{flag.name: getattr(draft, flag.name) for flag in flags_of(group)}) for group in groups})
+    return Config(
+        world_size,
+        **{group.group_name: group(**{flag.name: getattr(draft, flag.name) for flag in flags_of(group)}) for group in groups},
+    )
 
 
 def _convert(flags: dict[str, Flag], values: dict[str, Any], place: str) -> list[Problem]:

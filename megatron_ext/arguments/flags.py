@@ -19,8 +19,16 @@ from typing import Any
 from megatron_ext.arguments.registry import Registry, fold
 
 
-def flag(default: Any, help: str, *, choices: Iterable[Any] | Registry | None = None, front: bool = False,
-         positive: bool = False, least: float | None = None, most: float | None = None) -> Any:
+def flag(
+    default: Any,
+    help: str,
+    *,
+    choices: Iterable[Any] | Registry | None = None,
+    front: bool = False,
+    positive: bool = False,
+    least: float | None = None,
+    most: float | None = None,
+) -> Any:
     """Declare a flag.
 
     Args:
@@ -134,8 +142,15 @@ def flags_of(group: type) -> Iterator[Flag]:
     hints = typing.get_type_hints(group)
     for field in dataclasses.fields(group):
         kind, many, optional = _shape(hints[field.name])
-        yield Flag(name=field.name, group=group.group_name, kind=kind, many=many, optional=optional, default=field.default,
-                   **field.metadata)
+        yield Flag(
+            name=field.name,
+            group=group.group_name,
+            kind=kind,
+            many=many,
+            optional=optional,
+            default=field.default,
+            **field.metadata,
+        )
 
 
 def _shape(hint: Any) -> tuple[type, bool, bool]:

@@ -9,7 +9,7 @@ import pickle
 import torch
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.models.parameters import Placement
+from megatron_ext.backend.placement import Placement
 
 INDEX = "index.json"
 
@@ -53,10 +53,14 @@ class Source:
         """The block `place` of a parameter's `tensor` (`weight` or a moment): fp32, shaped `place.local`."""
         entry = self.index["parameters"].get(place.name)
         if entry is None:
-            raise UserError(f"{self.path}: has no parameter {place.name}; the architecture's flags differ from those it was saved with")
+            raise UserError(
+                f"{self.path}: has no parameter {place.name}; the architecture's flags differ from those it was saved with"
+            )
         if tuple(entry["shape"]) != place.shape:
-            raise UserError(f"{self.path}: {place.name} has shape {tuple(entry['shape'])}, and this model's is {place.shape}; "
-                            "the architecture's flags differ from those it was saved with")
+            raise UserError(
+                f"{self.path}: {place.name} has shape {tuple(entry['shape'])}, and this model's is {place.shape}; "
+                "the architecture's flags differ from those it was saved with"
+            )
         block, missing = torch.empty(place.local), place.local
         covered = 0
         for (start, local), parts in _blocks(entry["parts"]).items():
@@ -65,12 +69,16 @@ class Source:
                 block[here] = self._assemble(local, parts, tensor)[there]
                 covered += size
         if covered != block.numel():
-            raise UserError(f"{self.path}: of {place.name}, {covered} of {block.numel()} numbers in a block of {missing} are there")
+            raise UserError(
+                f"{self.path}: of {place.name}, {covered} of {block.numel()} numbers in a block of {missing} are there"
+            )
         return block
 
     def _assemble(self, local: tuple[int, ...], parts: list[dict], tensor: str) -> torch.Tensor:
         """A stored block out of its ranges."""
-        ranges = [self.file(part["rank"])["pieces"][str(part["number"])][tensor] for part in sorted(parts, key=lambda p: p["begin"])]
+        ranges = [
+            self.file(part["rank"])["pieces"][str(part["number"])][tensor] for part in sorted(parts, key=lambda p: p["begin"])
+        ]
         return torch.cat(ranges).reshape(local) if len(ranges) > 1 else ranges[0].reshape(local)
 
 

@@ -65,8 +65,10 @@ class Store:
         problems = [None] * self.layout.world_size
         torch.distributed.all_gather_object(problems, problem)
         if any(problems):
-            raise UserError(f"--save {self.folder}: the checkpoint of iteration {state.iteration} was not written: "
-                            f"{next(filter(None, problems))}; earlier checkpoints are untouched")
+            raise UserError(
+                f"--save {self.folder}: the checkpoint of iteration {state.iteration} was not written: "
+                f"{next(filter(None, problems))}; earlier checkpoints are untouched"
+            )
 
     def _own_pieces(self, state) -> list:
         """The pieces that this process writes: of equal ones on several processes, the lowest rank's."""
@@ -79,14 +81,16 @@ class Store:
     def _write(self, partial: pathlib.Path, pieces: list) -> None:
         path = partial / file_of_rank(self.layout.rank)
         with open(path, "wb") as file:
-            torch.save({"pieces": {f"{i}": piece.tensors for i, piece in enumerate(pieces)},
-                        "random": random_states()}, file)
+            torch.save({"pieces": {f"{i}": piece.tensors for i, piece in enumerate(pieces)}, "random": random_states()}, file)
             file.flush()
             os.fsync(file.fileno())
 
     def _index(self, state, pieces: list) -> dict | None:
         """What index.json holds, on rank 0."""
-        rows = [[piece.place.name, piece.place.shape, piece.place.start, piece.place.local, piece.begin, piece.end] for piece in pieces]
+        rows = [
+            [piece.place.name, piece.place.shape, piece.place.start, piece.place.local, piece.begin, piece.end]
+            for piece in pieces
+        ]
         gathered = [None] * self.layout.world_size
         torch.distributed.all_gather_object(gathered, rows)
         if self.layout.rank != 0:
@@ -95,13 +99,22 @@ class Store:
         for rank, rank_rows in enumerate(gathered):
             for number, (name, shape, start, local, begin, end) in enumerate(rank_rows):
                 entry = parameters.setdefault(name, {"shape": shape, "parts": []})
-                entry["parts"].append({"rank": rank, "number": number, "start": start, "local": local, "begin": begin, "end": end})
-        return {"format": 1, "counts": state.counts(), "layout": str(self.layout), "world_size": self.layout.world_size,
-                "parameters": parameters}
+                entry["parts"].append(
+                    {"rank": rank, "number": number, "start": start, "local": local, "begin": begin, "end": end}
+                )
+        return {
+            "format": 1,
+            "counts": state.counts(),
+            "layout": str(self.layout),
+            "world_size": self.layout.world_size,
+            "parameters": parameters,
+        }
 
     def _complete(self, partial: pathlib.Path, final: pathlib.Path, index: dict, config) -> None:
         """Rank 0's part once all files are there: sizes, index, configuration, sync, rename."""
-        index["files"] = {file_of_rank(rank): (partial / file_of_rank(rank)).stat().st_size for rank in range(self.layout.world_size)}
+        index["files"] = {
+            file_of_rank(rank): (partial / file_of_rank(rank)).stat().st_size for rank in range(self.layout.world_size)
+        }
         (partial / "run.yaml").write_text(config.to_yaml(), encoding="utf-8")
         with open(partial / INDEX, "w", encoding="utf-8") as file:
             json.dump(index, file)
@@ -147,12 +160,12 @@ class StoredRun:
         self.path, self.layout = path, layout
 
     def restore(self, state) -> None:
-        """Bring `state` to where it was saved. On the layout that saved it the run goes on bit for bit, random states included."""
+        """Bring `state` to where it was saved. On the layout that saved it, random states included: bit for bit."""
         source = Source(self.path)
         counts = source.index["counts"]
         for piece in state.sharding.pieces():
             for name, tensor in piece.tensors.items():
-                tensor.copy_(source.read(piece.place, name).reshape(-1)[piece.begin:piece.end])
+                tensor.copy_(source.read(piece.place, name).reshape(-1)[piece.begin : piece.end])
         state.iteration, state.skipped = counts["iteration"], counts["skipped"]
         state.consumed_samples, state.consumed_tokens = counts["consumed_samples"], counts["consumed_tokens"]
         state.sharding.loaded(counts["updates"])

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 
-def micro_batches(samples, first_sample: int, count: int, micro_batch_size: int, data_parallel_rank: int,
-                  data_parallel_size: int) -> Iterator[torch.Tensor]:
+def micro_batches(
+    samples, first_sample: int, count: int, micro_batch_size: int, data_parallel_rank: int, data_parallel_size: int
+) -> Iterator[torch.Tensor]:
     """The `count` micro-batches of one global batch for one data-parallel rank: int64 `[micro_batch_size, seq_length + 1]`."""
     for number in range(count):
         begin = first_sample + (number * data_parallel_size + data_parallel_rank) * micro_batch_size

@@ -73,17 +73,23 @@ def open_indexed(prefix: str, vocab_size: int) -> IndexedDataset:
     """Open a `.bin/.idx` pair, memory-mapped; UserError says what is missing or does not fit."""
     for suffix in (".idx", ".bin"):
         if not os.path.exists(prefix + suffix):
-            raise UserError(f"--data-path {prefix}: {prefix}{suffix} does not exist; "
-                            "give the prefix that tools/preprocess_data.py wrote, without .bin or .idx")
+            raise UserError(
+                f"--data-path {prefix}: {prefix}{suffix} does not exist; "
+                "give the prefix that tools/preprocess_data.py wrote, without .bin or .idx"
+            )
     try:
         indexed = IndexedDataset(prefix, mmap=True)
     except (AssertionError, ValueError, OSError) as error:
-        raise UserError(f"--data-path {prefix}: {prefix}.idx is not an index of tokens ({error}); run tools/preprocess_data.py again") from None
+        raise UserError(
+            f"--data-path {prefix}: {prefix}.idx is not an index of tokens ({error}); run tools/preprocess_data.py again"
+        ) from None
     expected = int(np.sum(indexed.sequence_lengths, dtype=np.int64)) * np.dtype(indexed.index.dtype).itemsize
     found = os.path.getsize(prefix + ".bin")
     if found != expected:
-        raise UserError(f"--data-path {prefix}: {prefix}.bin has {found} bytes and its index tells of {expected}; "
-                        "the pair does not belong together or is cut off: run tools/preprocess_data.py again")
+        raise UserError(
+            f"--data-path {prefix}: {prefix}.bin has {found} bytes and its index tells of {expected}; "
+            "the pair does not belong together or is cut off: run tools/preprocess_data.py again"
+        )
     _check_first_tokens(indexed, prefix, vocab_size)
     return indexed
 
@@ -93,8 +99,10 @@ def _check_first_tokens(indexed: IndexedDataset, prefix: str, vocab_size: int) -
     for document in np.linspace(0, len(indexed) - 1, num=min(len(indexed), 100), dtype=np.int64):
         largest = int(indexed.get(int(document)).max(initial=0))
         if largest >= vocab_size:
-            raise UserError(f"--data-path {prefix}: document {document} holds token {largest}, and the tokenizer has {vocab_size} "
-                            "entries; give the tokenizer that the data was made with (--tokenizer-type, --tokenizer-model)")
+            raise UserError(
+                f"--data-path {prefix}: document {document} holds token {largest}, and the tokenizer has {vocab_size} "
+                "entries; give the tokenizer that the data was made with (--tokenizer-type, --tokenizer-model)"
+            )
 
 
 def split_documents(documents: int, split: str) -> list[range]:
@@ -106,13 +114,15 @@ def split_documents(documents: int, split: str) -> list[range]:
 
 def packed(indexed: IndexedDataset, documents: range, seq_length: int, seed: int, what: str) -> PackedSamples:
     """Samples over `documents`; UserError when they do not make one sample."""
-    lengths = np.asarray(indexed.sequence_lengths[documents.start:documents.stop], dtype=np.int64)
+    lengths = np.asarray(indexed.sequence_lengths[documents.start : documents.stop], dtype=np.int64)
 
     def read(document: int, offset: int, length: int) -> np.ndarray:
         return indexed.get(documents.start + document, offset=offset, length=length)
 
     samples = PackedSamples(lengths, read, seq_length, seed)
     if samples.samples_per_epoch < 1:
-        raise UserError(f"the {what} data has {samples.tokens} tokens in {len(documents)} documents, fewer than one sample of "
-                        f"--seq-length {seq_length} + 1 needs; give more data, another --split or shorter samples")
+        raise UserError(
+            f"the {what} data has {samples.tokens} tokens in {len(documents)} documents, fewer than one sample of "
+            f"--seq-length {seq_length} + 1 needs; give more data, another --split or shorter samples"
+        )
     return samples

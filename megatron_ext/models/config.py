@@ -55,26 +55,48 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
     chunks = parallel.num_virtual_stages_per_pipeline_rank
     interleaved = chunks is not None and chunks > 1
     return ModelConfig(
-        num_layers=model.num_layers, hidden_size=model.hidden_size, ffn_hidden_size=model.ffn_hidden_size,
-        num_attention_heads=model.num_attention_heads, num_query_groups=model.num_query_groups, kv_channels=model.kv_channels,
-        normalization=NORMS.load(model.normalization).MEGATRON_NAME, norm=model.normalization,
-        layernorm_epsilon=model.norm_epsilon, activation_func=activation.FUNCTION, gated_linear_unit=activation.GATED,
-        add_bias_linear=model.add_bias_linear, add_qkv_bias=model.add_qkv_bias or model.add_bias_linear,
-        hidden_dropout=model.hidden_dropout, attention_dropout=model.attention_dropout,
-        init_method=leave_uninitialised, output_layer_init_method=leave_uninitialised, embedding_init_method=leave_uninitialised,
+        num_layers=model.num_layers,
+        hidden_size=model.hidden_size,
+        ffn_hidden_size=model.ffn_hidden_size,
+        num_attention_heads=model.num_attention_heads,
+        num_query_groups=model.num_query_groups,
+        kv_channels=model.kv_channels,
+        normalization=NORMS.load(model.normalization).MEGATRON_NAME,
+        norm=model.normalization,
+        layernorm_epsilon=model.norm_epsilon,
+        activation_func=activation.FUNCTION,
+        gated_linear_unit=activation.GATED,
+        add_bias_linear=model.add_bias_linear,
+        add_qkv_bias=model.add_qkv_bias or model.add_bias_linear,
+        hidden_dropout=model.hidden_dropout,
+        attention_dropout=model.attention_dropout,
+        init_method=leave_uninitialised,
+        output_layer_init_method=leave_uninitialised,
+        embedding_init_method=leave_uninitialised,
         init_method_std=model.init_method_std,
-        tensor_model_parallel_size=parallel.tensor_model_parallel_size, sequence_parallel=parallel.sequence_parallel,
+        tensor_model_parallel_size=parallel.tensor_model_parallel_size,
+        sequence_parallel=parallel.sequence_parallel,
         pipeline_model_parallel_size=parallel.pipeline_model_parallel_size,
         virtual_pipeline_model_parallel_size=chunks if interleaved else None,
         # Without it, interleaving two stages gives silently wrong gradients (megatron-core 0.16.1).
-        overlap_p2p_comm=interleaved, batch_p2p_comm=not interleaved,
-        pipeline_dtype=dtype, params_dtype=dtype, autocast_dtype=dtype, bf16=training.bf16, enable_autocast=False,
+        overlap_p2p_comm=interleaved,
+        batch_p2p_comm=not interleaved,
+        pipeline_dtype=dtype,
+        params_dtype=dtype,
+        autocast_dtype=dtype,
+        bf16=training.bf16,
+        enable_autocast=False,
         # Gradients are summed over tokens and divided once by the global count: the batch's mean, however it is cut.
-        calculate_per_token_loss=True, gradient_accumulation_fusion=False,
+        calculate_per_token_loss=True,
+        gradient_accumulation_fusion=False,
         recompute_granularity=training.recompute_granularity,
         recompute_method="uniform" if training.recompute_granularity == "full" else None,
         recompute_num_layers=training.recompute_num_layers if training.recompute_granularity == "full" else None,
-        vocab_size=vocab_size, tied_embeddings=not model.untie_embeddings_and_output_weights, layers_impl=layers_impl, **_experts(model, parallel))
+        vocab_size=vocab_size,
+        tied_embeddings=not model.untie_embeddings_and_output_weights,
+        layers_impl=layers_impl,
+        **_experts(model, parallel),
+    )
 
 
 def _experts(model, parallel) -> dict:
@@ -82,8 +104,13 @@ def _experts(model, parallel) -> dict:
     if model.num_experts is None:
         return {}
     return dict(
-        num_moe_experts=model.num_experts, moe_router_topk=model.moe_router_topk, moe_ffn_hidden_size=model.moe_ffn_hidden_size,
-        moe_token_dispatcher_type=model.moe_token_dispatcher_type, moe_aux_loss_coeff=model.moe_aux_loss_coeff,
-        moe_router_load_balancing_type="seq_aux_loss" if model.moe_aux_loss_coeff else "none", moe_router_dtype="fp32",
+        num_moe_experts=model.num_experts,
+        moe_router_topk=model.moe_router_topk,
+        moe_ffn_hidden_size=model.moe_ffn_hidden_size,
+        moe_token_dispatcher_type=model.moe_token_dispatcher_type,
+        moe_aux_loss_coeff=model.moe_aux_loss_coeff,
+        moe_router_load_balancing_type="seq_aux_loss" if model.moe_aux_loss_coeff else "none",
+        moe_router_dtype="fp32",
         expert_model_parallel_size=parallel.expert_model_parallel_size,
-        expert_tensor_parallel_size=parallel.expert_tensor_parallel_size)
+        expert_tensor_parallel_size=parallel.expert_tensor_parallel_size,
+    )

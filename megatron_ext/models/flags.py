@@ -14,11 +14,17 @@ def gated(activation: str) -> bool:
 
 @flag_group("model", "Architecture")
 class ModelFlags:
-    preset: str | None = flag(None, "a published model's flags; any flag given besides overrides it",
-                              choices=Registry("megatron_ext.models.presets"), front=True)
+    preset: str | None = flag(
+        None,
+        "a published model's flags; any flag given besides overrides it",
+        choices=Registry("megatron_ext.models.presets"),
+        front=True,
+    )
     num_layers: int = flag(4, "transformer layers", least=1, front=True)
     hidden_size: int = flag(256, "width of the residual stream", least=1, front=True)
-    ffn_hidden_size: int | None = flag(None, "width inside the MLP [4 × hidden; gated: 8/3 × hidden, up to a multiple of 64]", least=1)
+    ffn_hidden_size: int | None = flag(
+        None, "width inside the MLP [4 × hidden; gated: 8/3 × hidden, up to a multiple of 64]", least=1
+    )
     num_attention_heads: int = flag(4, "query heads", least=1, front=True)
     num_query_groups: int | None = flag(None, "key and value heads (grouped-query attention) [as many as query heads]", least=1)
     kv_channels: int | None = flag(None, "width of a head [hidden / heads]", least=1)
@@ -27,17 +33,22 @@ class ModelFlags:
     normalization: str = flag("rmsnorm", "the norm", choices=Registry("megatron_ext.models.norms"))
     norm_epsilon: float = flag(1e-5, "added to the variance in a norm", positive=True)
     activation: str = flag("swiglu", "the MLP's activation", choices=Registry("megatron_ext.models.activations"))
-    position_embedding_type: str = flag("rope", "how the model knows positions", choices=Registry("megatron_ext.models.positions"))
+    position_embedding_type: str = flag(
+        "rope", "how the model knows positions", choices=Registry("megatron_ext.models.positions")
+    )
     rotary_base: int = flag(10000, "base of the rotary frequencies", least=1)
     rotary_percent: float = flag(1.0, "share of a head's channels that is rotated", positive=True, most=1.0)
     add_bias_linear: bool = flag(False, "biases in all linear layers")
     add_qkv_bias: bool = flag(False, "a bias in the query, key and value projection alone")
     untie_embeddings_and_output_weights: bool = flag(False, "an output matrix of its own instead of the embedding's")
-    make_vocab_size_divisible_by: int = flag(128, "pad the vocabulary to a multiple; padded entries never get probability", least=1)
+    make_vocab_size_divisible_by: int = flag(
+        128, "pad the vocabulary to a multiple; padded entries never get probability", least=1
+    )
     hidden_dropout: float = flag(0.0, "dropout after embedding, attention and MLP", least=0.0, most=1.0)
     attention_dropout: float = flag(0.0, "dropout on attention probabilities", least=0.0, most=1.0)
-    init_method_std: float = flag(0.02, "standard deviation of the initial weights; ÷√(2·layers) for those that write to the residual",
-                                  positive=True)
+    init_method_std: float = flag(
+        0.02, "standard deviation of the initial weights; ÷√(2·layers) for those that write to the residual", positive=True
+    )
     num_experts: int | None = flag(None, "experts in each MLP (mixture of experts)", least=2)
     moe_router_topk: int = flag(2, "experts a token goes to", least=1)
     moe_ffn_hidden_size: int | None = flag(None, "width inside an expert [ffn-hidden-size]", least=1)
@@ -61,24 +72,42 @@ class ModelFlags:
     def check(c):
         tensor, stages = c.tensor_model_parallel_size, c.pipeline_model_parallel_size
         if c.kv_channels is None:
-            yield Problem("--hidden-size", c.hidden_size, f"is not a multiple of --num-attention-heads {c.num_attention_heads}",
-                          "choose a multiple, or give the head's width with --kv-channels")
+            yield Problem(
+                "--hidden-size",
+                c.hidden_size,
+                f"is not a multiple of --num-attention-heads {c.num_attention_heads}",
+                "choose a multiple, or give the head's width with --kv-channels",
+            )
         elif c.position_embedding_type == "rope" and int(c.kv_channels * c.rotary_percent) % 2:
-            yield Problem("--kv-channels", c.kv_channels, f"times --rotary-percent {c.rotary_percent:g} is odd, and rotation takes pairs")
+            yield Problem(
+                "--kv-channels", c.kv_channels, f"times --rotary-percent {c.rotary_percent:g} is odd, and rotation takes pairs"
+            )
         if c.num_attention_heads % c.num_query_groups:
-            yield Problem("--num-query-groups", c.num_query_groups, f"does not divide --num-attention-heads {c.num_attention_heads}")
+            yield Problem(
+                "--num-query-groups", c.num_query_groups, f"does not divide --num-attention-heads {c.num_attention_heads}"
+            )
         if c.max_position_embeddings < c.seq_length:
             yield Problem("--max-position-embeddings", c.max_position_embeddings, f"is below --seq-length {c.seq_length}")
-        for option, value in (("--num-query-groups", c.num_query_groups), ("--num-attention-heads", c.num_attention_heads),
-                              ("--ffn-hidden-size", c.ffn_hidden_size)):
+        for option, value in (
+            ("--num-query-groups", c.num_query_groups),
+            ("--num-attention-heads", c.num_attention_heads),
+            ("--ffn-hidden-size", c.ffn_hidden_size),
+        ):
             if value % tensor:
                 yield Problem(option, value, f"is not a multiple of --tensor-model-parallel-size {tensor}")
         if c.make_vocab_size_divisible_by % tensor:
-            yield Problem("--make-vocab-size-divisible-by", c.make_vocab_size_divisible_by,
-                          f"is not a multiple of --tensor-model-parallel-size {tensor}", "the padded vocabulary is split over it")
+            yield Problem(
+                "--make-vocab-size-divisible-by",
+                c.make_vocab_size_divisible_by,
+                f"is not a multiple of --tensor-model-parallel-size {tensor}",
+                "the padded vocabulary is split over it",
+            )
         if c.sequence_parallel and c.seq_length % tensor:
-            yield Problem("--seq-length", c.seq_length, f"is not a multiple of --tensor-model-parallel-size {tensor}, over which "
-                          "--sequence-parallel splits it")
+            yield Problem(
+                "--seq-length",
+                c.seq_length,
+                f"is not a multiple of --tensor-model-parallel-size {tensor}, over which --sequence-parallel splits it",
+            )
         if c.num_layers % stages:
             yield Problem("--num-layers", c.num_layers, f"is not a multiple of --pipeline-model-parallel-size {stages}")
         yield from _experts(c)
@@ -87,15 +116,23 @@ class ModelFlags:
 def _experts(c):
     if c.num_experts is None:
         if c.expert_model_parallel_size > 1:
-            yield Problem("--expert-model-parallel-size", c.expert_model_parallel_size, "splits experts, and there are none",
-                          "set --num-experts")
+            yield Problem(
+                "--expert-model-parallel-size",
+                c.expert_model_parallel_size,
+                "splits experts, and there are none",
+                "set --num-experts",
+            )
         return
     if c.moe_router_topk > c.num_experts:
         yield Problem("--moe-router-topk", c.moe_router_topk, f"is more than --num-experts {c.num_experts}")
     if c.num_experts % c.expert_model_parallel_size:
-        yield Problem("--num-experts", c.num_experts, f"is not a multiple of --expert-model-parallel-size {c.expert_model_parallel_size}")
+        yield Problem(
+            "--num-experts", c.num_experts, f"is not a multiple of --expert-model-parallel-size {c.expert_model_parallel_size}"
+        )
     if c.tensor_model_parallel_size > 1 and not c.sequence_parallel:
-        yield Problem("--num-experts", c.num_experts, "with tensor parallelism needs the sequence split as well", "add --sequence-parallel")
+        yield Problem(
+            "--num-experts", c.num_experts, "with tensor parallelism needs the sequence split as well", "add --sequence-parallel"
+        )
     if c.add_bias_linear:
         yield Problem("--add-bias-linear", None, "is not there for experts", "use --no-add-bias-linear")
 

@@ -47,26 +47,32 @@ class _MaskTail(torch.autograd.Function):
         return grad, None
 
 
-def build(flags, config: ModelConfig, seed: int) -> list[GPT]:
+def build(flags, config: ModelConfig, seed: int | None) -> list[GPT]:
     """This process's model chunks (one, or one a virtual stage), initialised from the seed.
 
     Args:
         flags: the model group of the configuration.
         config: megatron-core's configuration.
-        seed: of the run; the weights depend on it and on nothing of the layout.
+        seed: of the run; the weights depend on it and on nothing of the layout. None leaves them to be loaded.
     """
     chunks = []
     for vp_stage in range(config.virtual_pipeline_model_parallel_size or 1):
         stage = vp_stage if config.virtual_pipeline_model_parallel_size else None
         ends = dict(ignore_virtual=False, vp_stage=stage)
         model = GPT(
-            config=config, transformer_layer_spec=decoder_block_spec(config, stage),
+            config=config,
+            transformer_layer_spec=decoder_block_spec(config, stage),
             vocab_size=padded_vocab_size(config.vocab_size, flags.make_vocab_size_divisible_by),
             max_sequence_length=flags.max_position_embeddings,
-            pre_process=parallel_state.is_pipeline_first_stage(**ends), post_process=parallel_state.is_pipeline_last_stage(**ends),
-            share_embeddings_and_output_weights=config.tied_embeddings, parallel_output=True, vp_stage=stage,
-            **POSITIONS.load(flags.position_embedding_type).gpt_arguments(flags))
+            pre_process=parallel_state.is_pipeline_first_stage(**ends),
+            post_process=parallel_state.is_pipeline_last_stage(**ends),
+            share_embeddings_and_output_weights=config.tied_embeddings,
+            parallel_output=True,
+            vp_stage=stage,
+            **POSITIONS.load(flags.position_embedding_type).gpt_arguments(flags),
+        )
         model.model_type = ModelType.encoder_or_decoder
-        initialize(model, config, seed)
+        if seed is not None:
+            initialize(model, config, seed)
         chunks.append(model)
     return chunks

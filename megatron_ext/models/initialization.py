@@ -15,7 +15,7 @@ import math
 import numpy as np
 import torch
 
-from megatron_ext.models.parameters import Placement, placements
+from megatron_ext.backend.placement import Placement, placements
 
 _INTO_RESIDUAL = (".linear_proj.weight", ".linear_fc2.weight")
 

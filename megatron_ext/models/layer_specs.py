@@ -1,7 +1,7 @@
 """ModuleSpecs: which class stands in each place of a transformer layer.
 
 The local spec takes megatron-core's column- and row-parallel layers with our norm and our core attention; Transformer
-Engine's spec is megatron-core's own. Both give the same function and, by `parameters.py`, the same parameter names.
+Engine's spec is megatron-core's own. Both give the same function and, by `backend/placement.py`, the same parameter names.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ def decoder_block_spec(config: ModelConfig, vp_stage: int | None) -> Transformer
     layers = get_num_layers_to_build(config, vp_stage=vp_stage)
     if config.layers_impl == "transformer_engine":
         from megatron.core.extensions.transformer_engine import TENorm
+
         layer = get_gpt_layer_with_transformer_engine_spec(
-            num_experts=config.num_moe_experts, moe_grouped_gemm=config.num_moe_experts is not None)
+            num_experts=config.num_moe_experts, moe_grouped_gemm=config.num_moe_experts is not None
+        )
         return TransformerBlockSubmodules(layer_specs=[layer] * layers, layer_norm=TENorm)
     return TransformerBlockSubmodules(layer_specs=[local_layer_spec(config)] * layers, layer_norm=NORMS.load(config.norm).Norm)
 
@@ -38,13 +40,27 @@ def local_layer_spec(config: ModelConfig) -> ModuleSpec:
     """A pre-norm layer: x + attention(norm(x)), then x + mlp(norm(x))."""
     norm = NORMS.load(config.norm).Norm
     attention = ModuleSpec(
-        module=SelfAttention, params={"attn_mask_type": AttnMaskType.causal},
+        module=SelfAttention,
+        params={"attn_mask_type": AttnMaskType.causal},
         submodules=SelfAttentionSubmodules(
-            linear_qkv=ColumnParallelLinear, core_attention=CoreAttention, linear_proj=RowParallelLinear,
-            q_layernorm=IdentityOp, k_layernorm=IdentityOp))
-    return ModuleSpec(module=TransformerLayer, submodules=TransformerLayerSubmodules(
-        input_layernorm=norm, self_attention=attention, self_attn_bda=get_bias_dropout_add,
-        pre_mlp_layernorm=norm, mlp=_mlp_spec(config), mlp_bda=get_bias_dropout_add))
+            linear_qkv=ColumnParallelLinear,
+            core_attention=CoreAttention,
+            linear_proj=RowParallelLinear,
+            q_layernorm=IdentityOp,
+            k_layernorm=IdentityOp,
+        ),
+    )
+    return ModuleSpec(
+        module=TransformerLayer,
+        submodules=TransformerLayerSubmodules(
+            input_layernorm=norm,
+            self_attention=attention,
+            self_attn_bda=get_bias_dropout_add,
+            pre_mlp_layernorm=norm,
+            mlp=_mlp_spec(config),
+            mlp_bda=get_bias_dropout_add,
+        ),
+    )
 
 
 def _mlp_spec(config: ModelConfig) -> ModuleSpec:

@@ -34,12 +34,16 @@ class Console:
 def line(record: Record, total: int, peak: str, seconds_left: float) -> str:
     """A record as text."""
     width = len(str(total))
-    parts = [f"iter {record.iteration:>{width}}/{total} {100 * record.iteration / total:5.1f}%",
-             f"loss {record.loss:.4f}" + ("" if math.isfinite(record.loss) else " (not finite)"),
-             f"grad {record.grad_norm:.3f}", f"lr {record.learning_rate:.2e}",
-             f"{amount(record.tokens_per_second)}tok/s",
-             f"{amount(record.flops_per_second)}FLOP/s ({100 * record.flops_share:.0f}% of {peak})",
-             f"{record.memory_bytes / 2**30:.2f} GiB", f"ETA {duration(seconds_left)}"]
+    parts = [
+        f"iter {record.iteration:>{width}}/{total} {100 * record.iteration / total:5.1f}%",
+        f"loss {record.loss:.4f}" + ("" if math.isfinite(record.loss) else " (not finite)"),
+        f"grad {record.grad_norm:.3f}",
+        f"lr {record.learning_rate:.2e}",
+        f"{amount(record.tokens_per_second)}tok/s",
+        f"{amount(record.flops_per_second)}FLOP/s ({100 * record.flops_share:.0f}% of {peak})",
+        f"{record.memory_bytes / 2**30:.2f} GiB",
+        f"ETA {duration(seconds_left)}",
+    ]
     if record.skipped:
         parts.append(f"skipped {record.skipped}")
     if record.eval_loss is not None:

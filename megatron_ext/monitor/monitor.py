@@ -51,9 +51,12 @@ class Monitor:
         config = self.config
         tokens = config.training.global_batch_size * config.model.seq_length
         origin = f"resuming after iteration {state.iteration}" if state.iteration else "starting from the seed"
-        print(f"{count(config.model, self.vocab_size).total:,} parameters, vocabulary {self.vocab_size:,}; {self.layout} on "
-              f"{self.layout.world_size} process(es), {self.device.type}, {'bf16' if config.training.bf16 else 'fp32'}; "
-              f"{self.total} updates of {tokens:,} tokens; {origin}", flush=True)
+        print(
+            f"{count(config.model, self.vocab_size).total:,} parameters, vocabulary {self.vocab_size:,}; {self.layout} on "
+            f"{self.layout.world_size} process(es), {self.device.type}, {'bf16' if config.training.bf16 else 'fp32'}; "
+            f"{self.total} updates of {tokens:,} tokens; {origin}",
+            flush=True,
+        )
 
     def _begin_stretch(self) -> None:
         self._losses: list[float] = []
@@ -74,9 +77,19 @@ class Monitor:
         rate = self._tokens / max(self._busy, 1e-9)
         flops = rate * self.flops_per_token
         return Record(
-            iteration=state.iteration, loss=statistics.fmean(self._losses), grad_norm=result.grad_norm, learning_rate=result.learning_rate,
-            consumed_samples=state.consumed_samples, consumed_tokens=state.consumed_tokens, tokens_per_second=rate,
-            flops_per_second=flops, flops_share=flops / self.peak, memory_bytes=self._memory(), skipped=state.skipped, **measured)
+            iteration=state.iteration,
+            loss=statistics.fmean(self._losses),
+            grad_norm=result.grad_norm,
+            learning_rate=result.learning_rate,
+            consumed_samples=state.consumed_samples,
+            consumed_tokens=state.consumed_tokens,
+            tokens_per_second=rate,
+            flops_per_second=flops,
+            flops_share=flops / self.peak,
+            memory_bytes=self._memory(),
+            skipped=state.skipped,
+            **measured,
+        )
 
     def _memory(self) -> int:
         if self.device.type == "cuda":
@@ -94,5 +107,5 @@ class Monitor:
         if self.layout.rank == 0:
             done = state.iteration - self._from
             why = f"stopped by {reason}" if reason else "done"
-            print(f"{why}: {done} update(s) in {duration(time.monotonic() - self._began)}, at iteration {state.iteration} of {self.total}",
-                  flush=True)
+            took = duration(time.monotonic() - self._began)
+            print(f"{why}: {done} update(s) in {took}, at iteration {state.iteration} of {self.total}", flush=True)

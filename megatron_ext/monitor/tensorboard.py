@@ -8,6 +8,7 @@ from megatron_ext.monitor.metrics import Record
 class TensorBoard:
     def __init__(self, folder: str, iteration: int):
         from torch.utils.tensorboard import SummaryWriter
+
         self._writer = SummaryWriter(folder, purge_step=iteration + 1)
 
     def write(self, record: Record) -> None:

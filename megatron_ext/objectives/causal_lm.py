@@ -9,8 +9,12 @@ def batch(tokens: torch.Tensor) -> dict[str, torch.Tensor]:
     """tokens `[b, s + 1]` → `input_ids`, `labels`, `position_ids` and fp32 `loss_mask`, each `[b, s]`."""
     inputs, labels = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
     positions = torch.arange(inputs.shape[1], device=tokens.device).expand_as(inputs)
-    return {"input_ids": inputs, "labels": labels, "position_ids": positions,
-            "loss_mask": torch.ones(labels.shape, dtype=torch.float32, device=tokens.device)}
+    return {
+        "input_ids": inputs,
+        "labels": labels,
+        "position_ids": positions,
+        "loss_mask": torch.ones(labels.shape, dtype=torch.float32, device=tokens.device),
+    }
 
 
 def loss(per_token: torch.Tensor, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:

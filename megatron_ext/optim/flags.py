@@ -21,8 +21,9 @@ class OptimizerFlags:
     adam_beta2: float = flag(0.95, "decay of the second moment", least=0.0, most=1.0)
     adam_eps: float = flag(1e-8, "added to the root of the second moment", positive=True)
     clip_grad: float = flag(1.0, "largest global gradient norm; 0 does not clip", least=0.0)
-    zero_stage: int = flag(0, "0: every data-parallel process holds the optimizer's state; 1: each holds its share",
-                           choices=(0, 1), front=True)
+    zero_stage: int = flag(
+        0, "0: every data-parallel process holds the optimizer's state; 1: each holds its share", choices=(0, 1), front=True
+    )
     overlap_grad_reduce: bool = flag(False, "sum gradients over data-parallel processes while backward still runs")
     overlap_param_gather: bool = flag(False, "gather updated weights while the next forward runs (zero-stage 1)")
 
@@ -38,7 +39,11 @@ class OptimizerFlags:
         if c.adam_beta1 >= 1.0 or c.adam_beta2 >= 1.0:
             yield Problem("--adam-beta1/2", max(c.adam_beta1, c.adam_beta2), "must be below 1")
         if c.overlap_param_gather and c.zero_stage == 0:
-            yield Problem("--overlap-param-gather", None, "gathers weights that --zero-stage 1 shards, and nothing is sharded",
-                          "set --zero-stage 1")
+            yield Problem(
+                "--overlap-param-gather",
+                None,
+                "gathers weights that --zero-stage 1 shards, and nothing is sharded",
+                "set --zero-stage 1",
+            )
         if c.overlap_param_gather and not c.overlap_grad_reduce:
             yield Problem("--overlap-param-gather", None, "needs --overlap-grad-reduce", "set both")

@@ -35,7 +35,12 @@ def count(model, vocab_size: int) -> Parameters:
     keys = model.num_query_groups * model.kv_channels
     bias = 1 if model.add_bias_linear else 0
     norm = hidden * (2 if model.normalization == "layernorm" else 1)
-    attention = hidden * (heads + 2 * keys) + (heads + 2 * keys) * (1 if bias or model.add_qkv_bias else 0) + heads * hidden + bias * hidden
+    attention = (
+        hidden * (heads + 2 * keys)
+        + (heads + 2 * keys) * (1 if bias or model.add_qkv_bias else 0)
+        + heads * hidden
+        + bias * hidden
+    )
     if model.num_experts is None:
         mlp = active = _mlp(model, model.ffn_hidden_size, bias)
     else:
@@ -43,9 +48,12 @@ def count(model, vocab_size: int) -> Parameters:
         mlp, active = router + model.num_experts * expert, router + model.moe_router_topk * expert
     positions = model.max_position_embeddings * hidden if model.position_embedding_type == "learned_absolute" else 0
     return Parameters(
-        embedding=vocab_size * hidden + positions, output=vocab_size * hidden if model.untie_embeddings_and_output_weights else 0,
-        layers=model.num_layers * (attention + mlp + 2 * norm), active_layers=model.num_layers * (attention + active + 2 * norm),
-        final_norm=norm)
+        embedding=vocab_size * hidden + positions,
+        output=vocab_size * hidden if model.untie_embeddings_and_output_weights else 0,
+        layers=model.num_layers * (attention + mlp + 2 * norm),
+        active_layers=model.num_layers * (attention + active + 2 * norm),
+        final_norm=norm,
+    )
 
 
 def _mlp(model, width: int, bias: int) -> int:

@@ -75,11 +75,20 @@ def build(config: Config, device: torch.device) -> Run:
     store = Store(config.checkpoint.save, layout) if config.checkpoint.save else None
     table = tokenizer.token_bytes()
     return Run(
-        config=config, device=device, layout=layout, model_config=core, sharding=sharding,
-        objective=OBJECTIVES.load(config.training.objective), train_samples=train_samples, valid_samples=valid_samples,
-        token_bytes=torch.from_numpy(table).to(device) if table.any() else None, total_iters=total,
-        decay_iters=config.optimizer.lr_decay_iters or total, store=store,
-        monitor=Monitor(config, layout, device, tokenizer.vocab_size, total))
+        config=config,
+        device=device,
+        layout=layout,
+        model_config=core,
+        sharding=sharding,
+        objective=OBJECTIVES.load(config.training.objective),
+        train_samples=train_samples,
+        valid_samples=valid_samples,
+        token_bytes=torch.from_numpy(table).to(device) if table.any() else None,
+        total_iters=total,
+        decay_iters=config.optimizer.lr_decay_iters or total,
+        store=store,
+        monitor=Monitor(config, layout, device, tokenizer.vocab_size, total),
+    )
 
 
 def _samples(config: Config, vocab_size: int) -> tuple[Any, Any]:
@@ -94,5 +103,7 @@ def _samples(config: Config, vocab_size: int) -> tuple[Any, Any]:
         train, valid, source = range(len(indexed)), range(len(held_out)), held_out
     else:
         (train, valid, _), source = split_documents(len(indexed), data.split), indexed
-    return (packed(indexed, train, length, seed, "training"),
-            packed(source, valid, length, seed, "validation") if wants_valid else None)
+    return (
+        packed(indexed, train, length, seed, "training"),
+        packed(source, valid, length, seed, "validation") if wants_valid else None,
+    )

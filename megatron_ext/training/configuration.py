@@ -19,9 +19,9 @@ GROUPS = (ModelFlags, DataFlags, TokenizerFlags, TrainingFlags, OptimizerFlags, 
 DESCRIPTION = "Train a language model. The same flags run on a laptop's CPU and, under torchrun or srun, on a cluster."
 
 
-def read_configuration(argv: Sequence[str], world_size: int, program: str = "pretrain_gpt.py") -> Config:
-    """The frozen configuration of a training run."""
-    return read(GROUPS, argv, program, DESCRIPTION, world_size)
+def read_configuration(argv: Sequence[str], world_size: int, without: type | None = None) -> Config:
+    """The frozen configuration of a training run. Of a group `without`, a YAML file's values are passed over."""
+    return read(GROUPS, argv, "pretrain_gpt.py", DESCRIPTION, world_size, without)
 
 
 def train_iterations(config: Config) -> int:

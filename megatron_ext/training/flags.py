@@ -13,7 +13,9 @@ LENGTHS = ("train_iters", "train_samples", "train_tokens")
 class TrainingFlags:
     objective: str = flag("causal_lm", "what the model is trained to do", choices=Registry("megatron_ext.objectives"))
     micro_batch_size: int = flag(1, "samples in one forward pass of a process", least=1, front=True)
-    global_batch_size: int | None = flag(None, "samples in one update [micro-batch-size × data-parallel processes]", least=1, front=True)
+    global_batch_size: int | None = flag(
+        None, "samples in one update [micro-batch-size × data-parallel processes]", least=1, front=True
+    )
     train_iters: int | None = flag(None, "updates to train for", least=1, front=True)
     train_samples: int | None = flag(None, "… or samples", least=1)
     train_tokens: int | None = flag(None, "… or tokens", least=1)
@@ -41,21 +43,34 @@ class TrainingFlags:
         lengths = [name for name in LENGTHS if getattr(c, name) is not None]
         options = ["--" + name.replace("_", "-") for name in lengths]
         if not lengths:
-            yield Problem("--train-iters", None, "is missing", "say how long to train: --train-iters, --train-samples or --train-tokens")
+            yield Problem(
+                "--train-iters", None, "is missing", "say how long to train: --train-iters, --train-samples or --train-tokens"
+            )
         elif len(lengths) > 1:
             yield Problem(" and ".join(options), None, "contradict each other", "give one")
-        step = c.micro_batch_size * _data_parallel_size(c)
+        processes = _data_parallel_size(c)
+        step = c.micro_batch_size * processes
         if c.global_batch_size % step:
-            yield Problem("--global-batch-size", c.global_batch_size,
-                          f"is not a multiple of --micro-batch-size {c.micro_batch_size} × {_data_parallel_size(c)} data-parallel process(es)",
-                          f"the nearest above is {-(-c.global_batch_size // step) * step}")
+            yield Problem(
+                "--global-batch-size",
+                c.global_batch_size,
+                f"is not a multiple of --micro-batch-size {c.micro_batch_size} × {processes} data-parallel process(es)",
+                f"the nearest above is {-(-c.global_batch_size // step) * step}",
+            )
         chunks, stages = c.num_virtual_stages_per_pipeline_rank or 1, c.pipeline_model_parallel_size
         if chunks > 1 and (c.global_batch_size // step) % stages:
-            yield Problem("--global-batch-size", c.global_batch_size, f"makes {c.global_batch_size // step} micro-batches, and "
-                          f"interleaving {stages} stages takes multiples of {stages}")
+            yield Problem(
+                "--global-batch-size",
+                c.global_batch_size,
+                f"makes {c.global_batch_size // step} micro-batches, and "
+                f"interleaving {stages} stages takes multiples of {stages}",
+            )
         if c.recompute_granularity == "full" and c.num_layers % (stages * chunks * c.recompute_num_layers):
-            yield Problem("--recompute-num-layers", c.recompute_num_layers,
-                          f"does not divide the {c.num_layers // (stages * chunks)} layers of a stage")
+            yield Problem(
+                "--recompute-num-layers",
+                c.recompute_num_layers,
+                f"does not divide the {c.num_layers // (stages * chunks)} layers of a stage",
+            )
 
 
 def _data_parallel_size(c) -> int:

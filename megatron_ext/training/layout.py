@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import warnings
 from collections.abc import Iterator
 
 import torch
@@ -15,12 +16,18 @@ from megatron_ext.backend import distributed
 def processes(launch: distributed.Launch, config) -> Iterator[torch.device]:
     """Inside, this process is one of the run's: process groups are up, random states seeded, the device is chosen."""
     parallel = config.parallel
+    # At import megatron-core warns of every optional package that is not there; which kernels run is said by `--help` and docs.
+    warnings.filterwarnings("ignore", module=r"megatron\.core")
     device = distributed.start(launch, distributed.resolve_device(parallel.device), parallel.distributed_timeout_minutes)
     try:
         distributed.initialize_model_parallel(
-            tensor=parallel.tensor_model_parallel_size, pipeline=parallel.pipeline_model_parallel_size,
-            virtual_pipeline=parallel.num_virtual_stages_per_pipeline_rank, expert=parallel.expert_model_parallel_size,
-            expert_tensor=parallel.expert_tensor_parallel_size, seed=config.training.seed)
+            tensor=parallel.tensor_model_parallel_size,
+            pipeline=parallel.pipeline_model_parallel_size,
+            virtual_pipeline=parallel.num_virtual_stages_per_pipeline_rank,
+            expert=parallel.expert_model_parallel_size,
+            expert_tensor=parallel.expert_tensor_parallel_size,
+            seed=config.training.seed,
+        )
         yield device
     finally:
         distributed.stop()
@@ -44,16 +51,27 @@ class Layout:
     def of(cls, config, rank: int) -> Layout:
         """The layout of a configuration; megatron-core's groups must be up."""
         from megatron.core import parallel_state
+
         parallel = config.parallel
-        return cls(world_size=config.world_size, rank=rank, tensor=parallel.tensor_model_parallel_size,
-                   pipeline=parallel.pipeline_model_parallel_size, virtual_stages=parallel.num_virtual_stages_per_pipeline_rank or 1,
-                   data=parallel_state.get_data_parallel_world_size(), data_rank=parallel_state.get_data_parallel_rank(),
-                   expert=parallel.expert_model_parallel_size, zero_stage=config.optimizer.zero_stage)
+        return cls(
+            world_size=config.world_size,
+            rank=rank,
+            tensor=parallel.tensor_model_parallel_size,
+            pipeline=parallel.pipeline_model_parallel_size,
+            virtual_stages=parallel.num_virtual_stages_per_pipeline_rank or 1,
+            data=parallel_state.get_data_parallel_world_size(),
+            data_rank=parallel_state.get_data_parallel_rank(),
+            expert=parallel.expert_model_parallel_size,
+            zero_stage=config.optimizer.zero_stage,
+        )
 
     def __str__(self) -> str:
         """`TP2·PP2·DP1`; two runs with the same words have the same files in a checkpoint."""
-        parts = [f"TP{self.tensor}", f"PP{self.pipeline}" + (f"×{self.virtual_stages}" if self.virtual_stages > 1 else ""),
-                 f"DP{self.data}"]
+        parts = [
+            f"TP{self.tensor}",
+            f"PP{self.pipeline}" + (f"×{self.virtual_stages}" if self.virtual_stages > 1 else ""),
+            f"DP{self.data}",
+        ]
         parts += [f"EP{self.expert}"] if self.expert > 1 else []
         parts += [f"ZeRO-{self.zero_stage}"] if self.zero_stage else []
         return "·".join(parts)

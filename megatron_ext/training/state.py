@@ -26,5 +26,10 @@ class TrainState:
 
     def counts(self) -> dict[str, int]:
         """The numbers a checkpoint holds."""
-        return {"iteration": self.iteration, "consumed_samples": self.consumed_samples, "consumed_tokens": self.consumed_tokens,
-                "skipped": self.skipped, "updates": self.sharding.updates}
+        return {
+            "iteration": self.iteration,
+            "consumed_samples": self.consumed_samples,
+            "consumed_tokens": self.consumed_tokens,
+            "skipped": self.skipped,
+            "updates": self.sharding.updates,
+        }

@@ -17,7 +17,7 @@ from megatron_ext.optim.schedules import learning_rate
 
 @dataclasses.dataclass(frozen=True)
 class StepResult:
-    """What an update shows: the mean loss in nats a token, the gradient norm before clipping, whether it was applied, how long it took."""
+    """What an update shows: mean loss in nats a token, gradient norm before clipping, whether it was applied, its time."""
 
     loss: float
     grad_norm: float
@@ -39,8 +39,7 @@ def train_step(run, state) -> StepResult:
     state.consumed_samples += run.config.training.global_batch_size
     state.consumed_tokens += run.config.training.global_batch_size * run.config.model.seq_length
     state.skipped += not update.applied
-    return StepResult(loss / max(tokens, 1.0), update.grad_norm, rate, update.applied,
-                      time.perf_counter() - started)
+    return StepResult(loss / max(tokens, 1.0), update.grad_norm, rate, update.applied, time.perf_counter() - started)
 
 
 def forward_backward(run, samples, first_sample: int, forward_only: bool, extra=None) -> list[float]:
@@ -53,12 +52,19 @@ def forward_backward(run, samples, first_sample: int, forward_only: bool, extra=
     """
     training, layout = run.config.training, run.layout
     count = training.global_batch_size // (training.micro_batch_size * layout.data)
-    deal = functools.partial(micro_batches, samples, first_sample, count, training.micro_batch_size, layout.data_rank, layout.data)
+    deal = functools.partial(
+        micro_batches, samples, first_sample, count, training.micro_batch_size, layout.data_rank, layout.data
+    )
     chunks = run.sharding.chunks
     sums = get_forward_backward_func()(
-        forward_step_func=functools.partial(_forward, run, extra), data_iterator=[deal() for _ in chunks] if len(chunks) > 1 else deal(),
-        model=chunks, num_microbatches=count, seq_length=run.config.model.seq_length, micro_batch_size=training.micro_batch_size,
-        forward_only=forward_only)
+        forward_step_func=functools.partial(_forward, run, extra),
+        data_iterator=[deal() for _ in chunks] if len(chunks) > 1 else deal(),
+        model=chunks,
+        num_microbatches=count,
+        seq_length=run.config.model.seq_length,
+        micro_batch_size=training.micro_batch_size,
+        forward_only=forward_only,
+    )
     return _sum_over_processes(sums, run.device, length=2 if extra is None else 3)
 
 

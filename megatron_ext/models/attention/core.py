@@ -17,14 +17,24 @@ from megatron.core.transformer.module import MegatronModule
 class CoreAttention(MegatronModule):
     """Causal attention over this process's heads."""
 
-    def __init__(self, config, layer_number, attn_mask_type, attention_type, attention_dropout=None, softmax_scale=None,
-                 cp_comm_type=None, pg_collection=None):
+    def __init__(
+        self,
+        config,
+        layer_number,
+        attn_mask_type,
+        attention_type,
+        attention_dropout=None,
+        softmax_scale=None,
+        cp_comm_type=None,
+        pg_collection=None,
+    ):
         super().__init__(config=config)
         self.dropout = config.attention_dropout if attention_dropout is None else attention_dropout
         self.softmax_scale = softmax_scale
 
-    def forward(self, query, key, value, attention_mask, attn_mask_type=AttnMaskType.causal, attention_bias=None,
-                packed_seq_params=None):
+    def forward(
+        self, query, key, value, attention_mask, attn_mask_type=AttnMaskType.causal, attention_bias=None, packed_seq_params=None
+    ):
         """query `[s, b, heads, d]`, key and value `[s, b, groups, d]` → `[s, b, heads · d]`."""
         query, key, value = (x.permute(1, 2, 0, 3) for x in (query, key, value))
         dropout = self.dropout if self.training else 0.0
@@ -37,5 +47,12 @@ class CoreAttention(MegatronModule):
         return context.permute(2, 0, 1, 3).flatten(2)
 
     def _attend(self, query, key, value, dropout: float) -> torch.Tensor:
-        return F.scaled_dot_product_attention(query, key, value, is_causal=query.shape[2] > 1, dropout_p=dropout,
-                                              scale=self.softmax_scale, enable_gqa=query.shape[1] != key.shape[1])
+        return F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            is_causal=query.shape[2] > 1,
+            dropout_p=dropout,
+            scale=self.softmax_scale,
+            enable_gqa=query.shape[1] != key.shape[1],
+        )

@@ -9,5 +9,10 @@ from __future__ import annotations
 
 
 def settings(flags) -> dict:
-    return dict(optimizer="adam", adam_beta1=flags.adam_beta1, adam_beta2=flags.adam_beta2, adam_eps=flags.adam_eps,
-                decoupled_weight_decay=True)
+    return dict(
+        optimizer="adam",
+        adam_beta1=flags.adam_beta1,
+        adam_beta2=flags.adam_beta2,
+        adam_eps=flags.adam_eps,
+        decoupled_weight_decay=True,
+    )

@@ -20,7 +20,7 @@ from megatron.core.optimizer.clip_grads import clip_grad_by_total_norm_fp32
 from megatron.core.transformer.module import Float16Module
 
 from megatron_ext.arguments.registry import Registry
-from megatron_ext.models.parameters import Placement, placements
+from megatron_ext.backend.placement import Placement, placements
 
 OPTIMIZERS = Registry("megatron_ext.optim.optimizers")
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -64,11 +64,21 @@ class Sharding(ABC):
         self.flags = flags
         self.updates = 0
         self.chunks = [self._wrap(model, model_config, first=index == 0) for index, model in enumerate(models)]
-        self.optimizer = get_megatron_optimizer(OptimizerConfig(
-            lr=flags.lr, min_lr=flags.min_lr, weight_decay=flags.weight_decay, clip_grad=flags.clip_grad, bf16=model_config.bf16,
-            params_dtype=model_config.params_dtype, use_distributed_optimizer=self.distributed_optimizer,
-            overlap_param_gather=flags.overlap_param_gather, **OPTIMIZERS.load(flags.optimizer).settings(flags)),
-            self.chunks, use_gloo_process_groups=False)
+        self.optimizer = get_megatron_optimizer(
+            OptimizerConfig(
+                lr=flags.lr,
+                min_lr=flags.min_lr,
+                weight_decay=flags.weight_decay,
+                clip_grad=flags.clip_grad,
+                bf16=model_config.bf16,
+                params_dtype=model_config.params_dtype,
+                use_distributed_optimizer=self.distributed_optimizer,
+                overlap_param_gather=flags.overlap_param_gather,
+                **OPTIMIZERS.load(flags.optimizer).settings(flags),
+            ),
+            self.chunks,
+            use_gloo_process_groups=False,
+        )
         self._connect(model_config)
         for part in self._parts():
             part.init_state_fn(part.optimizer, part.config)
@@ -78,8 +88,11 @@ class Sharding(ABC):
         if model_config.bf16:
             model = Float16Module(model_config, model)
         ddp = DistributedDataParallelConfig(
-            grad_reduce_in_fp32=True, overlap_grad_reduce=self.flags.overlap_grad_reduce,
-            overlap_param_gather=self.flags.overlap_param_gather, use_distributed_optimizer=self.distributed_optimizer)
+            grad_reduce_in_fp32=True,
+            overlap_grad_reduce=self.flags.overlap_grad_reduce,
+            overlap_param_gather=self.flags.overlap_param_gather,
+            use_distributed_optimizer=self.distributed_optimizer,
+        )
         return DistributedDataParallel(model_config, ddp, model, disable_bucketing=not first)
 
     def _connect(self, model_config) -> None:

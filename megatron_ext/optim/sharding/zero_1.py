@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import torch
 
-from megatron_ext.models.parameters import Placement
+from megatron_ext.backend.placement import Placement
 from megatron_ext.optim.sharding.contract import Piece, Sharding, flat_tensors
 
 

@@ -50,7 +50,9 @@ class Placement:
 def placements(model: torch.nn.Module) -> Iterator[tuple[Placement, torch.nn.Parameter]]:
     """Every parameter of a model chunk with its place, in the chunk's order."""
     model = unwrap(model)
-    layers = {name + ".": module.layer_number - 1 for name, module in model.named_modules() if isinstance(module, TransformerLayer)}
+    layers = {
+        name + ".": module.layer_number - 1 for name, module in model.named_modules() if isinstance(module, TransformerLayer)
+    }
     for name, parameter in model.named_parameters():
         yield _place(_global_name(name, layers, model.config), parameter, model.config), parameter
 

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Makes .venv in the repository's root and installs megatron-ext into it, editable; quickstart.sh and tests/run.sh share it.
+#
+#     bash examples/setup_environment.sh [EXTRA …]      # extras of setup.py, for example: test data hf
+#
+# Repeatable: a second call finds its stamp and ends at once; a change of what is installed from, of the compiler or of the
+# Python makes it install again. pip's own environment variables and configuration hold (PIP_INDEX_URL, PIP_FIND_LINKS …).
+# PYTHON names the interpreter for a new .venv.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+extras=$(printf '%s\n' "$@" | sort -u | paste -sd, -)
+log=$PWD/.venv/setup.log
+
+fail() {
+    printf 'set-up failed: %s\n' "$*" >&2
+    exit 1
+}
+
+# step WHAT COMMAND… : says what is being done, keeps the output in the log, and on failure names both.
+step() {
+    local what=$1 status=0
+    shift
+    printf '  %s …\n' "$what"
+    printf '\n=== %s: %s\n' "$what" "$*" >>"$log"
+    "$@" >>"$log" 2>&1 </dev/null || status=$?
+    if [ "$status" -ne 0 ]; then
+        grep -E '(^|: )(ERROR|error)[: ]' "$log" | tail -n 3 >&2 || true
+        fail "the step '$what' ended with exit code $status. Its full output is at the end of $log"
+    fi
+}
+
+is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1; }
+
+find_python() {
+    local name
+    for name in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.10}; do
+        if is_new_enough "$name"; then
+            command -v "$name"
+            return
+        fi
+    done
+    fail "no Python 3.10 or newer was found (${PYTHON:-python3} is $("${PYTHON:-python3}" --version 2>&1 || true));" \
+        "install one, or name it: PYTHON=/path/to/python3.11 bash $0"
+}
+
+has_gpu() { command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; }
+
+# All that the installation depends on; the same fingerprint means there is nothing to do.
+fingerprint() {
+    {
+        printf '%s\n' "$PWD" "$constraints" "${CC-}" "${CXX-}"
+        command -v "${CXX:-c++}" "${CC:-cc}" || true
+        .venv/bin/python -c 'import sys; print(sys.version)'
+        cat setup.py pyproject.toml "$constraints" megatron_ext/corpus/*.cpp
+    } | cksum
+}
+
+constraints=constraints-cpu.txt
+if has_gpu; then constraints=constraints-gpu.txt; fi
+
+if ! is_new_enough .venv/bin/python; then
+    python=$(find_python)
+    rm -rf .venv
+    "$python" -m venv .venv >/dev/null 2>&1 ||
+        fail "'$python -m venv .venv' failed; on Debian and Ubuntu the package python3-venv is missing, most likely"
+fi
+
+stamp=.venv/installed-${extras:-core}
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ]; then exit 0; fi
+
+printf 'Setting up .venv with %s (%s); the log is %s\n' "$(.venv/bin/python --version)" "$constraints" "$log"
+: >"$log"
+if [ "$constraints" = constraints-cpu.txt ] && [ "$(uname -sm)" = "Linux x86_64" ]; then
+    printf '  (pip takes torch from your index; where that has only the CUDA build, it is several GB)\n'
+fi
+step "installing megatron-ext${extras:+ with $extras}" \
+    .venv/bin/python -m pip install --disable-pip-version-check -e ".${extras:+[$extras]}" -c "$constraints"
+step "importing torch and megatron-core" .venv/bin/python -c 'import torch, megatron.core; print(torch.__version__)'
+.venv/bin/python - <<'PY'
+from megatron_ext.corpus.utf8 import IMPLEMENTATIONS as found
+if found == ("python",):
+    print("  note: the native module was not built (no C++17 compiler?): scanning text is tens of times slower, never different")
+else:
+    print(f"  native module: {', '.join(found[:-1])}")
+PY
+fingerprint >"$stamp"
+cp "$stamp" .venv/installed-core

@@ -1,0 +1,129 @@
+"""From a command line to a frozen configuration: ranks of sources, all problems at once, the way back through YAML."""
+
+from __future__ import annotations
+
+import pytest
+
+from megatron_ext.arguments.problems import ConfigurationError
+from megatron_ext.training.configuration import GROUPS, read_configuration, train_iterations
+
+MOCK = ["--mock-data", "--tokenizer-type", "null", "--vocab-size", "100", "--train-iters", "10"]
+
+
+def problems(argv, world_size=1):
+    with pytest.raises(ConfigurationError) as caught:
+        read_configuration(argv, world_size)
+    return caught.value.problems
+
+
+def test_command_line_beats_yaml_beats_preset_beats_default(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("preset: tiny\nnum-layers: 6\nlr: 0.5\n")
+    config = read_configuration(["--config", str(path), "--lr", "0.25", *MOCK], 1)
+    assert (config.model.hidden_size, config.model.num_layers, config.optimizer.lr) == (64, 6, 0.25)
+    assert config.optimizer.adam_beta2 == 0.95
+
+
+def test_all_problems_at_once_with_flag_value_and_way_out():
+    found = problems(["--num-layer", "3", "--lr", "fast", "--normalization", "rmsnrm", "--train-iters", "0", "--mock-data"])
+    text = "\n".join(map(str, found))
+    assert len(found) == 4
+    assert "--num-layer: is not a flag; did you mean --num-layers?" in text
+    assert "--lr fast: expected a number" in text
+    assert "--normalization rmsnrm" in text and "did you mean rmsnorm?" in text
+    assert "--train-iters 0: must be at least 1" in text
+
+
+def test_checks_of_all_groups_come_together():
+    found = problems(
+        ["--num-layers", "3", "--pipeline-model-parallel-size", "2", "--num-attention-heads", "5", "--min-lr", "1"], 2
+    )
+    assert {problem.flag for problem in found} >= {"--num-layers", "--hidden-size", "--min-lr", "--data-path", "--train-iters"}
+
+
+def test_yaml_of_a_configuration_gives_it_again(tmp_path):
+    config = read_configuration(
+        [*MOCK, "--preset", "tiny", "--recompute-granularity", "full", "--exit-duration-in-mins", "1.5"], 1
+    )
+    path = tmp_path / "run.yaml"
+    path.write_text(config.to_yaml())
+    assert read_configuration(["--config", str(path)], 1) == config
+
+
+def test_yaml_names_an_unknown_key_and_its_file(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("hiden_size: 3\n")
+    (problem,) = problems(["--config", str(path)])
+    assert str(problem) == f"hiden_size in {path}: is not a flag; did you mean hidden_size?"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [("a: [", "is not valid YAML"), ("- 1\n", "expected `flag: value` lines, found list")]
+)
+def test_broken_yaml_is_one_problem(content, reason, tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text(content)
+    (problem,) = problems(["--config", str(path)])
+    assert reason in problem.reason
+
+
+def test_missing_yaml_is_one_problem():
+    (problem,) = problems(["--config", "nowhere.yaml"])
+    assert "cannot be read" in problem.reason
+
+
+def test_configuration_is_frozen():
+    config = read_configuration(MOCK, 1)
+    with pytest.raises(AttributeError):
+        config.model = None
+    with pytest.raises(AttributeError):
+        config.model.num_layers = 1
+
+
+@pytest.mark.parametrize(
+    ("megatron", "group", "field", "value"),
+    [
+        (["--swiglu"], "model", "activation", "swiglu"),
+        (["--disable-bias-linear"], "model", "add_bias_linear", False),
+        (["--use-distributed-optimizer"], "optimizer", "zero_stage", 1),
+        (["--use-rotary-position-embeddings"], "model", "position_embedding_type", "rope"),
+        (["--layernorm-epsilon", "1e-3"], "model", "norm_epsilon", 1e-3),
+        (["--normalization", "RMSNorm"], "model", "normalization", "rmsnorm"),
+        (["--preset", "gpt3-125m"], "model", "preset", "gpt3_125m"),
+        (["--position-embedding-type", "learned_absolute"], "model", "position_embedding_type", "learned_absolute"),
+    ],
+)
+def test_megatron_spellings(megatron, group, field, value):
+    config = read_configuration([*MOCK, *megatron], 1)
+    assert getattr(getattr(config, group), field) == value
+
+
+def test_length_given_by_hand_replaces_the_presets():
+    config = read_configuration(["--preset", "llama-7b", *MOCK], 1)
+    assert train_iterations(config) == 10
+
+
+def test_length_in_tokens_or_samples_is_rounded_up_to_updates():
+    base = ["--mock-data", "--tokenizer-type", "null", "--vocab-size", "100", "--seq-length", "100", "--global-batch-size", "4"]
+    assert train_iterations(read_configuration([*base, "--train-tokens", "1e3"], 1)) == 3
+    assert train_iterations(read_configuration([*base, "--train-samples", "5"], 1)) == 2
+
+
+def test_two_lengths_contradict():
+    (problem,) = problems([*MOCK, "--train-samples", "5"])
+    assert problem.flag == "--train-iters and --train-samples"
+
+
+def test_field_names_are_unique_over_groups():
+    from megatron_ext.arguments.flags import flags_of
+
+    names = [flag.name for group in GROUPS for flag in flags_of(group)]
+    assert len(names) == len(set(names))
+
+
+def test_defaults_are_the_textbooks():
+    optimizer = read_configuration(MOCK, 1).optimizer
+    assert (optimizer.adam_beta1, optimizer.adam_beta2, optimizer.adam_eps) == (0.9, 0.95, 1e-8)
+    assert (optimizer.weight_decay, optimizer.clip_grad, optimizer.lr_decay_style) == (0.1, 1.0, "cosine")
+    assert optimizer.min_lr == pytest.approx(optimizer.lr / 10)
+    assert optimizer.lr_warmup_fraction == 0.005

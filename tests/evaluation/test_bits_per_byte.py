@@ -1,0 +1,65 @@
+"""Windows cover every target once with half a window before it; the sum of a known model is known."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from megatron_ext.evaluation.bits_per_byte import score, windows
+
+
+@given(st.integers(1, 200), st.integers(1, 40))
+def test_every_target_counts_once_with_context(length, window):
+    counted = []
+    for begin, end, first in windows(length, window):
+        assert begin <= first < end <= length and end - begin <= window
+        assert begin == 0 or first - begin >= window // 2
+        counted += range(first, end)
+    assert counted == list(range(length))
+
+
+class Bytes:
+    """A tokenizer of bytes with 0 as the end; a stand-in for data, not for the thing under test."""
+
+    eod = 0
+
+    def encode(self, text):
+        return [1 + byte for byte in text.encode()]
+
+
+class Uniform(torch.nn.Module):
+    config = SimpleNamespace(vocab_size=257)
+
+    def forward(self, inputs, positions, mask):
+        return torch.zeros((*inputs.shape, 300))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_uniform_model_needs_log2_of_the_vocabulary_a_token(batch_size):
+    texts = ["a" * 5, "bc" * 30, "é"]
+    found = score(Uniform(), Bytes(), texts, window=8, batch_size=batch_size, device="cpu")
+    tokens = 5 + 60 + 2 + 3
+    assert (found.tokens, found.size, found.documents) == (tokens, 67, 3)
+    assert found.bits_per_byte == pytest.approx(tokens * math.log2(257) / 67)
+
+
+class Copies(torch.nn.Module):
+    """Predicts each token from the one before it: sees whether inputs and targets are lined up across windows and padding."""
+
+    config = SimpleNamespace(vocab_size=257)
+
+    def forward(self, inputs, positions, mask):
+        logits = torch.zeros((*inputs.shape, 257))
+        return logits.scatter(2, (inputs[..., None] + 1) % 257, 50.0)
+
+
+def test_a_model_that_knows_the_text_needs_no_bits():
+    text = "".join(map(chr, range(100)))
+    found = score(Copies(), Bytes(), [text, text[:30]], window=16, batch_size=2, device="cpu")
+    surprises = 2  # the end of each text
+    assert found.nats == pytest.approx(surprises * 50.0, rel=1e-3)

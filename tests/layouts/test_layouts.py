@@ -1,0 +1,117 @@
+"""Every layout equals one process: initial weights bit by bit, losses and gradient norms to 1e-5, weights tensor by tensor.
+
+One reference run, no golden file: a golden file for a layout would make its bug the standard.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.layouts.training_case import outcome
+
+MODELS = {
+    "llama": ["--preset", "tiny", "--untie-embeddings-and-output-weights"],
+    "gpt": [
+        "--preset",
+        "tiny",
+        "--normalization",
+        "layernorm",
+        "--activation",
+        "gelu",
+        "--position-embedding-type",
+        "learned_absolute",
+        "--add-bias-linear",
+        "--num-query-groups",
+        "4",
+    ],
+}
+RUN = [
+    "--mock-data",
+    "--tokenizer-type",
+    "null",
+    "--vocab-size",
+    "500",
+    "--train-iters",
+    "20",
+    "--global-batch-size",
+    "8",
+    "--seq-length",
+    "32",
+    "--lr",
+    "1e-3",
+]
+TP2, PP2, PP4 = (
+    ["--tensor-model-parallel-size", "2"],
+    ["--pipeline-model-parallel-size", "2"],
+    ["--pipeline-model-parallel-size", "4"],
+)
+LAYOUTS = {
+    "TP2": (2, TP2),
+    "TP2+SP": (2, [*TP2, "--sequence-parallel"]),
+    "PP2": (2, PP2),
+    "PP4": (4, PP4),
+    "PP2x2": (2, [*PP2, "--num-virtual-stages-per-pipeline-rank", "2"]),
+    "DP2": (2, []),
+    "DP2+ZeRO1": (2, ["--zero-stage", "1"]),
+    "TP2.PP2": (4, [*TP2, *PP2]),
+    "TP2.DP2+overlap": (4, [*TP2, "--overlap-grad-reduce"]),
+    "DP2+ZeRO1+overlap": (2, ["--zero-stage", "1", "--overlap-grad-reduce", "--overlap-param-gather"]),
+    "TP2+SP.PP2+ZeRO1": (4, [*TP2, *PP2, "--sequence-parallel", "--zero-stage", "1"]),
+    "DP4+ZeRO1": (4, ["--zero-stage", "1"]),
+}
+
+
+@pytest.fixture(scope="module")
+def references(pool, tmp_path_factory):
+    """The run on one process, for each model."""
+    return {
+        name: outcome(pool, [*flags, *RUN, "--micro-batch-size", "2"], 1, tmp_path_factory.mktemp(name))
+        for name, flags in MODELS.items()
+    }
+
+
+@pytest.mark.parametrize("micro_batch_size", ["1", "2"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("model", MODELS)
+def test_layout_equals_one_process(model, layout, micro_batch_size, pool, references, tmp_path):
+    world_size, flags = LAYOUTS[layout]
+    found = outcome(pool, [*MODELS[model], *RUN, *flags, "--micro-batch-size", micro_batch_size], world_size, tmp_path)
+    compare(found, references[model])
+
+
+def test_micro_batch_size_changes_nothing(pool, references, tmp_path):
+    compare(outcome(pool, [*MODELS["llama"], *RUN, "--micro-batch-size", "8"], 1, tmp_path), references["llama"])
+
+
+def compare(found, reference) -> None:
+    """Assert that two runs are the same run."""
+    assert found.initial.keys() == reference.initial.keys()
+    for name, tensor in reference.initial.items():
+        assert torch.equal(found.initial[name], tensor), f"{name} starts from other weights"
+    assert len(found.records) == len(reference.records) == 20
+    for ours, theirs in zip(found.records, reference.records, strict=True):
+        for key in ("loss", "grad_norm"):
+            assert ours[key] == pytest.approx(theirs[key], rel=1e-5), f"{key} of iteration {theirs['iteration']}"
+    norm = reference.records[0]["grad_norm"]
+    for name, gradient in found.first_gradient.items():
+        assert (gradient - reference.first_gradient[name]).norm() <= 1e-5 * norm, f"gradient of {name}"
+    for name, tensor in reference.final.items():
+        if not vanishing(reference.first_gradient[name], norm):
+            assert (found.final[name] - tensor).norm() <= 1e-5 * tensor.norm(), f"{name} ends elsewhere"
+
+
+def vanishing(gradient: torch.Tensor, norm: float) -> bool:
+    """A gradient that is exactly zero on paper (a key bias under softmax): Adam turns its rounding noise into whole steps."""
+    return bool(gradient.norm() < 1e-6 * norm)
+
+
+def test_workers_leak_nothing(pool, references):
+    """File descriptors and threads of the workers stay flat over all the cases that ran before."""
+    for rank, usage in enumerate(pool.usage):
+        later = usage[3:]
+        if len(later) >= 4:
+            half = len(later) // 2
+            for kind, what in enumerate(("file descriptors", "threads")):
+                early, late = max(u[kind] for u in later[:half]), max(u[kind] for u in later[half:])
+                assert late <= early + 4, f"{what} of worker {rank} grew from {early} to {late} over {len(usage)} cases"

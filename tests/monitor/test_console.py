@@ -1,0 +1,50 @@
+"""Console lines: what a person reads, NaN included."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from megatron_ext.monitor.console import amount, duration, line
+from megatron_ext.monitor.metrics import Record
+
+
+def record(**changes):
+    values = dict(
+        iteration=20,
+        loss=3.14159,
+        grad_norm=1.5,
+        learning_rate=3e-4,
+        consumed_samples=160,
+        consumed_tokens=10240,
+        tokens_per_second=12345.0,
+        flops_per_second=4.56e10,
+        flops_share=0.31,
+        memory_bytes=2**30,
+        skipped=0,
+    )
+    return Record(**(values | changes))
+
+
+def test_one_line_has_it_all():
+    text = line(record(eval_loss=2.5, eval_bits_per_byte=1.25), 200, "GEMM rate", 200)
+    assert text == (
+        "iter  20/200  10.0% | loss 3.1416 | grad 1.500 | lr 3.00e-04 | 12.3 ktok/s | 45.6 GFLOP/s (31% of GEMM rate) | "
+        "1.00 GiB | ETA 3:20 | eval 2.5000 (1.250 bits/byte)"
+    )
+
+
+def test_nan_and_skipped_updates_are_shown():
+    text = line(record(loss=math.nan, grad_norm=math.inf, skipped=2), 200, "peak", 0)
+    assert "loss nan (not finite)" in text and "grad inf" in text and "skipped 2" in text
+
+
+@pytest.mark.parametrize(("value", "text"), [(999, "999.0 "), (1500, "1.5 k"), (2e12, "2.0 T"), (3e15, "3.0 P")])
+def test_amounts(value, text):
+    assert amount(value) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (61, "1:01"), (3661, "1:01:01")])
+def test_durations(seconds, text):
+    assert duration(seconds) == text

@@ -1,0 +1,21 @@
+"""Causal language modelling: inputs, labels and the masked sum."""
+
+from __future__ import annotations
+
+import torch
+
+from megatron_ext.objectives import causal_lm
+
+
+def test_labels_are_the_inputs_shifted_by_one():
+    batch = causal_lm.batch(torch.tensor([[5, 6, 7, 8], [1, 2, 3, 4]]))
+    assert batch["input_ids"].tolist() == [[5, 6, 7], [1, 2, 3]]
+    assert batch["labels"].tolist() == [[6, 7, 8], [2, 3, 4]]
+    assert batch["position_ids"].tolist() == [[0, 1, 2], [0, 1, 2]]
+
+
+def test_loss_is_the_sum_over_unmasked_targets():
+    batch = causal_lm.batch(torch.zeros((2, 4), dtype=torch.long))
+    batch["loss_mask"][0, 1] = 0.0
+    total, count = causal_lm.loss(torch.arange(6.0).reshape(2, 3), batch)
+    assert (total.item(), count.item()) == (14.0, 5)
