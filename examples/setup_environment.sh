@@ -26,22 +26,24 @@ step() {
     printf '\n=== %s: %s\n' "$what" "$*" >>"$log"
     "$@" >>"$log" 2>&1 </dev/null || status=$?
     if [ "$status" -ne 0 ]; then
-        grep -E '(^|: )(ERROR|error)[: ]' "$log" | tail -n 3 >&2 || true
+        grep -E '(ERROR|[Ee]rror): ' "$log" | tail -n 3 >&2 || true
         fail "the step '$what' ended with exit code $status. Its full output is at the end of $log"
     fi
 }
 
-is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1; }
+# megatron-core 0.16 comes ready made for these.
+fits() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' >/dev/null 2>&1; }
 
 find_python() {
-    local name
-    for name in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.10}; do
-        if is_new_enough "$name"; then
+    local name names=(python3 python3.13 python3.12 python3.11 python3.10)
+    if [ -n "${PYTHON-}" ]; then names=("$PYTHON"); fi
+    for name in "${names[@]}"; do
+        if fits "$name"; then
             command -v "$name"
             return
         fi
     done
-    fail "no Python 3.10 or newer was found (${PYTHON:-python3} is $("${PYTHON:-python3}" --version 2>&1 || true));" \
+    fail "no Python 3.10 to 3.13 was found (${names[0]} is $("${names[0]}" --version 2>/dev/null || echo 'not there'));" \
         "install one, or name it: PYTHON=/path/to/python3.11 bash $0"
 }
 
@@ -60,9 +62,15 @@ fingerprint() {
 constraints=constraints-cpu.txt
 if has_gpu; then constraints=constraints-gpu.txt; fi
 
-if ! is_new_enough .venv/bin/python; then
+# A .venv of ours that was moved or whose Python is gone is made anew; somebody else's is used if it fits and never deleted.
+if ! fits .venv/bin/python || [ "$(cat .venv/made-in 2>/dev/null || echo "$PWD")" != "$PWD" ]; then
+    if [ -e .venv ] && [ ! -e .venv/made-in ]; then
+        fail "$PWD/.venv is there, was not made by $0 and has no Python 3.10 to 3.13; move it away and call again"
+    fi
     python=$(find_python)
     rm -rf .venv
+    mkdir .venv
+    pwd >.venv/made-in
     "$python" -m venv .venv >/dev/null 2>&1 ||
         fail "'$python -m venv .venv' failed; on Debian and Ubuntu the package python3-venv is missing, most likely"
 fi
@@ -72,16 +80,16 @@ if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ]; then exit 0; fi
 
 printf 'Setting up .venv with %s (%s); the log is %s\n' "$(.venv/bin/python --version)" "$constraints" "$log"
 : >"$log"
-if [ "$constraints" = constraints-cpu.txt ] && [ "$(uname -sm)" = "Linux x86_64" ]; then
-    printf '  (pip takes torch from your index; where that has only the CUDA build, it is several GB)\n'
+if [ "$constraints" = constraints-cpu.txt ] && ! ls -d .venv/lib/python*/site-packages/torch >/dev/null 2>&1; then
+    printf '  (torch comes from your pip index: several GB where that has the CUDA build only, 200 MB for a CPU build)\n'
 fi
 step "installing megatron-ext${extras:+ with $extras}" \
-    .venv/bin/python -m pip install --disable-pip-version-check -e ".${extras:+[$extras]}" -c "$constraints"
+    .venv/bin/python -m pip install --verbose --disable-pip-version-check -e ".${extras:+[$extras]}" -c "$constraints"
 step "importing torch and megatron-core" .venv/bin/python -c 'import torch, megatron.core; print(torch.__version__)'
 .venv/bin/python - <<'PY'
 from megatron_ext.corpus.utf8 import IMPLEMENTATIONS as found
 if found == ("python",):
-    print("  note: the native module was not built (no C++17 compiler?): scanning text is tens of times slower, never different")
+    print("  note: the native module was not built (the log says why): scanning text is tens of times slower, never different")
 else:
     print(f"  native module: {', '.join(found[:-1])}")
 PY

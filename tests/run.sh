@@ -15,5 +15,5 @@ done
 bash examples/setup_environment.sh test
 export PATH=$PWD/.venv/bin:$PATH
 ruff check .
-lint-imports
+lint-imports --no-logo
 exec python -m pytest "$@"

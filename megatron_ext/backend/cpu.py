@@ -18,7 +18,6 @@ import sys
 import types
 import warnings
 from collections.abc import Callable
-from importlib import metadata
 from typing import Any
 
 MEGATRON_CORE_VERSION = "0.16.1"
@@ -40,26 +39,25 @@ def install() -> None:
 
 def refuse_other_version() -> None:
     """RuntimeError unless megatron-core is the version that the patches were written for."""
-    found = _installed_version()
+    found = _version_found()
     if found != MEGATRON_CORE_VERSION:
         raise RuntimeError(
-            f"found megatron-core {found}, but training on the CPU patches lines of {MEGATRON_CORE_VERSION} and needs exactly that: "
+            f"found megatron-core {found}, but training on the CPU patches lines of {MEGATRON_CORE_VERSION}: "
             f"pip install megatron-core=={MEGATRON_CORE_VERSION}, or train with --device cuda"
         )
 
 
 def warn_on_other_version() -> None:
     """For CUDA, where nothing is patched: another version may work, but was not tested."""
-    found = _installed_version()
+    found = _version_found()
     if found != MEGATRON_CORE_VERSION:
         warnings.warn(f"found megatron-core {found}, tested was only {MEGATRON_CORE_VERSION}", stacklevel=2)
 
 
-def _installed_version() -> str:
-    try:
-        return metadata.version("megatron-core")
-    except metadata.PackageNotFoundError:
-        return "(none)"
+def _version_found() -> str:
+    import megatron.core  # not pip's word for it: a checkout on PYTHONPATH goes first
+
+    return megatron.core.__version__
 
 
 def _replace(owner: Any, name: str, value: Any) -> None:
@@ -145,7 +143,6 @@ def streams_are_inert() -> None:
     _replace(torch.cuda, "Stream", InertStream)  # transformer/moe/token_dispatcher.py:445
     _replace(torch.cuda, "stream", lambda stream: contextlib.nullcontext())  # transformer/moe/token_dispatcher.py:874
     _replace(torch.cuda, "current_stream", lambda device=None: only)  # transformer/moe/token_dispatcher.py:871
-    _replace(torch.cuda, "default_stream", lambda device=None: only)  # distributed/param_and_grad_buffer.py:422
 
 
 def sends_keep_their_memory() -> None:

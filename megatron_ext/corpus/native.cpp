@@ -193,6 +193,7 @@ TARGET_AVX2 Counts scan_avx2(const std::uint8_t* text, std::size_t size) {
 
 bool has_avx2() {
 #if HAVE_AVX2
+    __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt");
 #else
     return false;

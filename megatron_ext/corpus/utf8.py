@@ -4,8 +4,8 @@
 overlong forms, nothing above U+10FFFF). `tools/preprocess_data.py` names bad lines by it and reports script shares.
 
 Three implementations give the same answers: `avx2` and `portable` in C++ (`native.cpp`) and `python` here, the twin that
-serves where no compiler was at hand. Reason for own code: the twin reaches about 40 MB/s on English prose, the native
-module over 2,000 (`python -m megatron_ext.corpus.utf8 FILE` measures them on a file), so looking costs nothing.
+serves where no compiler was at hand. Reason for own code: on the quickstart's English the twin reaches 24 MB/s, `portable`
+1,300 and `avx2` 6,700; on its Chinese 65, 540 and 540 (`python -m megatron_ext.corpus.utf8 FILE` measures).
 """
 
 import functools

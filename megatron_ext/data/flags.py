@@ -11,7 +11,14 @@ class DataFlags:
     data_path: str | None = flag(None, "prefix of the .bin/.idx pair that tools/preprocess_data.py wrote", front=True)
     valid_data_path: str | None = flag(None, "prefix of a validation set of its own; data-path is then all for training")
     split: str = flag("969,30,1", "shares of the documents for training, validation and test")
-    mock_data: bool = flag(False, "train on made-up arithmetic sequences, to try a layout or a speed")
+    mock_data: bool = flag(
+        False, "train on made-up arithmetic sequences, to try a layout or a speed; 8,192 ids if no tokenizer is given"
+    )
+
+    @staticmethod
+    def resolve(c):
+        if c.mock_data and c.tokenizer_model is None and c.vocab_size is None:
+            c.vocab_size = 8192
 
     @staticmethod
     def check(c):

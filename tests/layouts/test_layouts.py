@@ -11,41 +11,16 @@ import torch
 from tests.layouts.training_case import outcome
 
 MODELS = {
-    "llama": ["--preset", "tiny", "--untie-embeddings-and-output-weights"],
-    "gpt": [
-        "--preset",
-        "tiny",
-        "--normalization",
-        "layernorm",
-        "--activation",
-        "gelu",
-        "--position-embedding-type",
-        "learned_absolute",
-        "--add-bias-linear",
-        "--num-query-groups",
-        "4",
-    ],
+    "llama": "--preset tiny --untie-embeddings-and-output-weights".split(),
+    "gpt": (
+        "--preset tiny --normalization layernorm --activation gelu --position-embedding-type learned_absolute "
+        "--add-bias-linear --num-query-groups 4"
+    ).split(),
 }
-RUN = [
-    "--mock-data",
-    "--tokenizer-type",
-    "null",
-    "--vocab-size",
-    "500",
-    "--train-iters",
-    "20",
-    "--global-batch-size",
-    "8",
-    "--seq-length",
-    "32",
-    "--lr",
-    "1e-3",
-]
-TP2, PP2, PP4 = (
-    ["--tensor-model-parallel-size", "2"],
-    ["--pipeline-model-parallel-size", "2"],
-    ["--pipeline-model-parallel-size", "4"],
-)
+RUN = "--mock-data --vocab-size 500 --train-iters 20 --global-batch-size 4 --seq-length 32 --lr 3e-4".split()
+TP2 = ["--tensor-model-parallel-size", "2"]
+PP2 = ["--pipeline-model-parallel-size", "2"]
+PP4 = ["--pipeline-model-parallel-size", "4"]
 LAYOUTS = {
     "TP2": (2, TP2),
     "TP2+SP": (2, [*TP2, "--sequence-parallel"]),
@@ -58,8 +33,14 @@ LAYOUTS = {
     "TP2.DP2+overlap": (4, [*TP2, "--overlap-grad-reduce"]),
     "DP2+ZeRO1+overlap": (2, ["--zero-stage", "1", "--overlap-grad-reduce", "--overlap-param-gather"]),
     "TP2+SP.PP2+ZeRO1": (4, [*TP2, *PP2, "--sequence-parallel", "--zero-stage", "1"]),
-    "DP4+ZeRO1": (4, ["--zero-stage", "1"]),
 }
+# Every layout with every micro-batch size for one model; the other model with the larger one, and with all in --full.
+CASES = [
+    pytest.param(model, layout, size, marks=[pytest.mark.full] if (model, size) == ("gpt", "1") else [])
+    for model in MODELS
+    for layout in LAYOUTS
+    for size in ("1", "2")
+]
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +52,7 @@ def references(pool, tmp_path_factory):
     }
 
 
-@pytest.mark.parametrize("micro_batch_size", ["1", "2"])
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("model", "layout", "micro_batch_size"), CASES)
 def test_layout_equals_one_process(model, layout, micro_batch_size, pool, references, tmp_path):
     world_size, flags = LAYOUTS[layout]
     found = outcome(pool, [*MODELS[model], *RUN, *flags, "--micro-batch-size", micro_batch_size], world_size, tmp_path)
@@ -81,7 +60,7 @@ def test_layout_equals_one_process(model, layout, micro_batch_size, pool, refere
 
 
 def test_micro_batch_size_changes_nothing(pool, references, tmp_path):
-    compare(outcome(pool, [*MODELS["llama"], *RUN, "--micro-batch-size", "8"], 1, tmp_path), references["llama"])
+    compare(outcome(pool, [*MODELS["llama"], *RUN, "--micro-batch-size", "4"], 1, tmp_path), references["llama"])
 
 
 def compare(found, reference) -> None:
@@ -97,13 +76,20 @@ def compare(found, reference) -> None:
     for name, gradient in found.first_gradient.items():
         assert (gradient - reference.first_gradient[name]).norm() <= 1e-5 * norm, f"gradient of {name}"
     for name, tensor in reference.final.items():
-        if not vanishing(reference.first_gradient[name], norm):
-            assert (found.final[name] - tensor).norm() <= 1e-5 * tensor.norm(), f"{name} ends elsewhere"
+        kept = ~key_bias(name, tensor)
+        difference = (found.final[name] - tensor)[kept].norm()
+        assert difference <= 1e-5 * tensor[kept].norm(), f"{name} ends {difference:.1e} elsewhere, of {tensor[kept].norm():.1e}"
 
 
-def vanishing(gradient: torch.Tensor, norm: float) -> bool:
-    """A gradient that is exactly zero on paper (a key bias under softmax): Adam turns its rounding noise into whole steps."""
-    return bool(gradient.norm() < 1e-6 * norm)
+def key_bias(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """Entries whose exact gradient is zero (the softmax does not feel a key's bias): Adam turns their noise into whole steps.
+
+    Their gradients were compared above. Query, key and value lie group by group; here a group has one query head.
+    """
+    mask = torch.zeros(tensor.shape, dtype=torch.bool)
+    if name.endswith("linear_qkv.bias"):
+        mask.reshape(4, 3, -1)[:, 1] = True
+    return mask
 
 
 def test_workers_leak_nothing(pool, references):

@@ -25,7 +25,7 @@ def train_case(launch, argv: list[str], folder: str):
     from megatron_ext.training.configuration import read_configuration
     from megatron_ext.training.layout import processes
 
-    config = read_configuration([*argv, "--device", "cpu", "--log-interval", "1", "--save", folder], launch.world_size)
+    config = read_configuration(["--log-interval", "1", *argv, "--device", "cpu", "--save", folder], launch.world_size)
     with processes(launch, config) as device:
         from megatron_ext.training import loop
         from megatron_ext.training.build import build

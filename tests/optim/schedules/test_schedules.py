@@ -37,7 +37,7 @@ def test_linear_and_constant():
     assert learning_rate(99, flags("--lr-decay-style", "constant"), 100) == pytest.approx(1e-3)
 
 
-def test_default_warm_up_is_half_a_percent_and_the_decay_ends_at_a_tenth():
+def test_default_warm_up_and_end():
     given = flags()
     assert warmup_iters(given, 1000) == 5
     assert warmup_iters(given, 10) == 1

@@ -1,0 +1,83 @@
+"""From input files to texts: what a record is, and why one is not used.
+
+`records` reads, in one process; `texts` looks into a record, in any process. Between them a record is `Record`: the place
+it came from and a payload that nobody has looked into yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from megatron_ext.arguments.problems import UserError
+from megatron_ext.corpus.sources import Source
+from megatron_ext.corpus.utf8 import scan
+
+REASONS = {
+    "not_json": "not JSON",
+    "not_an_object": "not a JSON object",
+    "key_missing": "key missing",
+    "not_text": "value not a text",
+    "not_utf8": "not UTF-8",
+    "lone_surrogate": "half a surrogate pair",
+    "empty": "empty",
+    "too_long": "too long",
+    "no_tokens": "no tokens",
+    "not_tokenized": "refused by the tokenizer",
+}
+"""Why a record is not used, and how a person reads it."""
+
+
+class Reject(Exception):
+    """A record that is not used: `reason` of REASONS, a detail, and the offset in the record where that is known."""
+
+    def __init__(self, reason: str, detail: str, byte: int | None = None):
+        super().__init__(detail)
+        self.reason, self.detail, self.byte = reason, detail, byte
+
+
+class Record(NamedTuple):
+    """`payload` is None for a record that is longer than anything that can be used."""
+
+    file: str
+    number: int
+    payload: Any
+
+
+def check_utf8(text: bytes) -> None:
+    """Reject text that is not UTF-8, by the offset of its first bad byte."""
+    valid = scan(text).valid_up_to
+    if valid < len(text):
+        raise Reject("not_utf8", f"byte 0x{text[valid]:02x} is not UTF-8 here", valid)
+
+
+def records(source: Source, reader: Any, keys: Sequence[str], sample_by: str) -> Iterator[Record]:
+    """The records of one file by one module of `readers`. UserError: the file is cut off, damaged or cannot be read."""
+    try:
+        for number, payload in reader.read(source, keys, sample_by):
+            yield Record(source.path, number, payload)
+    except OSError as error:
+        raise UserError(f"{source.path}: cannot be read ({error.strerror or error})") from None
+
+
+def texts(record: Record, reader: Any, keys: Sequence[str]) -> list[str]:
+    """The record's texts, one a key, each one fit to be encoded; else Reject."""
+    if record.payload is None:
+        raise Reject("too_long", "the record is longer than a record may be")
+    found = reader.fields(record.payload, keys)
+    return [_text(found, key) for key in keys]
+
+
+def _text(found: Any, key: str) -> str:
+    if key not in found:
+        raise Reject("key_missing", f"there is no {key!r}")
+    text = found[key]
+    if not isinstance(text, str):
+        raise Reject("not_text", f"{key!r} holds {'null' if text is None else type(text).__name__}")
+    if not text or text.isspace():
+        raise Reject("empty", f"{key!r} is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Reject("lone_surrogate", f"{key!r} holds U+{ord(text[error.start]):04X} at character {error.start}") from None
+    return text

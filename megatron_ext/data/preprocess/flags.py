@@ -1,0 +1,43 @@
+"""Flags of tools/preprocess_data.py (Megatron-LM's names)."""
+
+from __future__ import annotations
+
+import os
+
+from megatron_ext.arguments.flags import flag, flag_group
+from megatron_ext.arguments.problems import Problem
+
+
+@flag_group("output", "What is written, and how")
+class PreprocessFlags:
+    output_prefix: str | None = flag(
+        None, "files are PREFIX_KEY_document.bin and .idx, PREFIX_rejects.jsonl and PREFIX_summary.json", front=True
+    )
+    json_keys: tuple[str, ...] = flag(("text",), "keys (or columns) that hold text; each makes a data set of its own", front=True)
+    append_eod: bool = flag(False, "end each document with the end-of-document token", front=True)
+    workers: int | None = flag(None, "processes that tokenize (default: one a core)", positive=True, front=True)
+    strict: bool = flag(False, "stop at the first record that cannot be used, and write nothing", front=True)
+    log_interval: int = flag(100_000, "documents between progress lines where stderr is not a terminal; 0: none", least=0)
+
+    @staticmethod
+    def resolve(c):
+        if c.workers is None:
+            c.workers = usable_cores()
+
+    @staticmethod
+    def check(c):
+        if not c.output_prefix:
+            yield Problem("--output-prefix", None, "is missing", "name the path with which the files written begin")
+        elif os.path.isdir(c.output_prefix) or c.output_prefix.endswith("/"):
+            yield Problem("--output-prefix", c.output_prefix, "is a folder", "add the beginning of a file's name")
+        for key in c.json_keys:
+            if "/" in key or not key:
+                yield Problem("--json-keys", key, "cannot be part of a file's name", "rename the key in the input")
+            elif c.json_keys.count(key) > 1:
+                yield Problem("--json-keys", key, "is given twice", "name each key once")
+                break
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, which on a cluster are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,61 @@
+"""The way from input files to `.bin/.idx`: read, tokenize in workers, write in the input's order, publish.
+
+Memory does not grow with the input: batches of about a megabyte, a few a worker in flight, and nothing kept afterwards.
+Files get their names only when all of them are complete on disk; whatever fails before that leaves the folder as it was.
+An older output of the same prefix is replaced then (Megatron-LM overwrites too).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+from megatron_ext.arguments.problems import UserError
+from megatron_ext.corpus.documents import REASONS
+from megatron_ext.corpus.flags import InputFlags
+from megatron_ext.corpus.inputs import expand_all, size_on_disk
+from megatron_ext.corpus.utf8 import scan
+from megatron_ext.data.preprocess.batching import read_batches
+from megatron_ext.data.preprocess.encoding import Encoder
+from megatron_ext.data.preprocess.flags import PreprocessFlags
+from megatron_ext.data.preprocess.outputs import Outputs
+from megatron_ext.data.preprocess.progress import Meter
+from megatron_ext.data.preprocess.totals import Totals
+from megatron_ext.data.preprocess.workers import ordered_map
+from megatron_ext.tokenizers.build import build
+from megatron_ext.tokenizers.flags import TokenizerFlags
+
+
+def preprocess(flags: InputFlags, tokenizer_flags: TokenizerFlags, output: PreprocessFlags) -> Totals:
+    """Tokenize and write. UserError: something that the user can mend; then nothing was written."""
+    scan(b"")  # where only its slow twin can serve, it says so, and the workers do not
+    tokenizer = build(tokenizer_flags)  # the workers build their own; this one finds out first whether it can be built
+    prefix, keys = output.output_prefix, output.json_keys
+    files = expand_all(flags.input, leave_out=prefix + "_rejects.jsonl")
+    totals = Totals(keys=keys, files=len(files))
+    start = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        outputs = stack.enter_context(Outputs(prefix, keys, tokenizer.vocab_size))
+        meter = stack.enter_context(Meter("tokenizing", size_on_disk(files), output.log_interval))
+        batches = read_batches(files, keys, flags)
+        encoded = ordered_map(Encoder, (tokenizer_flags, keys, output.append_eod), batches, output.workers)
+        for batch in stack.enter_context(contextlib.closing(encoded)):
+            if batch.rejects and output.strict:
+                raise UserError(f"{told(batch.rejects[0])}; --strict stops here, and nothing was written")
+            outputs.add(batch)
+            totals.add(batch)
+            meter.advance(batch.read_bytes, batch.text_bytes, batch.documents)
+        totals.seconds = time.monotonic() - start
+        if not totals.documents:
+            first = f"; the first: {told(totals.first_reject)}" if totals.first_reject else ""
+            raise UserError(f"no document could be used, rejected: {totals.refused}{first}; nothing was written")
+        source = {"tokenizer": tokenizer.fingerprint(), "vocab_size": tokenizer.vocab_size, "eod": tokenizer.eod}
+        outputs.publish({**totals.as_dict(), **source, "append_eod": output.append_eod})
+    return totals
+
+
+def told(reject: dict) -> str:
+    """A line of the file of rejects as a person reads it: `x.jsonl, line 3: not JSON (unexpected character …)`."""
+    unit = "row" if "row" in reject else "line"
+    where = f", byte {reject['byte']}" if "byte" in reject else ""
+    return f"{reject['file']}, {unit} {reject[unit]}{where}: {REASONS[reject['reason']]} ({reject['detail']})"

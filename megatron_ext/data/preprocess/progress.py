@@ -1,0 +1,64 @@
+"""How far a long reading is: a bar with MB/s and documents/s on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+
+class Meter:
+    """A context manager. Bytes on disk give the share that is done, bytes of text the speed.
+
+    Args:
+        total: bytes of the files on disk.
+        interval: documents between two lines where stderr is not a terminal; 0: none.
+    """
+
+    def __init__(self, what: str, total: int, interval: int):
+        self._what, self._total, self._interval = what, max(total, 1), interval
+        self._done = self._text = self._documents = 0
+        self._start, self._next = time.monotonic(), interval
+        self._console = Console(stderr=True)
+        self._bar = self._task = None
+
+    def __enter__(self) -> Meter:
+        if self._console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[speed]}"),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=self._console, transient=True)
+            self._task = self._bar.add_task(self._what, total=self._total, speed="")
+            self._bar.start()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, read_bytes: int, text_bytes: int, documents: int) -> None:
+        self._done += read_bytes
+        self._text += text_bytes
+        self._documents += documents
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done, speed=self._speed())
+        elif self._interval and self._documents >= self._next:
+            self._next = self._documents - self._documents % self._interval + self._interval
+            share = min(self._done / self._total, 1)
+            print(f"{self._what}: {self._documents:,} documents, {share:.0%}, {self._speed()}", file=sys.stderr, flush=True)
+
+    def note(self, what: str) -> None:
+        """What is going on now."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=what)
+
+    def _speed(self) -> str:
+        seconds = max(time.monotonic() - self._start, 1e-9)
+        return f"{self._text / seconds / 1e6:.1f} MB/s, {self._documents / seconds:,.0f} docs/s"

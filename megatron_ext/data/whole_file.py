@@ -1,0 +1,87 @@
+"""A file that is there whole or not at all: written under another name, flushed to disk, then renamed.
+
+The other name is `PATH.partial`. A run that was killed leaves it, and the next run writes over it; a lock on it keeps two
+runs from writing the same file at the same time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from megatron_ext.arguments.problems import UserError
+
+
+@contextlib.contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Errors of the file system as one sentence: no space, no rights, no such folder."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+class WholeFile:
+    """Write, `seal`, `publish`. `discard` removes what was not published; it may always be called."""
+
+    def __init__(self, path: str):
+        self.path, self._partial = path, path + ".partial"
+        with naming(path):
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+            self._file = open(os.open(self._partial, os.O_RDWR | os.O_CREAT, 0o666), "w+b", buffering=2**20)
+            self._lock()
+            self._file.truncate(0)
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise UserError(f"{self.path}: is being written by another run; wait for it, or name another output") from None
+        except OSError:  # a file system without locks
+            pass
+
+    def write(self, data: Any) -> None:
+        """Append bytes, or anything with the buffer protocol."""
+        with naming(self.path):
+            self._file.write(data)
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """Write over what is there."""
+        with naming(self.path):
+            self._file.seek(offset)
+            self._file.write(data)
+            self._file.seek(0, os.SEEK_END)
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        """What was written, `count` bytes from `offset`."""
+        with naming(self.path):
+            self._file.flush()
+            return os.pread(self._file.fileno(), count, offset)
+
+    def seal(self) -> None:
+        """Flush to disk. After this, publishing needs no more space."""
+        with naming(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def publish(self) -> None:
+        """Give the sealed file its name, in place of an older one."""
+        with naming(self.path):
+            os.replace(self._partial, self.path)
+            self._file.close()
+            folder = os.open(os.path.dirname(self.path) or ".", os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def discard(self) -> None:
+        if not self._file.closed:
+            with contextlib.suppress(OSError):
+                os.unlink(self._partial)
+            with contextlib.suppress(OSError):  # closing flushes, and the disk may be full
+                self._file.close()

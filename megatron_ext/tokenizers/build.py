@@ -1,0 +1,18 @@
+"""From flags to a tokenizer: `build` is the one place where a tokenizer is loaded."""
+
+from __future__ import annotations
+
+from megatron_ext.arguments.problems import UserError
+from megatron_ext.tokenizers.contract import Tokenizer
+from megatron_ext.tokenizers.flags import LOADERS, TokenizerFlags
+
+
+def build(flags: TokenizerFlags) -> Tokenizer:
+    """The tokenizer that checked flags name. UserError: its file is broken, or its size is not what was asked for."""
+    tokenizer = LOADERS.load(flags.tokenizer_type).load(flags)
+    if flags.vocab_size is not None and flags.vocab_size != tokenizer.vocab_size:
+        raise UserError(
+            f"--vocab-size {flags.vocab_size}: {flags.tokenizer_model} has {tokenizer.vocab_size} entries; leave --vocab-size "
+            "out (to round the embedding up there is --make-vocab-size-divisible-by)"
+        )
+    return tokenizer

@@ -1,0 +1,87 @@
+"""Flags of the tokenizer that a run uses, and of the tool that trains one."""
+
+from __future__ import annotations
+
+from megatron_ext.arguments.flags import flag, flag_group
+from megatron_ext.arguments.problems import Problem
+from megatron_ext.arguments.registry import Registry
+from megatron_ext.tokenizers.files import NAMES, find, sniff
+from megatron_ext.tokenizers.patterns import PATTERNS, pattern_of_file
+
+LOADERS = Registry("megatron_ext.tokenizers.loaders")
+ALGORITHMS = Registry("megatron_ext.tokenizers.training")
+
+
+@flag_group("tokenizer", "Text to tokens")
+class TokenizerFlags:
+    tokenizer_type: str | None = flag(None, "kind of tokenizer (default: seen from the file)", choices=LOADERS, front=True)
+    tokenizer_model: str | None = flag(
+        None, "the tokenizer's file (tokenizer.json, *.model, *.tiktoken) or the folder that holds it", front=True
+    )
+    eod_token: str | None = flag(None, "name of the control token that ends a document (default: found by known names)")
+    tiktoken_pattern: str | None = flag(
+        None, f"how a tiktoken file splits text: {', '.join(PATTERNS)}, or a regular expression (default: by the file's name)"
+    )
+    vocab_size: int | None = flag(None, "ids of the null tokenizer, the last of which ends a document", least=2)
+
+    @staticmethod
+    def resolve(c):
+        if c.tokenizer_type is None and c.tokenizer_model is not None:
+            file = find(c.tokenizer_model)
+            c.tokenizer_type = sniff(file) if file else None
+        elif c.tokenizer_type is None and c.vocab_size is not None:
+            c.tokenizer_type = "null"
+        if c.tokenizer_type == "tiktoken" and c.tokenizer_model is not None and c.tiktoken_pattern is None:
+            c.tiktoken_pattern = pattern_of_file(str(find(c.tokenizer_model, "tiktoken") or ""))
+
+    @staticmethod
+    def check(c):
+        kind, model = c.tokenizer_type, c.tokenizer_model
+        if kind is None and model is None:
+            yield Problem(
+                "--tokenizer-model", None, "is missing", "give a tokenizer's file, or --vocab-size for a null tokenizer"
+            )
+        elif kind == "null":
+            yield from _check_null(c)
+        elif model is None:
+            yield Problem("--tokenizer-model", None, f"is missing for --tokenizer-type {kind}", "give its file or folder")
+        elif find(model, kind) is None:
+            names = ", ".join(NAMES[kind]) if kind else "tokenizer.json, *.model, *.tiktoken"
+            yield Problem("--tokenizer-model", model, "is not there", f"give a file, or a folder with one of {names}")
+        elif kind is None:
+            yield Problem("--tokenizer-model", model, "is of no known kind", "name it with --tokenizer-type")
+        elif kind == "tiktoken" and c.tiktoken_pattern is None:
+            yield Problem(
+                "--tiktoken-pattern", None, f"is missing: {model} does not tell it", f"give one of {', '.join(PATTERNS)}"
+            )
+        if kind != "tiktoken" and c.tiktoken_pattern is not None:
+            yield Problem("--tiktoken-pattern", c.tiktoken_pattern, f"has no effect with --tokenizer-type {kind}", "leave it out")
+
+
+def _check_null(c):
+    if c.vocab_size is None:
+        yield Problem("--vocab-size", None, "is missing for --tokenizer-type null", "give the number of ids")
+    for name in ("tokenizer_model", "eod_token"):
+        if getattr(c, name) is not None:
+            option = "--" + name.replace("_", "-")
+            yield Problem(option, getattr(c, name), "has no effect with --tokenizer-type null", "leave it out")
+
+
+@flag_group("training", "What is learned")
+class TrainTokenizerFlags:
+    algorithm: str = flag("byte_level_bpe", "how the tokenizer is learned", choices=ALGORITHMS, front=True)
+    vocab_size: int = flag(32_000, "tokens to learn, control tokens and the 256 bytes included", least=257, front=True)
+    output: str | None = flag(None, "folder in which tokenizer.json is written", front=True)
+    json_key: str = flag("text", "where the text lies in a record", front=True)
+    split_digits: bool = flag(
+        True, "every digit a token of its own, so that numbers are written alike (as LLaMA does)", front=True
+    )
+    min_frequency: int = flag(2, "pairs seen less often are not merged", least=1)
+    eod_token: str = flag("<|endoftext|>", "name of the control token that ends a document; it gets id 0")
+
+    @staticmethod
+    def check(c):
+        if c.output is None:
+            yield Problem("--output", None, "is missing", "name the folder in which tokenizer.json is written")
+        if not c.eod_token:
+            yield Problem("--eod-token", None, "must not be empty")

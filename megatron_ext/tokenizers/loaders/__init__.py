@@ -1,0 +1,1 @@
+"""One file a kind of tokenizer file, each with `load(flags) -> Tokenizer`."""

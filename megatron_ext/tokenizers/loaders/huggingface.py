@@ -1,0 +1,123 @@
+"""`--tokenizer-type huggingface`: a `tokenizer.json` of Hugging Face's tokenizers: BPE, Unigram, WordPiece, WordLevel.
+
+Taken off before use: truncation, padding, BPE dropout and the template of begin and end tokens, since a corpus wants all
+of its text, and the same ids every time.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import tokenizers
+
+from megatron_ext.arguments.problems import UserError
+from megatron_ext.tokenizers.byte_level import fast_encoding, is_byte_level
+from megatron_ext.tokenizers.contract import Tokenizer, digest, find_eod
+from megatron_ext.tokenizers.files import find
+from megatron_ext.tokenizers.flags import TokenizerFlags
+from megatron_ext.tokenizers.loaders.tiktoken import too_long_a_run
+
+SPACE = "\u2581"
+
+
+class HuggingFaceTokenizer(Tokenizer):
+    def __init__(self, file: pathlib.Path, eod_token: str | None = None):
+        try:
+            content = file.read_text(encoding="utf-8")
+            self._whole = tokenizers.Tokenizer.from_str(content)
+            self._config = json.loads(self._whole.to_str())  # older files leave things out, such as GPT-2's the model's type
+            self._encoder = _text_only(self._whole, self._config)
+        except Exception as error:  # tokenizers raises plain Exception
+            raise UserError(f"--tokenizer-model {file}: is not a tokenizer.json ({error})") from None
+        self._ids = self._whole.get_vocab(with_added_tokens=True)
+        self._control = {token["content"]: token["id"] for token in self._config["added_tokens"] if token["special"]}
+        self.vocab_size = max(self._ids.values()) + 1
+        self.eod = find_eod(eod_token, self._control.get, str(file), self._control.get(_own_eos(file)))
+        self._fast = fast_encoding(self._config, self._encoder)
+        self._print = digest("huggingface", content, str(self.eod))
+
+    def encode(self, text: str) -> list[int]:
+        if self._fast is not None and not too_long_a_run(text):
+            return self._fast.encode_ordinary(text)
+        return self._encoder.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return self._whole.decode(list(map(int, ids)), skip_special_tokens=True)
+
+    def token_bytes(self) -> np.ndarray:
+        added = {token["id"]: len(token["content"].encode()) for token in self._config["added_tokens"] if not token["special"]}
+        control = set(self._control.values()) | {self._ids.get(_unknown(self._config["model"]))}
+        size = len if is_byte_level(self._config) else _size_in(self._config["model"])
+        sizes = np.zeros(self.vocab_size, np.int32)
+        for token, number in self._ids.items():
+            if number not in control:
+                sizes[number] = added.get(number) or size(token)
+        return sizes
+
+    def fingerprint(self) -> str:
+        return self._print
+
+
+def _text_only(whole: tokenizers.Tokenizer, config: dict[str, Any]) -> tokenizers.Tokenizer:
+    """The tokenizer that takes all of the text, every time the same way, and never for a control token.
+
+    `encode_special_tokens` keeps tokenizers from looking for them in the text. But Unigram, WordPiece and WordLevel, and
+    BPE with `ignore_merges`, may still find a control token's name in their vocabulary: there it gets a name that no text
+    has. (The model has it under its name for decoding, so this is then another tokenizer than `whole`.)
+    """
+    model, vocab = config["model"], config["model"]["vocab"]
+    names = set(vocab) if isinstance(vocab, dict) else {token for token, _ in vocab}
+    special = {token["content"] for token in config["added_tokens"] if token["special"]} - {_unknown(model)}
+    hidden = set() if model["type"] == "BPE" and not model["ignore_merges"] else special & names
+    if hidden:
+        rename = lambda token: f"\U0010ffff{token}\U0010ffff" if token in hidden else token
+        if isinstance(vocab, dict):
+            vocab = {rename(token): number for token, number in vocab.items()}
+        else:
+            vocab = [[rename(token), score] for token, score in vocab]
+        added = [token for token in config["added_tokens"] if token["content"] not in hidden]
+        whole = tokenizers.Tokenizer.from_str(json.dumps({**config, "model": {**model, "vocab": vocab}, "added_tokens": added}))
+    whole.encode_special_tokens = True
+    whole.no_truncation()
+    whole.no_padding()
+    if model["type"] == "BPE":
+        whole.model.dropout = None
+    return whole
+
+
+def _unknown(model: dict[str, Any]) -> str | None:
+    """The name of the token for what the vocabulary does not have."""
+    if model["type"] == "Unigram":
+        return model["vocab"][model["unk_id"]][0] if model.get("unk_id") is not None else None
+    return model.get("unk_token")
+
+
+def _size_in(model: dict[str, Any]):
+    """How many bytes of text a token of a model that is not byte-level stands for."""
+    prefix = model.get("continuing_subword_prefix") or ""
+    fallback = model.get("byte_fallback", False)
+
+    def size(token: str) -> int:
+        if fallback and len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
+            return 1
+        text = token.removeprefix(prefix).replace(SPACE, " ")
+        return len(text.encode())
+
+    return size
+
+
+def _own_eos(file: pathlib.Path) -> str | None:
+    """What the `tokenizer_config.json` beside it calls its end token."""
+    try:
+        found = json.loads((file.parent / "tokenizer_config.json").read_text(encoding="utf-8")).get("eos_token")
+    except (OSError, ValueError):
+        return None
+    return found["content"] if isinstance(found, dict) else found
+
+
+def load(flags: TokenizerFlags) -> HuggingFaceTokenizer:
+    return HuggingFaceTokenizer(find(flags.tokenizer_model, "huggingface"), flags.eod_token)

@@ -1,0 +1,41 @@
+"""`--tokenizer-type null`: no text, only numbers; for speed trials and for data that is numbers already.
+
+A document is written as ids in decimal, between spaces. `--vocab-size N` gives the ids 0 to N - 1, and N - 1 ends a
+document. (Megatron-LM's NullTokenizer has one id more than it was asked for; here the model's size is what the flag says.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from megatron_ext.tokenizers.contract import Tokenizer, digest
+from megatron_ext.tokenizers.flags import TokenizerFlags
+
+
+class NullTokenizer(Tokenizer):
+    prefix_bytes = 0
+
+    def __init__(self, vocab_size: int):
+        self.vocab_size, self.eod = vocab_size, vocab_size - 1
+
+    def encode(self, text: str) -> list[int]:
+        ids = [int(word) for word in text.split()]
+        if ids and not 0 <= min(ids) <= max(ids) < self.vocab_size:
+            raise ValueError(f"an id is not between 0 and {self.vocab_size - 1}")
+        return ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return " ".join(map(str, ids))
+
+    def token_bytes(self) -> np.ndarray:
+        """All 0: these ids stand for no text, so there are no bits per byte."""
+        return np.zeros(self.vocab_size, np.int32)
+
+    def fingerprint(self) -> str:
+        return digest("null", str(self.vocab_size))
+
+
+def load(flags: TokenizerFlags) -> NullTokenizer:
+    return NullTokenizer(flags.vocab_size)

@@ -1,0 +1,99 @@
+"""`--tokenizer-type tiktoken`: byte-level BPE from a file of ranks, and a pattern that splits the text first.
+
+Two forms of file: OpenAI's and Llama 3's lines of "base64 rank", with the control tokens after the ranks; and Megatron-LM's
+JSON list, with 1,000 control tokens before them (patterns.py has both layouts).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import pathlib
+import re
+from collections.abc import Iterable
+
+import numpy as np
+import tiktoken
+
+from megatron_ext.arguments.problems import UserError
+from megatron_ext.tokenizers import patterns
+from megatron_ext.tokenizers.contract import Tokenizer, digest, find_eod
+from megatron_ext.tokenizers.files import find
+from megatron_ext.tokenizers.flags import TokenizerFlags
+
+LONGEST_RUN = 900_000
+_LONG_RUN = re.compile(rf"\s{{{LONGEST_RUN}}}")
+
+
+def too_long_a_run(text: str) -> bool:
+    """Whether a run of white space is so long that tiktoken's regular expressions run out of stack (at a million)."""
+    return len(text) >= LONGEST_RUN and _LONG_RUN.search(text) is not None
+
+
+class TiktokenTokenizer(Tokenizer):
+    def __init__(self, file: pathlib.Path, pattern: str, eod_token: str | None = None, vocab_size: int | None = None):
+        ranks, control = _read(file, pattern, vocab_size)
+        self._pattern = patterns.PATTERNS.get(pattern, pattern)
+        try:
+            self._encoding = tiktoken.Encoding(file.stem, pat_str=self._pattern, mergeable_ranks=ranks, special_tokens=control)
+        except ValueError as error:
+            raise UserError(f"--tiktoken-pattern {pattern}: is neither a known name nor a regular expression ({error})") from None
+        self._texts = {token: text for text, token in ranks.items()}
+        self.vocab_size = max(max(ranks.values()), *control.values()) + 1
+        self.eod = find_eod(eod_token, control.get, str(file))
+        self._print = digest("tiktoken", file.read_bytes(), self._pattern, str(self.vocab_size), str(self.eod))
+
+    def encode(self, text: str) -> list[int]:
+        if too_long_a_run(text):
+            raise ValueError(f"a run of more than {LONGEST_RUN} white-space characters is more than tiktoken can split")
+        return self._encoding.encode_ordinary(text)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return b"".join(self._texts.get(int(token), b"") for token in ids).decode("utf-8", errors="replace")
+
+    def token_bytes(self) -> np.ndarray:
+        sizes = np.zeros(self.vocab_size, np.int32)
+        for token, text in self._texts.items():
+            sizes[token] = len(text)
+        return sizes
+
+    def fingerprint(self) -> str:
+        return self._print
+
+
+def _read(file: pathlib.Path, pattern: str, vocab_size: int | None) -> tuple[dict[bytes, int], dict[str, int]]:
+    """`(ranks by bytes, ids of control tokens)` of either form of file."""
+    try:
+        content = file.read_bytes()
+        if content.lstrip()[:1] == b"[":
+            ranks, control = _megatron(json.loads(content), vocab_size)
+        else:
+            ranks, control = _lines(content, pattern)
+        if any(bytes([byte]) not in ranks for byte in range(256)):
+            raise ValueError("the 256 bytes are not all among its tokens")
+    except (OSError, ValueError, TypeError, KeyError, binascii.Error) as error:
+        raise UserError(f"--tokenizer-model {file}: is not a file of tiktoken ranks ({error})") from None
+    return ranks, control
+
+
+def _lines(content: bytes, pattern: str) -> tuple[dict[bytes, int], dict[str, int]]:
+    words = (line.split() for line in content.splitlines() if line.strip())
+    ranks = {base64.b64decode(text, validate=True): int(rank) for text, rank in words}
+    after = max(ranks.values(), default=-1) + 1
+    places = patterns.CONTROL_TOKENS.get(pattern, patterns.OTHERS_CONTROL_TOKENS)
+    return ranks, {name: after + place for name, place in places.items()}
+
+
+def _megatron(entries: list[dict], vocab_size: int | None) -> tuple[dict[bytes, int], dict[str, int]]:
+    count = patterns.MEGATRON_CONTROL_COUNT
+    kept = entries[: (vocab_size or patterns.MEGATRON_VOCAB_SIZE) - count]
+    ranks = {base64.b64decode(entry["token_bytes"], validate=True): entry["rank"] + count for entry in kept}
+    named = patterns.MEGATRON_CONTROL_TOKENS
+    names = (*named, *(f"<SPECIAL_{place}>" for place in range(len(named), count)))
+    return ranks, {name: place for place, name in enumerate(names)}
+
+
+def load(flags: TokenizerFlags) -> TiktokenTokenizer:
+    file = find(flags.tokenizer_model, "tiktoken")
+    return TiktokenTokenizer(file, flags.tiktoken_pattern, flags.eod_token, flags.vocab_size)

@@ -1,0 +1,38 @@
+"""A line now and then where there is no terminal, and a bar where there is one."""
+
+import io
+
+from rich.console import Console
+
+from megatron_ext.data.preprocess import progress
+from megatron_ext.data.preprocess.progress import Meter
+
+
+def test_lines_at_the_interval_and_not_in_between(capsys):
+    with Meter("tokenizing", total=1000, interval=100) as meter:
+        for _ in range(10):
+            meter.advance(read_bytes=100, text_bytes=300, documents=25)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(", ")[:2] for line in lines] == [
+        ["tokenizing: 100 documents", "40%"],
+        ["tokenizing: 200 documents", "80%"],
+    ]
+    assert "MB/s" in lines[0] and "docs/s" in lines[0]
+
+
+def test_silence_when_asked_for(capsys):
+    with Meter("tokenizing", total=1000, interval=0) as meter:
+        meter.advance(1000, 1000, 1_000_000)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_bar_on_a_terminal(monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr(progress, "Console", lambda stderr: Console(file=shown, force_terminal=True, width=120))
+    with Meter("tokenizing", total=1000, interval=1) as meter:
+        meter.advance(500, 10_000_000, 70)
+        meter._bar.refresh()
+        meter.note("merging")
+        meter._bar.refresh()
+    assert "tokenizing" in shown.getvalue() and "50%" in shown.getvalue() and "docs/s" in shown.getvalue()
+    assert "merging" in shown.getvalue()

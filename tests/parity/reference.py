@@ -1,0 +1,43 @@
+"""A model of ours, on one process, filled by global name: what parity tests compare with an independent implementation."""
+
+from __future__ import annotations
+
+import torch
+
+
+def logits_and_gradients(launch, argv: list[str], weights: dict[str, torch.Tensor], tokens: torch.Tensor):
+    """Build the model of `argv`, fill it with `weights`, and return `(logits [b, s, v], loss, gradients by name)`.
+
+    The loss is the mean over all targets; gradients have the shapes that the weights were given in.
+    """
+    from megatron_ext.training.configuration import read_configuration
+    from megatron_ext.training.layout import processes
+
+    config = read_configuration(["--mock-data", "--train-iters", "1", "--device", "cpu", *argv], launch.world_size)
+    with processes(launch, config):
+        from megatron_ext.backend.placement import placements
+        from megatron_ext.models import gpt
+        from megatron_ext.models.config import model_config
+        from megatron_ext.objectives import causal_lm
+
+        core = model_config(config, config.tokenizer.vocab_size, "local")
+        model = gpt.build(config.model, core, seed=None)[0].eval()
+        parameters = {place.name: parameter for place, parameter in placements(model)}
+        assert parameters.keys() == weights.keys(), parameters.keys() ^ weights.keys()
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(weights[name].reshape(parameter.shape))
+        batch = causal_lm.batch(tokens)
+        arguments = (batch["input_ids"], batch["position_ids"], None)
+        with torch.no_grad():
+            logits = model(*arguments)[..., : core.vocab_size]
+        total, count = causal_lm.loss(model(*arguments, labels=batch["labels"]), batch)
+        loss = total / count
+        loss.backward()
+        return logits, loss.item(), {name: parameter.grad.reshape(weights[name].shape) for name, parameter in parameters.items()}
+
+
+def interleave(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, groups: int) -> torch.Tensor:
+    """Rows of the three projections in megatron-core's order: for each group its queries, its key, its value."""
+    parts = [rows.reshape(groups, -1, *rows.shape[1:]) for rows in (query, key, value)]
+    return torch.cat(parts, dim=1).reshape(-1, *query.shape[1:])

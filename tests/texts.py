@@ -1,0 +1,101 @@
+"""Real text that every Python brings, and small tokenizers learned from it: fixtures for all rooms that need them."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+import json
+import pathlib
+import sysconfig
+
+import sentencepiece
+import tokenizers
+from tokenizers import models, pre_tokenizers, trainers
+
+from megatron_ext.tokenizers.byte_level import BYTE_OF
+from megatron_ext.tokenizers.flags import TrainTokenizerFlags
+from megatron_ext.tokenizers.training import byte_level_bpe
+
+HARD = [
+    "plain words",
+    "  two spaces  and more   ",
+    "tabs\tand\r\nline ends\n\n\n",
+    "naïve café, Zürich: 3,141,592.65 €",
+    "中文与 English 混排。日本語 한국어",
+    "👩‍👩‍👧‍👦 family, ½ Ⅷ ٣, \u00a0\u2003wide",
+    "<|endoftext|> is text, </s> too, <s> <unk> [SEP] <0x41>",
+    "nul \x00, bell \x07, bom \ufeff, U+10FFFF \U0010ffff, combining e\u0301",
+    "\n",
+    "x" * 3000,
+    " " * 3000,
+]
+
+
+@functools.cache
+def library_texts(count: int = 40) -> list[str]:
+    """Modules of Python's own library, in pieces of at most 4,000 characters."""
+    pieces = []
+    for path in sorted(pathlib.Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
+        text = path.read_text(encoding="utf-8", errors="ignore")
+        pieces += [text[start : start + 4000] for start in range(0, len(text), 4000)]
+        if len(pieces) >= 10 * count:
+            break
+    return [piece for piece in pieces[:: len(pieces) // count] if piece.strip()][:count]
+
+
+@functools.cache
+def byte_level_bpe_json(vocab_size: int = 600) -> str:
+    """A byte-level BPE as our own tool learns it."""
+    return byte_level_bpe.train(library_texts(), TrainTokenizerFlags(vocab_size=vocab_size)).to_str()
+
+
+@functools.cache
+def unigram_json() -> str:
+    """A Unigram model whose vocabulary has the control token's name among its pieces, as T5's has."""
+    learned = tokenizers.Tokenizer(models.Unigram())
+    learned.pre_tokenizer = pre_tokenizers.Metaspace()
+    learned.decoder = tokenizers.decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=400, special_tokens=["<unk>", "</s>"], unk_token="<unk>", show_progress=False, initial_alphabet=list("<>/")
+    )
+    learned.train_from_iterator(library_texts(10), trainer)
+    return learned.to_str()
+
+
+@functools.cache
+def sentencepiece_model(**settings) -> bytes:
+    """A SentencePiece BPE; lossless unless `settings` say otherwise."""
+    written = io.BytesIO()
+    lines = (line for text in library_texts() for line in text.split("\n") if line)
+    lossless = dict(normalization_rule_name="identity", byte_fallback=True, remove_extra_whitespaces=False)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=lines, model_writer=written, vocab_size=600, model_type="bpe", minloglevel=2, **{**lossless, **settings}
+    )
+    return written.getvalue()
+
+
+def ranks() -> list[bytes]:
+    """The tokens of `byte_level_bpe_json` as bytes, by rank: the 256 bytes in order, then the merges."""
+    vocab = json.loads(byte_level_bpe_json())["model"]["vocab"]
+    tokens = [
+        bytes(BYTE_OF[character] for character in token) for token in sorted(vocab, key=vocab.get) if token != "<|endoftext|>"
+    ]
+    return [bytes([byte]) for byte in range(256)] + [token for token in tokens if len(token) > 1]
+
+
+def tiktoken_file() -> bytes:
+    return b"".join(base64.b64encode(token) + b" %d\n" % rank for rank, token in enumerate(ranks()))
+
+
+def megatron_tiktoken_file() -> bytes:
+    entries = [
+        {"rank": rank, "token_bytes": base64.b64encode(token).decode(), "token_str": token.decode(errors="replace")}
+        for rank, token in enumerate(ranks())
+    ]
+    return json.dumps(entries).encode()
+
+
+def write_jsonl(path: pathlib.Path, texts: list[str], key: str = "text") -> pathlib.Path:
+    path.write_text("".join(json.dumps({key: text}) + "\n" for text in texts), encoding="utf-8")
+    return path

@@ -1,0 +1,152 @@
+"""No dead flags: for each flag of a training run, what changes with it, or which test shows that.
+
+A flag that is missing from the table fails the test, so that a new flag comes with its proof.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+from megatron_ext.arguments.flags import flags_of
+from megatron_ext.training.configuration import GROUPS
+from tests.layouts.training_case import outcome
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BASE = ["--preset", "tiny", "--num-layers", "2", "--mock-data", "--tokenizer-type", "null", "--vocab-size", "200",
+        "--train-iters", "3", "--global-batch-size", "4", "--micro-batch-size", "2", "--seq-length", "16",
+        "--lr-warmup-iters", "1", "--untie-embeddings-and-output-weights"]  # fmt: skip
+LEARNED = ["--position-embedding-type", "learned_absolute"]
+EXPERTS = ["--num-experts", "4"]
+
+# flag: the flags to compare with and without, beside BASE; losses of three updates must differ.
+CHANGES_LOSS = {
+    "num_layers": ([], ["--num-layers", "3"]),
+    "hidden_size": ([], ["--hidden-size", "32"]),
+    "ffn_hidden_size": ([], ["--ffn-hidden-size", "64"]),
+    "num_attention_heads": ([], ["--num-attention-heads", "8"]),
+    "num_query_groups": ([], ["--num-query-groups", "4"]),
+    "kv_channels": ([], ["--kv-channels", "8"]),
+    "seq_length": ([], ["--seq-length", "8"]),
+    "max_position_embeddings": (LEARNED, [*LEARNED, "--max-position-embeddings", "32"]),
+    "normalization": ([], ["--normalization", "layernorm"]),
+    "norm_epsilon": ([], ["--norm-epsilon", "0.1"]),
+    "activation": ([], ["--activation", "gelu"]),
+    "position_embedding_type": ([], ["--position-embedding-type", "none"]),
+    "rotary_base": ([], ["--rotary-base", "3"]),
+    "rotary_percent": ([], ["--rotary-percent", "0.5"]),
+    "untie_embeddings_and_output_weights": ([], ["--no-untie-embeddings-and-output-weights"]),
+    "hidden_dropout": ([], ["--hidden-dropout", "0.5"]),
+    "attention_dropout": ([], ["--attention-dropout", "0.5"]),
+    "init_method_std": ([], ["--init-method-std", "0.1"]),
+    "num_experts": ([], EXPERTS),
+    "moe_router_topk": (EXPERTS, [*EXPERTS, "--moe-router-topk", "1"]),
+    "moe_ffn_hidden_size": (EXPERTS, [*EXPERTS, "--moe-ffn-hidden-size", "32"]),
+    "moe_aux_loss_coeff": (EXPERTS, [*EXPERTS, "--moe-aux-loss-coeff", "10"]),
+    "vocab_size": ([], ["--vocab-size", "100"]),
+    "global_batch_size": ([], ["--global-batch-size", "8"]),
+    "seed": ([], ["--seed", "7"]),
+    "bf16": ([], ["--bf16"]),
+    "lr": ([], ["--lr", "1e-2"]),
+    "min_lr": ([], ["--min-lr", "0"]),
+    "lr_decay_style": ([], ["--lr-decay-style", "linear"]),
+    "lr_decay_iters": ([], ["--lr-decay-iters", "9"]),
+    "lr_warmup_iters": ([], ["--lr-warmup-iters", "2"]),
+    "weight_decay": ([], ["--weight-decay", "9"]),
+    "adam_beta1": ([], ["--adam-beta1", "0.1"]),
+    "adam_beta2": ([], ["--adam-beta2", "0.1"]),
+    "adam_eps": ([], ["--adam-eps", "1e-2"]),
+    "clip_grad": (["--adam-eps", "1e-2"], ["--adam-eps", "1e-2", "--clip-grad", "0.01"]),
+}
+
+# flag: flags that change which parameters there are, or their shapes.
+CHANGES_PARAMETERS = {
+    "add_bias_linear": ["--add-bias-linear"],
+    "add_qkv_bias": ["--add-qkv-bias"],
+    "make_vocab_size_divisible_by": ["--make-vocab-size-divisible-by", "64"],
+}
+
+# flag: the test that shows what it does.
+SHOWN_ELSEWHERE = {
+    "preset": "tests/arguments/test_config.py::test_command_line_beats_yaml_beats_preset_beats_default",
+    "lr_warmup_fraction": "tests/optim/schedules/test_schedules.py::test_default_warm_up_and_end",
+    "optimizer": "tests/arguments/test_registry.py::test_every_value_is_a_file_that_says_what_it_is",
+    "objective": "tests/arguments/test_registry.py::test_every_value_is_a_file_that_says_what_it_is",
+    "zero_stage": "tests/training/test_spread.py::test_zero_stage_1_shards_the_state",
+    "overlap_grad_reduce": "tests/training/test_spread.py::test_overlap_reaches_megatron_core",
+    "overlap_param_gather": "tests/training/test_spread.py::test_overlap_reaches_megatron_core",
+    "tensor_model_parallel_size": "tests/training/test_spread.py::test_layout_is_what_was_asked_for",
+    "pipeline_model_parallel_size": "tests/training/test_spread.py::test_layout_is_what_was_asked_for",
+    "num_virtual_stages_per_pipeline_rank": "tests/training/test_spread.py::test_layout_is_what_was_asked_for",
+    "num_layers_per_virtual_pipeline_stage": "tests/training/test_spread.py::test_layout_is_what_was_asked_for",
+    "expert_model_parallel_size": "tests/training/test_spread.py::test_layout_is_what_was_asked_for",
+    "expert_tensor_parallel_size": "tests/training/test_spread.py::test_layout_is_what_was_asked_for",
+    "sequence_parallel": "tests/training/test_spread.py::test_layout_is_what_was_asked_for",
+    "moe_token_dispatcher_type": "tests/training/test_spread.py::test_dispatcher_is_what_was_asked_for",
+    "micro_batch_size": "tests/training/test_spread.py::test_micro_batches_are_cut_as_asked",
+    "recompute_granularity": "tests/training/test_spread.py::test_recompute_runs_layers_again",
+    "recompute_num_layers": "tests/training/test_spread.py::test_recompute_num_layers_sets_the_stretch",
+    "transformer_impl": "tests/backend/test_kernels.py::test_transformer_impl",
+    "device": "tests/backend/test_distributed.py::test_resolve_device",
+    "distributed_timeout_minutes": "tests/backend/test_distributed.py::test_timeout_ends_a_collective_that_does_not_complete",
+    "train_iters": "tests/arguments/test_config.py::test_length_given_by_hand_replaces_the_presets",
+    "train_samples": "tests/arguments/test_config.py::test_length_in_tokens_or_samples_is_rounded_up_to_updates",
+    "train_tokens": "tests/arguments/test_config.py::test_length_in_tokens_or_samples_is_rounded_up_to_updates",
+    "eval_interval": "tests/training/test_run.py::test_evaluation",
+    "eval_iters": "tests/training/test_run.py::test_evaluation",
+    "exit_interval": "tests/training/test_resume.py::test_stopped_and_resumed_equals_straight_bit_by_bit",
+    "exit_duration_in_mins": "tests/training/test_run.py::test_stops_after_a_time",
+    "save": "tests/training/test_resume.py::test_stopped_and_resumed_equals_straight_bit_by_bit",
+    "save_interval": "tests/training/test_run.py::test_saves_at_the_interval",
+    "load": "tests/training/test_run.py::test_load_starts_from_another_folder",
+    "log_interval": "tests/training/test_run.py::test_log_interval",
+    "tensorboard_dir": "tests/training/test_run.py::test_tensorboard",
+    "mock_data": "tests/training/test_run.py::test_real_data_by_prefix_and_split",
+    "data_path": "tests/training/test_run.py::test_real_data_by_prefix_and_split",
+    "split": "tests/training/test_run.py::test_real_data_by_prefix_and_split",
+    "valid_data_path": "tests/training/test_run.py::test_real_data_by_prefix_and_split",
+    "tokenizer_type": "tests/tokenizers/test_build.py::test_every_type_builds",
+    "tokenizer_model": "tests/tokenizers/test_build.py::test_every_type_builds",
+    "tiktoken_pattern": "tests/tokenizers/test_build.py::test_every_type_builds",
+    "eod_token": "tests/tokenizers/test_build.py::test_every_type_builds",
+}
+
+
+def test_every_flag_is_in_the_table():
+    flags = {flag.name for group in GROUPS for flag in flags_of(group)}
+    table = CHANGES_LOSS.keys() | CHANGES_PARAMETERS.keys() | SHOWN_ELSEWHERE.keys()
+    assert flags == table, f"without a proof: {sorted(flags - table)}; no flag: {sorted(table - flags)}"
+
+
+@pytest.mark.parametrize("flag", SHOWN_ELSEWHERE)
+def test_the_test_that_shows_it_is_there(flag):
+    path, _, name = SHOWN_ELSEWHERE[flag].partition("::")
+    assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def losses(pool, tmp_path_factory):
+    """Losses of the run with some flags; runs are made once."""
+    known: dict[tuple, list[float]] = {}
+
+    def of(argv):
+        if tuple(argv) not in known:
+            run = outcome(pool, [*BASE, *argv], 1, tmp_path_factory.mktemp("run"))
+            known[tuple(argv)] = [record["loss"] for record in run.records]
+        return known[tuple(argv)]
+
+    return of
+
+
+@pytest.mark.parametrize("flag", CHANGES_LOSS)
+def test_flag_changes_the_loss(flag, losses):
+    without, with_it = CHANGES_LOSS[flag]
+    assert losses(without) != losses(with_it)
+
+
+@pytest.mark.parametrize("flag", CHANGES_PARAMETERS)
+def test_flag_changes_the_parameters(flag, pool, tmp_path):
+    before = outcome(pool, BASE, 1, tmp_path / "before").initial
+    after = outcome(pool, [*BASE, *CHANGES_PARAMETERS[flag]], 1, tmp_path / "after").initial
+    assert {name: tensor.shape for name, tensor in before.items()} != {name: tensor.shape for name, tensor in after.items()}

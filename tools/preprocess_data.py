@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""Text files to the `.bin/.idx` pair that training reads.
+
+python tools/preprocess_data.py --input 'data/*.jsonl.gz' --output-prefix data/corpus --tokenizer-model tok/tokenizer.json \
+    --append-eod --workers 8
+"""
+
+from __future__ import annotations
+
+import pathlib
+import signal
+import sys
+from collections.abc import Sequence
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from megatron_ext.arguments.config import read
+from megatron_ext.arguments.problems import ConfigurationError, UserError, report
+from megatron_ext.corpus.flags import InputFlags
+from megatron_ext.data.preprocess.flags import PreprocessFlags
+from megatron_ext.tokenizers.flags import TokenizerFlags
+
+PROGRAM = "preprocess_data.py"
+ABOUT = "Text (JSON lines, Parquet, plain text; .gz and .zst too) to the .bin/.idx pair that training reads with --data-path."
+
+
+def main(argv: Sequence[str]) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice ends as cleanly as Ctrl-C
+    try:
+        config = read([InputFlags, TokenizerFlags, PreprocessFlags], argv, PROGRAM, ABOUT)
+        _preprocess(config)
+    except ConfigurationError as error:
+        report(error, PROGRAM)
+        return 2
+    except UserError as error:
+        report(error, PROGRAM)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _preprocess(config) -> None:
+    from megatron_ext.data.preprocess.pipeline import preprocess
+
+    totals = preprocess(config.input, config.tokenizer, config.output)
+    for what, how_much in totals.lines():
+        print(f"{what:>10}  {how_much}")
+    if not config.output.append_eod:
+        print(f"{'note':>10}  documents do not end with the end-of-document token; --append-eod adds it")
+    for key in config.output.json_keys:
+        print(f"{'written':>10}  --data-path {config.output.output_prefix}_{key}_document")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
