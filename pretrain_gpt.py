@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         launch = distributed.launch_environment()
         config = read_configuration(argv, launch.world_size)
-    except (ConfigurationError, ValueError) as error:
+    except (ConfigurationError, UserError) as error:
         report(error, "pretrain_gpt.py")
         return 2
     # Only now torch and megatron-core are imported: --help and a wrong flag answer at once.

@@ -55,14 +55,16 @@ REQUIRES = [
     "tensorboard>=2.16",
 ]
 
+HF = ["safetensors>=0.4", "transformers>=4.50"]
 EXTRAS = {
     "data": ["fsspec", "nltk", "xxhash"],
-    "hf": ["safetensors>=0.4", "transformers>=4.50"],
+    "hf": HF,
     "ray": ["ray>=2.40"],
     # Kernels. NVIDIA's Apex comes from its source: the `apex` of PyPI is somebody else's package.
     "gpu": ["liger-kernel>=0.5", "transformer-engine[pytorch]>=2.9,<2.12"],
     "docs": ["mkdocs>=1.6", "mkdocs-material>=9.5"],
-    "test": ["hypothesis>=6.100", "import-linter>=2.15", "pytest>=8.2", "pytest-timeout>=2.3", "ruff>=0.12"],
+    # transformers is the reference of tests/parity
+    "test": [*HF, "hypothesis>=6.100", "import-linter>=2.15", "pytest>=8.2", "pytest-timeout>=2.3", "ruff>=0.12"],
 }
 
 setup(

@@ -33,7 +33,7 @@ class ConfigurationError(ValueError):
         super().__init__("\n".join([f"the configuration has {title}:"] + [f"  - {problem}" for problem in self.problems]))
 
 
-class UserError(RuntimeError):
+class UserError(ValueError):
     """Something the user can mend (a missing file, a broken checkpoint): shown as one sentence, without a traceback."""
 
 

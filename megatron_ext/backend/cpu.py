@@ -20,6 +20,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from megatron_ext.arguments.problems import UserError
+
 MEGATRON_CORE_VERSION = "0.16.1"
 
 replaced: list[tuple[Any, str, Any]] = []  # owner, name, what was there before
@@ -28,7 +30,7 @@ replaced: list[tuple[Any, str, Any]] = []  # owner, name, what was there before
 def install() -> None:
     """Patch torch and megatron-core in this process. Call it once, before any model is built; again does nothing.
 
-    RuntimeError with another version of megatron-core than the one that the patches were written for.
+    UserError with another version of megatron-core than the one that the patches were written for.
     """
     if replaced:
         return
@@ -38,10 +40,10 @@ def install() -> None:
 
 
 def refuse_other_version() -> None:
-    """RuntimeError unless megatron-core is the version that the patches were written for."""
+    """UserError unless megatron-core is the version that the patches were written for."""
     found = _version_found()
     if found != MEGATRON_CORE_VERSION:
-        raise RuntimeError(
+        raise UserError(
             f"found megatron-core {found}, but training on the CPU patches lines of {MEGATRON_CORE_VERSION}: "
             f"pip install megatron-core=={MEGATRON_CORE_VERSION}, or train with --device cuda"
         )

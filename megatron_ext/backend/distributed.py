@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from megatron_ext.arguments.problems import UserError
+
 if TYPE_CHECKING:
     import torch
 
@@ -38,7 +40,7 @@ class Launch:
 
 
 def launch_environment(environ: Mapping[str, str] = os.environ) -> Launch:
-    """Read from the environment how this process was launched. ValueError if torchrun's variables are half set."""
+    """Read from the environment how this process was launched. UserError if torchrun's variables are half set."""
     if any(name in environ for name in TORCHRUN_VARIABLES[:4]):
         return _launched_by_torchrun(environ)
     if environ.get("SLURM_PROCID") and environ.get("SLURM_STEP_ID") and _number(environ, "SLURM_STEP_ID") < FIRST_SPECIAL_STEP:
@@ -50,7 +52,7 @@ def _launched_by_torchrun(environ: Mapping[str, str]) -> Launch:
     missing = [name for name in TORCHRUN_VARIABLES if not environ.get(name)]
     if missing:
         present = [name for name in TORCHRUN_VARIABLES if environ.get(name)]
-        raise ValueError(
+        raise UserError(
             f"{', '.join(present)} set in the environment but not {', '.join(missing)}: launch with torchrun, which sets "
             f"them all, or unset them to run one process"
         )
@@ -92,13 +94,13 @@ def _text(environ: Mapping[str, str], *names: str) -> str:
     for name in names:
         if environ.get(name):
             return environ[name]
-    raise ValueError(f"{' or '.join(names)} is not set in the environment, but needed to find the other processes of this run")
+    raise UserError(f"{' or '.join(names)} is not set in the environment, but needed to find the other processes of this run")
 
 
 def _number(environ: Mapping[str, str], *names: str) -> int:
     text = _text(environ, *names)
     if not text.isdecimal():
-        raise ValueError(f"{' or '.join(names)} is {text!r} in the environment, but should be a number")
+        raise UserError(f"{' or '.join(names)} is {text!r} in the environment, but should be a number")
     return int(text)
 
 
@@ -109,7 +111,7 @@ def first_host(nodelist: str) -> str:
 
 
 def resolve_device(device: str) -> str:
-    """`auto` becomes `cuda` where a GPU can be used, else `cpu`. ValueError for `cuda` where none can."""
+    """`auto` becomes `cuda` where a GPU can be used, else `cpu`. UserError for `cuda` where none can."""
     import torch
 
     if device == "cpu":
@@ -119,9 +121,9 @@ def resolve_device(device: str) -> str:
         return "cuda" if available else "cpu"
     if device == "cuda" and not available:
         why = "this torch was built without CUDA" if torch.version.cuda is None else "torch finds no usable GPU"
-        raise ValueError(f"--device cuda: {why}; use --device cpu, or auto to take what is there")
+        raise UserError(f"--device cuda: {why}; use --device cpu, or auto to take what is there")
     if device != "cuda":
-        raise ValueError(f"--device {device}: choose auto, cpu or cuda")
+        raise UserError(f"--device {device}: choose auto, cpu or cuda")
     return "cuda"
 
 
@@ -202,7 +204,7 @@ def _gpu_of(launch: Launch) -> int:
         return launch.local_rank
     if visible == 1 and launch.launcher == "srun":  # --gpus-per-task=1 shows each task its own GPU as number 0
         return 0
-    raise ValueError(f"{launch.local_world_size} processes on a node where {visible} GPUs are visible: launch one for each GPU")
+    raise UserError(f"{launch.local_world_size} processes on a node where {visible} GPUs are visible: launch one for each GPU")
 
 
 def initialize_model_parallel(

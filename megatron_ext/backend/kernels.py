@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from megatron_ext.arguments.problems import UserError
+
 if TYPE_CHECKING:
     import torch
 
@@ -60,7 +62,7 @@ def _version(distribution: str) -> str:
 def transformer_impl(requested: str, device: str) -> str:
     """Whose layers run: `local` (megatron-core's own) or `transformer_engine`. `device` is `cpu` or `cuda`.
 
-    `auto` takes Transformer Engine on a GPU where it is installed. ValueError if it is asked for and cannot run.
+    `auto` takes Transformer Engine on a GPU where it is installed. UserError if it is asked for and cannot run.
     """
     if requested == "local":
         return "local"
@@ -68,11 +70,11 @@ def transformer_impl(requested: str, device: str) -> str:
     if requested == "auto":
         return "transformer_engine" if device == "cuda" and installed else "local"
     if requested != "transformer_engine":
-        raise ValueError(f"--transformer-impl {requested}: choose auto, local or transformer_engine")
+        raise UserError(f"--transformer-impl {requested}: choose auto, local or transformer_engine")
     if device != "cuda":
-        raise ValueError(f"--transformer-impl transformer_engine: has no kernels for {device}; use local or auto")
+        raise UserError(f"--transformer-impl transformer_engine: has no kernels for {device}; use local or auto")
     if not installed:
-        raise ValueError(
+        raise UserError(
             "--transformer-impl transformer_engine: not installed, or without its half for torch; "
             "pip install 'transformer-engine[pytorch]>=2.9,<2.12', or use local"
         )
@@ -134,9 +136,11 @@ def _measured(device: torch.device, dtype: torch.dtype, seconds: float = 0.2) ->
     import torch
 
     wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    # A generator of its own: how many products fit into the time must not change the dropout of the run that follows.
+    generator = torch.Generator(device).manual_seed(0)
     best, start = 0.0, time.perf_counter()
     for n in (2048, 4096, 8192) if device.type == "cuda" else (256, 512, 1024, 1024):
-        a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
+        a, b = (torch.randn(n, n, generator=generator, device=device).to(dtype) for _ in range(2))
         for _ in range(4):
             wait()
             begin = time.perf_counter()

@@ -1,7 +1,7 @@
 """Looks once over UTF-8 bytes: where the first invalid byte is, and what the text is made of.
 
 `scan` answers for the bytes before the first invalid one, with the strictness of Python's own decoder (no surrogates, no
-overlong forms, nothing above U+10FFFF). `tools/preprocess_data.py` names bad lines by it and reports script shares.
+overlong forms, nothing above U+10FFFF). The readers name a bad byte by it; the counts tell a corpus's size and scripts.
 
 Three implementations give the same answers: `avx2` and `portable` in C++ (`native.cpp`) and `python` here, the twin that
 serves where no compiler was at hand. Reason for own code: on the quickstart's English the twin reaches 24 MB/s, `portable`

@@ -110,6 +110,8 @@ def _experts(model, parallel) -> dict:
         moe_token_dispatcher_type=model.moe_token_dispatcher_type,
         moe_aux_loss_coeff=model.moe_aux_loss_coeff,
         moe_router_load_balancing_type="seq_aux_loss" if model.moe_aux_loss_coeff else "none",
+        # Among one expert a softmax is constant and teaches the router nothing: then it is taken over all of them before.
+        moe_router_pre_softmax=model.moe_router_topk == 1,
         moe_router_dtype="fp32",
         expert_model_parallel_size=parallel.expert_model_parallel_size,
         expert_tensor_parallel_size=parallel.expert_tensor_parallel_size,

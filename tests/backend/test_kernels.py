@@ -139,3 +139,9 @@ def test_peak_of_this_cpu_is_measured(dtype):
 def test_torch_is_not_imported_to_find_kernels():
     code = "from megatron_ext.backend import kernels; kernels.detect(); import sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_measuring_leaves_the_random_state_alone():
+    before = torch.get_rng_state()
+    kernels._measured(torch.device("cpu"), torch.float32)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -17,7 +17,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BASE = ["--preset", "tiny", "--num-layers", "2", "--mock-data", "--tokenizer-type", "null", "--vocab-size", "200",
         "--train-iters", "3", "--global-batch-size", "4", "--micro-batch-size", "2", "--seq-length", "16",
         "--lr-warmup-iters", "1", "--untie-embeddings-and-output-weights"]  # fmt: skip
-LEARNED = ["--position-embedding-type", "learned_absolute"]
 EXPERTS = ["--num-experts", "4"]
 
 # flag: the flags to compare with and without, beside BASE; losses of three updates must differ.
@@ -29,7 +28,6 @@ CHANGES_LOSS = {
     "num_query_groups": ([], ["--num-query-groups", "4"]),
     "kv_channels": ([], ["--kv-channels", "8"]),
     "seq_length": ([], ["--seq-length", "8"]),
-    "max_position_embeddings": (LEARNED, [*LEARNED, "--max-position-embeddings", "32"]),
     "normalization": ([], ["--normalization", "layernorm"]),
     "norm_epsilon": ([], ["--norm-epsilon", "0.1"]),
     "activation": ([], ["--activation", "gelu"]),
@@ -50,7 +48,7 @@ CHANGES_LOSS = {
     "bf16": ([], ["--bf16"]),
     "lr": ([], ["--lr", "1e-2"]),
     "min_lr": ([], ["--min-lr", "0"]),
-    "lr_decay_style": ([], ["--lr-decay-style", "linear"]),
+    "lr_decay_style": (["--lr-decay-iters", "9"], ["--lr-decay-iters", "9", "--lr-decay-style", "linear"]),
     "lr_decay_iters": ([], ["--lr-decay-iters", "9"]),
     "lr_warmup_iters": ([], ["--lr-warmup-iters", "2"]),
     "weight_decay": ([], ["--weight-decay", "9"]),
@@ -64,7 +62,8 @@ CHANGES_LOSS = {
 CHANGES_PARAMETERS = {
     "add_bias_linear": ["--add-bias-linear"],
     "add_qkv_bias": ["--add-qkv-bias"],
-    "make_vocab_size_divisible_by": ["--make-vocab-size-divisible-by", "64"],
+    "make_vocab_size_divisible_by": ["--make-vocab-size-divisible-by", "8"],
+    "max_position_embeddings": ["--position-embedding-type", "learned_absolute", "--max-position-embeddings", "32"],
 }
 
 # flag: the test that shows what it does.
@@ -87,9 +86,9 @@ SHOWN_ELSEWHERE = {
     "micro_batch_size": "tests/training/test_spread.py::test_micro_batches_are_cut_as_asked",
     "recompute_granularity": "tests/training/test_spread.py::test_recompute_runs_layers_again",
     "recompute_num_layers": "tests/training/test_spread.py::test_recompute_num_layers_sets_the_stretch",
-    "transformer_impl": "tests/backend/test_kernels.py::test_transformer_impl",
-    "device": "tests/backend/test_distributed.py::test_resolve_device",
-    "distributed_timeout_minutes": "tests/backend/test_distributed.py::test_timeout_ends_a_collective_that_does_not_complete",
+    "transformer_impl": "tests/backend/test_kernels.py::test_whose_layers_run",
+    "device": "tests/backend/test_distributed.py::test_device",
+    "distributed_timeout_minutes": "tests/training/test_spread.py::test_timeout_ends_a_collective_that_does_not_complete",
     "train_iters": "tests/arguments/test_config.py::test_length_given_by_hand_replaces_the_presets",
     "train_samples": "tests/arguments/test_config.py::test_length_in_tokens_or_samples_is_rounded_up_to_updates",
     "train_tokens": "tests/arguments/test_config.py::test_length_in_tokens_or_samples_is_rounded_up_to_updates",
@@ -106,10 +105,10 @@ SHOWN_ELSEWHERE = {
     "data_path": "tests/training/test_run.py::test_real_data_by_prefix_and_split",
     "split": "tests/training/test_run.py::test_real_data_by_prefix_and_split",
     "valid_data_path": "tests/training/test_run.py::test_real_data_by_prefix_and_split",
-    "tokenizer_type": "tests/tokenizers/test_build.py::test_every_type_builds",
-    "tokenizer_model": "tests/tokenizers/test_build.py::test_every_type_builds",
-    "tiktoken_pattern": "tests/tokenizers/test_build.py::test_every_type_builds",
-    "eod_token": "tests/tokenizers/test_build.py::test_every_type_builds",
+    "tokenizer_type": "tests/tokenizers/test_flags.py::test_the_kind_is_seen_from_the_file_or_its_folder",
+    "tokenizer_model": "tests/tokenizers/test_flags.py::test_the_kind_is_seen_from_the_file_or_its_folder",
+    "tiktoken_pattern": "tests/tokenizers/loaders/test_tiktoken.py::test_the_pattern_decides_what_may_be_merged",
+    "eod_token": "tests/tokenizers/test_flags.py::test_the_end_token_can_be_named",
 }
 
 
@@ -147,6 +146,6 @@ def test_flag_changes_the_loss(flag, losses):
 
 @pytest.mark.parametrize("flag", CHANGES_PARAMETERS)
 def test_flag_changes_the_parameters(flag, pool, tmp_path):
-    before = outcome(pool, BASE, 1, tmp_path / "before").initial
+    before = outcome(pool, [*BASE, *CHANGES_PARAMETERS[flag][:-2]], 1, tmp_path / "before").initial
     after = outcome(pool, [*BASE, *CHANGES_PARAMETERS[flag]], 1, tmp_path / "after").initial
     assert {name: tensor.shape for name, tensor in before.items()} != {name: tensor.shape for name, tensor in after.items()}

@@ -44,7 +44,7 @@ def test_saves_at_the_interval(pool, tmp_path):
 
 
 def test_stops_after_a_time(pool, tmp_path):
-    run = outcome(pool, [*MOCK, "--exit-duration-in-mins", "1e-6"], 2, tmp_path)
+    run = outcome(pool, [*MOCK, "--micro-batch-size", "2", "--exit-duration-in-mins", "1e-6"], 2, tmp_path)
     assert len(run.records) == 1
     assert (tmp_path / "iter_0000001" / "index.json").exists()
 
@@ -89,7 +89,8 @@ def real_data(tmp_path):
     for name, low in (("train", 0), ("valid", 100)):
         builder = IndexedDatasetBuilder(str(tmp_path / f"{name}.bin"), dtype=np.uint16)
         for _ in range(50):
-            builder.add_document(torch.from_numpy(generator.integers(low, low + 100, generator.integers(5, 60))), [1])
+            document = generator.integers(low, low + 100, generator.integers(5, 60))
+            builder.add_document(torch.from_numpy(document), [len(document)])
         builder.finalize(str(tmp_path / f"{name}.idx"))
     return tmp_path
 

@@ -36,7 +36,7 @@ def groups(run):
 
 
 @pytest.mark.parametrize(("argv", "world_size", "expected"), [
-    ([], 4, {"tensor": 1, "pipeline": 1, "data": 4, "chunks": 1, "sequence": False, "name": "TP1·PP1·DP4"}),
+    (["--micro-batch-size", "2"], 4, {"tensor": 1, "pipeline": 1, "data": 4, "chunks": 1, "sequence": False, "name": "TP1·PP1·DP4"}),
     (["--tensor-model-parallel-size", "2", "--sequence-parallel"], 4, {"tensor": 2, "data": 2, "sequence": True}),
     (["--pipeline-model-parallel-size", "4"], 4, {"pipeline": 4, "data": 1, "chunks": 1}),
     (["--pipeline-model-parallel-size", "2", "--num-virtual-stages-per-pipeline-rank", "2"], 2,
@@ -139,3 +139,28 @@ def saved_inputs(run):
 def test_recompute_num_layers_sets_the_stretch(pool):
     flags = ["--recompute-granularity", "full", "--micro-batch-size", "8", "--recompute-num-layers"]
     assert [pool.run(look, 1, [*flags, count], saved_inputs)[0] for count in ("1", "2")] == [4, 2]
+
+
+def waits_for_nobody(launch):
+    """Rank 0 enters a collective that rank 1 never does; the answer is the seconds until it gives up."""
+    import time
+
+    import torch
+
+    from megatron_ext.training.configuration import read_configuration
+    from megatron_ext.training.layout import processes
+
+    config = read_configuration([*BASE, "--distributed-timeout-minutes", "0.05"], launch.world_size)
+    with processes(launch, config):
+        started = time.monotonic()
+        if launch.rank == 1:
+            time.sleep(6)
+            return 3.0
+        try:
+            torch.distributed.all_reduce(torch.zeros(1))
+        except RuntimeError:
+            return time.monotonic() - started
+
+
+def test_timeout_ends_a_collective_that_does_not_complete(pool):
+    assert 1 < pool.run(waits_for_nobody, 2)[0] < 6
