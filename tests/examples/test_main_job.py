@@ -18,7 +18,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TRAIN = (
     "--preset tiny --seq-length 64 --micro-batch-size 4 --global-batch-size 8 --log-interval 5 --eval-interval 10 --eval-iters 2 "
-    "--train-iters 30 --lr 3e-3 --device cpu"
+    "--train-iters 30 --lr 1e-2 --device cpu"
 ).split()
 
 

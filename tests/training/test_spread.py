@@ -36,7 +36,8 @@ def groups(run):
 
 
 @pytest.mark.parametrize(("argv", "world_size", "expected"), [
-    (["--micro-batch-size", "2"], 4, {"tensor": 1, "pipeline": 1, "data": 4, "chunks": 1, "sequence": False, "name": "TP1·PP1·DP4"}),
+    (["--micro-batch-size", "2"], 4,
+     {"tensor": 1, "pipeline": 1, "data": 4, "chunks": 1, "sequence": False, "name": "TP1·PP1·DP4"}),
     (["--tensor-model-parallel-size", "2", "--sequence-parallel"], 4, {"tensor": 2, "data": 2, "sequence": True}),
     (["--pipeline-model-parallel-size", "4"], 4, {"pipeline": 4, "data": 1, "chunks": 1}),
     (["--pipeline-model-parallel-size", "2", "--num-virtual-stages-per-pipeline-rank", "2"], 2,
