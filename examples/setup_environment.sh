@@ -93,5 +93,5 @@ if found == ("python",):
 else:
     print(f"  native module: {', '.join(found[:-1])}")
 PY
-fingerprint >"$stamp"
-cp "$stamp" .venv/installed-core
+# What is there with extras is there without them, too.
+fingerprint | tee "$stamp" >.venv/installed-core

@@ -230,6 +230,7 @@ def initialize_model_parallel(
         context_parallel_size=context,
         expert_model_parallel_size=expert,
         expert_tensor_parallel_size=expert_tensor,
+        create_gloo_process_groups=False,  # second copies of groups, for checkpoints of its own; each costs threads that poll
     )
     tensor_parallel.model_parallel_cuda_manual_seed(seed + 100 * parallel_state.get_pipeline_model_parallel_rank())
     if not gc.get_freeze_count():

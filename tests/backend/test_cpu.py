@@ -8,6 +8,7 @@ import types
 import pytest
 import torch
 
+from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend import cpu, distributed
 from tests.backend.tiny_gpt import INTERLEAVED, MIXTURE_OF_EXPERTS, Case, train
 from tests.pool import CaseFailed
@@ -262,7 +263,7 @@ def meet_another_version() -> tuple[str, str]:
     try:
         with pytest.warns(UserWarning) as warned:
             cpu.warn_on_other_version()
-        with pytest.raises(RuntimeError) as refused:
+        with pytest.raises(UserError) as refused:
             cpu.refuse_other_version()
     finally:
         megatron.core.__version__ = true

@@ -135,7 +135,7 @@ def data_parallel(case: Case, config, chunks: list[torch.nn.Module]):
         "lr": 1e-2, "weight_decay": 0.1, "clip_grad": 1.0, "params_dtype": case.dtype, "use_distributed_optimizer": case.zero,
         "bf16": case.dtype == torch.bfloat16, "fp16": case.dtype == torch.float16,
         "overlap_param_gather": case.overlap and case.zero,
-    } | case.optimizer), chunks)
+    } | case.optimizer), chunks, use_gloo_process_groups=False)
     config.finalize_model_grads_func = finalize_model_grads
     config.grad_scale_func = optimizer.scale_loss
     if case.overlap:
