@@ -42,7 +42,7 @@ done
 
 # ---- 3 · train, stop, resume -------------------------------------------------------------------------------------------
 train() {
-    $python pretrain_gpt.py --device cpu --bf16 \
+    $python pretrain_gpt.py --device cpu \
         --num-layers "$LAYERS" --hidden-size "$HIDDEN" --num-attention-heads "$HEADS" --seq-length "$SEQ" \
         --micro-batch-size "$BATCH" --global-batch-size "$BATCH" --train-iters "$ITERS" --lr 2e-3 --lr-warmup-iters 20 \
         --data-path "$OUT/train_text_document" --valid-data-path "$OUT/heldout_text_document" \
