@@ -18,8 +18,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TRAIN = (
-    "--preset tiny --seq-length 64 --micro-batch-size 4 --global-batch-size 8 --log-interval 15 --eval-interval 45 --eval-iters 2 "
-    "--train-iters 90 --lr 1e-2 --device cpu"
+    "--preset tiny --seq-length 64 --micro-batch-size 4 --global-batch-size 8 --log-interval 15 --eval-interval 45 "
+    "--eval-iters 2 --train-iters 90 --lr 1e-2 --device cpu"
 ).split()
 
 
