@@ -150,6 +150,7 @@ def start(launch: Launch, device: str, timeout_minutes: float = 10) -> torch.dev
         world_size=launch.world_size,
         timeout=timeout,
     )
+    _wait_until_all_are_connected()
     return here
 
 
@@ -174,6 +175,14 @@ def _store(launch: Launch, timeout: timedelta) -> torch.distributed.Store:
     key = (*where, launch.world_size)
     _starts[key] = _starts.get(key, 0) + 1
     return PrefixStore(f"world{launch.world_size}/start{_starts[key]}", _stores[where])
+
+
+def _wait_until_all_are_connected() -> None:
+    """gloo connects in the constructor: a rank that leaves before the others are done fails them, or keeps them waiting."""
+    import torch
+
+    if torch.distributed.get_backend() == "gloo":
+        torch.distributed.barrier()
 
 
 def _keep_gloo_off_the_network(launch: Launch) -> None:
@@ -232,6 +241,7 @@ def initialize_model_parallel(
         expert_tensor_parallel_size=expert_tensor,
         create_gloo_process_groups=False,  # second copies of groups, for checkpoints of its own; each costs threads that poll
     )
+    _wait_until_all_are_connected()
     tensor_parallel.model_parallel_cuda_manual_seed(seed + 100 * parallel_state.get_pipeline_model_parallel_rank())
     if not gc.get_freeze_count():
         gc.freeze()  # what is imported by now stays for good: a collection then takes 2 ms, not 200

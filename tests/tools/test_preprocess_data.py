@@ -38,7 +38,9 @@ def long_run(prepared, tmp_path):
     arguments, out = prepared
     (tmp_path / "tokenizer.json").write_text(texts.unigram_json())
     (tmp_path / "a.jsonl").write_bytes((tmp_path / "a.jsonl").read_bytes() * 200)
-    process = subprocess.Popen([*TOOL, *map(str, arguments), "--workers", "2"], stdout=-1, stderr=-1, text=True)
+    process = subprocess.Popen(
+        [*TOOL, *map(str, arguments), "--workers", "2"], stdout=-1, stderr=-1, text=True, preexec_fn=hear_ctrl_c
+    )
     while not (out / "x_text_document.bin.partial").exists() or not len(workers_of(process)) == 2:
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
@@ -47,6 +49,11 @@ def long_run(prepared, tmp_path):
     process.kill()
     process.communicate()
     (tmp_path / "a.jsonl").unlink()  # 30 MB that nobody wants to keep
+
+
+def hear_ctrl_c():
+    """A shell starts what runs in the background deaf to Ctrl-C, and these tests may be run so."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def workers_of(process):
