@@ -10,13 +10,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # ---- settings ----------------------------------------------------------------------------------------------------------
 OUT=${OUT:-runs/quickstart}
-VOCAB=${VOCAB:-8192}
+VOCAB=${VOCAB:-4096}
 LAYERS=${LAYERS:-4}
 HIDDEN=${HIDDEN:-256}
 HEADS=${HEADS:-4}
 SEQ=${SEQ:-256}
-BATCH=${BATCH:-16}
-ITERS=${ITERS:-300}
+BATCH=${BATCH:-4}
+ITERS=${ITERS:-600}
 
 # ---- 1 · environment and corpus ----------------------------------------------------------------------------------------
 title() { printf '\n\033[1m%s\033[0m\n' "$*"; }
@@ -44,10 +44,10 @@ done
 train() {
     $python pretrain_gpt.py --device cpu \
         --num-layers "$LAYERS" --hidden-size "$HIDDEN" --num-attention-heads "$HEADS" --seq-length "$SEQ" \
-        --micro-batch-size "$BATCH" --global-batch-size "$BATCH" --train-iters "$ITERS" --lr 2e-3 --lr-warmup-iters 20 \
+        --micro-batch-size "$BATCH" --global-batch-size "$BATCH" --train-iters "$ITERS" --lr 2e-3 --lr-warmup-iters 50 --log-interval 25 \
         --data-path "$OUT/train_text_document" --valid-data-path "$OUT/heldout_text_document" \
         --tokenizer-type huggingface --tokenizer-model "$OUT/tokenizer" \
-        --eval-interval $((ITERS / 2)) --eval-iters 4 --save "$OUT/run" --save-interval $((ITERS / 2)) "$@"
+        --eval-interval $((ITERS / 2)) --eval-iters 16 --save "$OUT/run" --save-interval $((ITERS / 2)) "$@"
 }
 
 rm -rf "$OUT/run"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import warnings
 from collections.abc import Iterator
 
 import torch
@@ -16,8 +15,6 @@ from megatron_ext.backend import distributed
 def processes(launch: distributed.Launch, config) -> Iterator[torch.device]:
     """Inside, this process is one of the run's: process groups are up, random states seeded, the device is chosen."""
     parallel = config.parallel
-    # At import megatron-core warns of every optional package that is not there; which kernels run is said by `--help` and docs.
-    warnings.filterwarnings("ignore", module=r"megatron\.core")
     device = distributed.start(launch, distributed.resolve_device(parallel.device), parallel.distributed_timeout_minutes)
     try:
         distributed.initialize_model_parallel(
