@@ -263,11 +263,13 @@ def stop() -> None:
 
 
 def _forget_megatron_state() -> None:
+    import torch
     from megatron.core import num_microbatches_calculator, parallel_state, rerun_state_machine
     from megatron.core.models.common.embeddings import rotary_pos_embedding, yarn_rotary_pos_embedding
     from megatron.core.tensor_parallel import random
     from megatron.core.transformer import multi_token_prediction
     from megatron.core.transformer.moe import moe_utils
+    from megatron.core.transformer.moe.token_dispatcher import MoETokenDispatcher
 
     parallel_state.destroy_model_parallel()
     for name, value in vars(parallel_state).items():  # it leaves some out, _INTRA_PARTIAL_DATA_PARALLEL_GROUP_WITH_CP for one
@@ -279,5 +281,9 @@ def _forget_megatron_state() -> None:
     rerun_state_machine.destroy_rerun_state_machine()
     moe_utils.get_moe_layer_wise_logging_tracker().clear()
     multi_token_prediction.MTPLossLoggingHelper.tracker.clear()
+    # A dispatcher remembers its last batch, and through its graph every gradient hook: a cycle that Python cannot see.
+    for dispatcher in [thing for thing in gc.get_objects() if issubclass(type(thing), MoETokenDispatcher)]:
+        for name in [name for name, value in vars(dispatcher).items() if isinstance(value, torch.Tensor)]:
+            setattr(dispatcher, name, None)
     for rotary in (rotary_pos_embedding.RotaryEmbedding, yarn_rotary_pos_embedding.YarnRotaryEmbedding):
         rotary.forward.cache_clear()  # the cache's keys hold modules, and these their process groups

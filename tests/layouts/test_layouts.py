@@ -16,6 +16,7 @@ MODELS = {
         "--preset tiny --normalization layernorm --activation gelu --position-embedding-type learned_absolute "
         "--add-bias-linear --num-query-groups 4"
     ).split(),
+    "experts": "--preset tiny --num-experts 4 --moe-ffn-hidden-size 64".split(),
 }
 RUN = "--mock-data --vocab-size 500 --train-iters 20 --global-batch-size 4 --seq-length 32 --lr 3e-4".split()
 TP2 = ["--tensor-model-parallel-size", "2"]
@@ -34,10 +35,17 @@ LAYOUTS = {
     "DP2+ZeRO1+overlap": (2, ["--zero-stage", "1", "--overlap-grad-reduce", "--overlap-param-gather"]),
     "TP2+SP.PP2+ZeRO1": (4, [*TP2, *PP2, "--sequence-parallel", "--zero-stage", "1"]),
 }
+EP2 = ["--expert-model-parallel-size", "2"]
+EXPERT_LAYOUTS = {
+    "EP2": (2, EP2),
+    "EP2, allgather": (2, [*EP2, "--moe-token-dispatcher-type", "allgather"]),
+    "EP2.TP2+SP": (2, [*TP2, "--sequence-parallel", *EP2]),
+    "EP2.PP2+ZeRO1": (4, [*PP2, *EP2, "--zero-stage", "1"]),
+}
 # Every layout with every micro-batch size for one model; the other model with the larger one, and with all in --full.
 CASES = [
     pytest.param(model, layout, size, marks=[pytest.mark.full] if (model, size) == ("gpt", "1") else [])
-    for model in MODELS
+    for model in ("llama", "gpt")
     for layout in LAYOUTS
     for size in ("1", "2")
 ]
@@ -57,6 +65,13 @@ def test_layout_equals_one_process(model, layout, micro_batch_size, pool, refere
     world_size, flags = LAYOUTS[layout]
     found = outcome(pool, [*MODELS[model], *RUN, *flags, "--micro-batch-size", micro_batch_size], world_size, tmp_path)
     compare(found, references[model])
+
+
+@pytest.mark.parametrize("layout", EXPERT_LAYOUTS)
+def test_experts_spread_equal_experts_on_one_process(layout, pool, references, tmp_path):
+    world_size, flags = EXPERT_LAYOUTS[layout]
+    found = outcome(pool, [*MODELS["experts"], *RUN, *flags, "--micro-batch-size", "2"], world_size, tmp_path)
+    compare(found, references["experts"])
 
 
 def test_micro_batch_size_changes_nothing(pool, references, tmp_path):
