@@ -31,10 +31,8 @@ $python examples/quickstart_corpus.py --output "$OUT/corpus"
 
 # ---- 2 · tokenizer and .bin/.idx ---------------------------------------------------------------------------------------
 title "3/6  tokenizer: byte-level BPE, $VOCAB entries; then text → .bin/.idx"
-if [ ! -f "$OUT/tokenizer/tokenizer.json" ]; then
-    $python tools/train_tokenizer.py --algorithm byte_level_bpe --vocab-size "$VOCAB" \
-        --input "$OUT/corpus/train.jsonl" --output "$OUT/tokenizer"
-fi
+$python tools/train_tokenizer.py --algorithm byte_level_bpe --vocab-size "$VOCAB" \
+    --input "$OUT/corpus/train.jsonl" --output "$OUT/tokenizer"
 for part in train heldout; do
     $python tools/preprocess_data.py --input "$OUT/corpus/$part.jsonl" --output-prefix "$OUT/$part" \
         --tokenizer-type huggingface --tokenizer-model "$OUT/tokenizer" --append-eod

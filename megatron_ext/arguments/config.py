@@ -74,7 +74,7 @@ def read(
     values |= _preset({**from_yaml, **given}.get("preset")) | from_yaml | given
     if problems:
         raise ConfigurationError(problems)
-    draft = SimpleNamespace(**values, world_size=world_size, given=frozenset({**from_yaml, **given}))
+    draft = SimpleNamespace(**values, world_size=world_size, given=frozenset({**from_yaml, **given}), typed=frozenset(given))
     for group in groups:
         getattr(group, "resolve", lambda c: None)(draft)
     problems = [problem for group in groups for problem in getattr(group, "check", lambda c: ())(draft)]

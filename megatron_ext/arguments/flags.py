@@ -11,6 +11,7 @@ whole configuration: `resolve(c)` fills what was left to be derived (a None), `c
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator
@@ -101,7 +102,7 @@ class Flag:
             raise ValueError(f"expected {self.expected()}")
         try:
             converted = _whole(value) if self.kind is int else self.kind(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError(f"expected {self.expected()}") from None
         if isinstance(self.choices, Registry):
             name = self.choices.canonical(converted)
@@ -114,6 +115,8 @@ class Flag:
         return name
 
     def _bounded(self, value: Any) -> Any:
+        if self.kind is float and not math.isfinite(value):
+            raise ValueError("must be finite")
         if self.positive and not value > 0:
             raise ValueError("must be above 0")
         if self.least is not None and not value >= self.least:

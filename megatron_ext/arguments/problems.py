@@ -23,7 +23,11 @@ class Problem:
         return f"{head}: {self.reason}" + (f"; {self.way_out}" if self.way_out else "")
 
 
-class ConfigurationError(ValueError):
+class UserError(ValueError):
+    """Something the user can mend (a missing file, a broken checkpoint): shown as one sentence, without a traceback."""
+
+
+class ConfigurationError(UserError):
     """Raised once, with all problems."""
 
     def __init__(self, problems: Iterable[Problem]):
@@ -31,10 +35,6 @@ class ConfigurationError(ValueError):
         count = len(self.problems)
         title = "1 problem" if count == 1 else f"{count} problems"
         super().__init__("\n".join([f"the configuration has {title}:"] + [f"  - {problem}" for problem in self.problems]))
-
-
-class UserError(ValueError):
-    """Something the user can mend (a missing file, a broken checkpoint): shown as one sentence, without a traceback."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

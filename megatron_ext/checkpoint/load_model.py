@@ -8,21 +8,18 @@ import torch
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.placement import placements
-from megatron_ext.checkpoint.source import INDEX, Source
-from megatron_ext.checkpoint.store import checkpoints
+from megatron_ext.checkpoint.source import Source
+from megatron_ext.checkpoint.store import newest_whole
 
 
 def find_checkpoint(folder: str) -> pathlib.Path:
-    """The checkpoint that `--load FOLDER` means: the folder itself, or the newest in it."""
-    path = pathlib.Path(folder)
-    if (path / INDEX).exists():
-        return path
-    found = checkpoints(path) if path.is_dir() else []
-    if not found:
+    """The checkpoint that `--load FOLDER` means: the folder itself, or the newest whole one in it."""
+    found = newest_whole(pathlib.Path(folder))
+    if found is None:
         raise UserError(
             f"--load {folder}: there is no checkpoint in this folder; give the folder that training saved to (--save)"
         )
-    return found[0]
+    return found
 
 
 @torch.no_grad()

@@ -45,7 +45,7 @@ class Source:
             path = self.path / file_of_rank(rank)
             try:
                 self._files[rank] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-            except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+            except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
                 raise UserError(f"{path}: cannot be read as a checkpoint's file ({str(error).splitlines()[0]})") from None
         return self._files[rank]
 

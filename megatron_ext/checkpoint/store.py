@@ -21,6 +21,7 @@ import sys
 import torch
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.backend.distributed import all_or_none, first_alone
 from megatron_ext.checkpoint.random_states import random_states, set_random_states
 from megatron_ext.checkpoint.source import INDEX, Source, file_of_rank, read_index
 
@@ -35,40 +36,24 @@ class Store:
 
     def newest(self) -> StoredRun | None:
         """The newest whole checkpoint, the same for all processes; broken ones are named on stderr and passed over."""
-        found = [None]
-        if self.layout.rank == 0:
-            found = [self._newest_whole()]
+        found = [str(newest_whole(self.folder) or "") if self.layout.rank == 0 else ""]
         torch.distributed.broadcast_object_list(found, src=0)
         return StoredRun(pathlib.Path(found[0]), self.layout) if found[0] else None
-
-    def _newest_whole(self) -> str | None:
-        for path in checkpoints(self.folder):
-            try:
-                read_index(path)
-                return str(path)
-            except UserError as error:
-                print(f"passing over a checkpoint: {error}", file=sys.stderr, flush=True)
-        return None
 
     def save(self, state, config) -> None:
         """Write the state as `iter_N`. Every process calls it; all learn of a failure, and then nothing new is there."""
         final = self.folder / f"iter_{state.iteration:07d}"
-        if self._agree(final.exists() if self.layout.rank == 0 else False):
+        there = [is_whole(final) if self.layout.rank == 0 else False]
+        torch.distributed.broadcast_object_list(there, src=0)
+        if there[0]:
             return
         partial = self.folder / f".{final.name}.partial"
-        self._on_first(lambda: self._clear(partial))
+        what = f"--save {self.folder}: the checkpoint of iteration {state.iteration} was not written, earlier ones are untouched"
+        first_alone(lambda: self._clear(partial), what)
         pieces = self._own_pieces(state)
-        problem = self._attempt(lambda: self._write(partial, pieces))
+        all_or_none(lambda: self._write(partial, pieces), what)
         index = self._index(state, pieces)
-        if self.layout.rank == 0 and problem is None:
-            problem = self._attempt(lambda: self._complete(partial, final, index, config))
-        problems = [None] * self.layout.world_size
-        torch.distributed.all_gather_object(problems, problem)
-        if any(problems):
-            raise UserError(
-                f"--save {self.folder}: the checkpoint of iteration {state.iteration} was not written: "
-                f"{next(filter(None, problems))}; earlier checkpoints are untouched"
-            )
+        first_alone(lambda: self._complete(partial, final, index, config), what)
 
     def _own_pieces(self, state) -> list:
         """The pieces that this process writes: of equal ones on several processes, the lowest rank's."""
@@ -115,12 +100,15 @@ class Store:
         index["files"] = {
             file_of_rank(rank): (partial / file_of_rank(rank)).stat().st_size for rank in range(self.layout.world_size)
         }
+        index["architecture"] = architecture(config)
         (partial / "run.yaml").write_text(config.to_yaml(), encoding="utf-8")
         with open(partial / INDEX, "w", encoding="utf-8") as file:
             json.dump(index, file)
             file.flush()
             os.fsync(file.fileno())
         _sync_folder(partial)
+        if final.exists():  # a damaged one, which resuming passed over
+            os.rename(final, final.with_name(f".{final.name}.damaged.partial"))
         os.rename(partial, final)
         _sync_folder(self.folder)
 
@@ -131,27 +119,6 @@ class Store:
             shutil.rmtree(stale)
         partial.mkdir()
 
-    def _on_first(self, action) -> None:
-        """Run on rank 0; the others wait, and all raise if it failed."""
-        problem = [self._attempt(action) if self.layout.rank == 0 else None]
-        torch.distributed.broadcast_object_list(problem, src=0)
-        if problem[0]:
-            raise UserError(f"--save {self.folder}: cannot be written to: {problem[0]}")
-
-    @staticmethod
-    def _attempt(action) -> str | None:
-        try:
-            action()
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-            return str(error) or type(error).__name__
-        return None
-
-    @staticmethod
-    def _agree(value: bool) -> bool:
-        box = [value]
-        torch.distributed.broadcast_object_list(box, src=0)
-        return box[0]
-
 
 class StoredRun:
     """One whole checkpoint of a run."""
@@ -159,18 +126,64 @@ class StoredRun:
     def __init__(self, path: pathlib.Path, layout):
         self.path, self.layout = path, layout
 
-    def restore(self, state) -> None:
+    def restore(self, state, config) -> None:
         """Bring `state` to where it was saved. On the layout that saved it, random states included: bit for bit."""
         source = Source(self.path)
+        refuse_another_architecture(self.path, source.index["architecture"], architecture(config))
+        all_or_none(lambda: _fill(state.sharding.pieces(), source), f"resuming from {self.path}")
         counts = source.index["counts"]
-        for piece in state.sharding.pieces():
-            for name, tensor in piece.tensors.items():
-                tensor.copy_(source.read(piece.place, name).reshape(-1)[piece.begin : piece.end])
         state.iteration, state.skipped = counts["iteration"], counts["skipped"]
         state.consumed_samples, state.consumed_tokens = counts["consumed_samples"], counts["consumed_tokens"]
         state.sharding.loaded(counts["updates"])
         if source.index["layout"] == str(self.layout):
             set_random_states(source.file(self.layout.rank)["random"])
+
+
+def _fill(pieces, source: Source) -> None:
+    for piece in pieces:
+        for name, tensor in piece.tensors.items():
+            tensor.copy_(source.read(piece.place, name).reshape(-1)[piece.begin : piece.end])
+
+
+# Flags of the model that may change while a run goes on: they change no function of the weights.
+_FREE = {
+    "preset", "seq_length", "max_position_embeddings", "make_vocab_size_divisible_by", "hidden_dropout", "attention_dropout",
+    "init_method_std", "moe_token_dispatcher_type", "moe_aux_loss_coeff",
+}  # fmt: skip
+
+
+def architecture(config) -> dict:
+    """The flags that say what the weights mean; shapes alone do not (the number of heads, the base of rotary positions)."""
+    return {name: value for name, value in vars(config.model).items() if name not in _FREE}
+
+
+def refuse_another_architecture(path: pathlib.Path, saved: dict, ours: dict) -> None:
+    """UserError naming every flag that differs from those a checkpoint was saved with."""
+    different = [
+        f"--{name.replace('_', '-')} was {saved[name]}, is {ours[name]}" for name in ours if saved.get(name) != ours[name]
+    ]
+    if different:
+        raise UserError(
+            f"{path}: was saved with another architecture: {'; '.join(different)}; give the saved flags, or another --save"
+        )
+
+
+def is_whole(path: pathlib.Path) -> bool:
+    """Whether a folder is a checkpoint with all its files in full size; says on stderr what is wrong with one that is not."""
+    if not path.exists():
+        return False
+    try:
+        read_index(path)
+    except UserError as error:
+        print(f"passing over a checkpoint: {error}", file=sys.stderr, flush=True)
+        return False
+    return True
+
+
+def newest_whole(folder: pathlib.Path) -> pathlib.Path | None:
+    """The folder itself where it is a checkpoint, else the newest whole one in it."""
+    found = [folder] if (folder / INDEX).exists() else checkpoints(folder)
+    return next(filter(is_whole, found), None)
 
 
 def checkpoints(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -69,38 +69,38 @@ class MockSamples:
         return (start + step * np.arange(self.seq_length + 1, dtype=np.int64)) % self.vocab_size
 
 
-def open_indexed(prefix: str, vocab_size: int) -> IndexedDataset:
+def open_indexed(prefix: str, vocab_size: int, option: str = "--data-path") -> IndexedDataset:
     """Open a `.bin/.idx` pair, memory-mapped; UserError says what is missing or does not fit."""
     for suffix in (".idx", ".bin"):
         if not os.path.exists(prefix + suffix):
             raise UserError(
-                f"--data-path {prefix}: {prefix}{suffix} does not exist; "
+                f"{option} {prefix}: {prefix}{suffix} does not exist; "
                 "give the prefix that tools/preprocess_data.py wrote, without .bin or .idx"
             )
     try:
         indexed = IndexedDataset(prefix, mmap=True)
     except (AssertionError, ValueError, OSError) as error:
         raise UserError(
-            f"--data-path {prefix}: {prefix}.idx is not an index of tokens ({error}); run tools/preprocess_data.py again"
+            f"{option} {prefix}: {prefix}.idx is not an index of tokens ({error}); run tools/preprocess_data.py again"
         ) from None
     expected = int(np.sum(indexed.sequence_lengths, dtype=np.int64)) * np.dtype(indexed.index.dtype).itemsize
     found = os.path.getsize(prefix + ".bin")
     if found != expected:
         raise UserError(
-            f"--data-path {prefix}: {prefix}.bin has {found} bytes and its index tells of {expected}; "
+            f"{option} {prefix}: {prefix}.bin has {found} bytes and its index tells of {expected}; "
             "the pair does not belong together or is cut off: run tools/preprocess_data.py again"
         )
-    _check_first_tokens(indexed, prefix, vocab_size)
+    _check_first_tokens(indexed, f"{option} {prefix}", vocab_size)
     return indexed
 
 
-def _check_first_tokens(indexed: IndexedDataset, prefix: str, vocab_size: int) -> None:
+def _check_first_tokens(indexed: IndexedDataset, where: str, vocab_size: int) -> None:
     """A glance at some documents: ids beyond the vocabulary mean another tokenizer."""
     for document in np.linspace(0, len(indexed) - 1, num=min(len(indexed), 100), dtype=np.int64):
         largest = int(indexed.get(int(document)).max(initial=0))
         if largest >= vocab_size:
             raise UserError(
-                f"--data-path {prefix}: document {document} holds token {largest}, and the tokenizer has {vocab_size} "
+                f"{where}: document {document} holds token {largest}, and the tokenizer has {vocab_size} "
                 "entries; give the tokenizer that the data was made with (--tokenizer-type, --tokenizer-model)"
             )
 

@@ -27,6 +27,8 @@ def by_source(path: str, text_key: str, source_key: str, most: int | None) -> di
 def _document(line: str, text_key: str, source_key: str, where: str) -> tuple[str, str]:
     try:
         record = json.loads(line)
+        if not isinstance(record[text_key], str):
+            raise TypeError(f"its value is {type(record[text_key]).__name__}")
         return str(record.get(source_key, "all")), record[text_key]
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise UserError(f"{where}: expected a JSON object with the key {text_key!r} ({error})") from None

@@ -91,7 +91,7 @@ class ModelFlags:
         for option, value in (
             ("--num-query-groups", c.num_query_groups),
             ("--num-attention-heads", c.num_attention_heads),
-            ("--ffn-hidden-size", c.ffn_hidden_size),
+            *([("--ffn-hidden-size", c.ffn_hidden_size)] if c.num_experts is None else []),
         ):
             if value % tensor:
                 yield Problem(option, value, f"is not a multiple of --tensor-model-parallel-size {tensor}")
@@ -123,6 +123,11 @@ def _experts(c):
                 "set --num-experts",
             )
         return
+    if c.moe_ffn_hidden_size % c.expert_tensor_parallel_size:
+        size = c.expert_tensor_parallel_size
+        yield Problem(
+            "--moe-ffn-hidden-size", c.moe_ffn_hidden_size, f"is not a multiple of --expert-tensor-parallel-size {size}"
+        )
     if c.moe_router_topk > c.num_experts:
         yield Problem("--moe-router-topk", c.moe_router_topk, f"is more than --num-experts {c.num_experts}")
     if c.num_experts % c.expert_model_parallel_size:

@@ -9,6 +9,7 @@ import time
 import psutil
 import torch
 
+from megatron_ext.backend.distributed import first_alone
 from megatron_ext.backend.kernels import peak_flops
 from megatron_ext.monitor.console import Console, duration
 from megatron_ext.monitor.jsonl import JsonLines
@@ -34,8 +35,9 @@ class Monitor:
         """Open the sinks and say what is about to be trained."""
         self._begin_stretch()
         self._from, self._began = state.iteration, time.monotonic()
-        if self.layout.rank != 0:
-            return
+        first_alone(lambda: self._open(state), "the run's records cannot be written")
+
+    def _open(self, state) -> None:
         config = self.config
         if config.checkpoint.save:
             self._sinks.append(JsonLines(config.checkpoint.save, state.iteration))
@@ -63,12 +65,12 @@ class Monitor:
         self._tokens, self._busy = 0, 0.0
 
     def step(self, state, result, measured: dict[str, float]) -> None:
-        """Take in one update; at a log interval, an evaluation or the end, write a record."""
+        """Take in one update; at a log interval or an evaluation, write a record; `finish` writes what is left."""
         self._losses.append(result.loss)
         self._tokens += self.config.training.global_batch_size * self.config.model.seq_length
         self._busy += result.seconds
-        last = state.iteration == self.total
-        if measured or last or state.iteration % self.config.monitor.log_interval == 0:
+        self._last = result
+        if measured or state.iteration % self.config.monitor.log_interval == 0:
             if self.layout.rank == 0:
                 self._write(self._record(state, result, measured))
             self._begin_stretch()
@@ -101,7 +103,9 @@ class Monitor:
             sink.write(record)
 
     def finish(self, state, reason: str | None) -> None:
-        """Close the sinks and say how the run ended."""
+        """Write what no record has shown yet, close the sinks and say how the run ended."""
+        if self._losses and self.layout.rank == 0:
+            self._write(self._record(state, self._last, {}))
         for sink in self._sinks:
             sink.close()
         if self.layout.rank == 0:

@@ -31,11 +31,18 @@ class OptimizerFlags:
     def resolve(c):
         if c.min_lr is None:
             c.min_lr = c.lr / 10
+        # A preset's schedule belongs to the preset's length; with another length it is derived anew.
+        if {"train_iters", "train_samples", "train_tokens"} & c.given:
+            for name in {"lr_decay_iters", "lr_warmup_iters"} - c.given:
+                setattr(c, name, None)
 
     @staticmethod
     def check(c):
         if c.min_lr > c.lr:
             yield Problem("--min-lr", c.min_lr, f"is above --lr {c.lr:g}")
+        length = c.lr_decay_iters or c.train_iters
+        if c.lr_warmup_iters is not None and length is not None and c.lr_warmup_iters >= length:
+            yield Problem("--lr-warmup-iters", c.lr_warmup_iters, f"is not below the {length} updates of the decay")
         if c.adam_beta1 >= 1.0 or c.adam_beta2 >= 1.0:
             yield Problem("--adam-beta1/2", max(c.adam_beta1, c.adam_beta2), "must be below 1")
         if c.overlap_param_gather and c.zero_stage == 0:

@@ -54,7 +54,7 @@ class Run:
             if source is None:
                 raise UserError(f"--load {self.config.checkpoint.load}: there is no checkpoint in this folder")
         if source is not None:
-            source.restore(state)
+            source.restore(state, self.config)
         return state
 
     def save(self, state: TrainState) -> None:
@@ -99,7 +99,7 @@ def _samples(config: Config, vocab_size: int) -> tuple[Any, Any]:
         return MockSamples(vocab_size, length, seed), MockSamples(vocab_size, length, seed + 1)
     indexed = open_indexed(data.data_path, vocab_size)
     if data.valid_data_path is not None:
-        held_out = open_indexed(data.valid_data_path, vocab_size)
+        held_out = open_indexed(data.valid_data_path, vocab_size, "--valid-data-path")
         train, valid, source = range(len(indexed)), range(len(held_out)), held_out
     else:
         (train, valid, _), source = split_documents(len(indexed), data.split), indexed

@@ -6,6 +6,19 @@ from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
 
+# Flags that do nothing without another.
+NEEDS = {
+    "eval_iters": "eval_interval",
+    "valid_data_path": "eval_interval",
+    "recompute_num_layers": "recompute_granularity",
+    "moe_router_topk": "num_experts",
+    "moe_ffn_hidden_size": "num_experts",
+    "moe_aux_loss_coeff": "num_experts",
+    "moe_token_dispatcher_type": "num_experts",
+    "expert_tensor_parallel_size": "num_experts",
+    "exit_interval": "save",
+    "exit_duration_in_mins": "save",
+}
 LENGTHS = ("train_iters", "train_samples", "train_tokens")
 
 
@@ -19,7 +32,7 @@ class TrainingFlags:
     train_iters: int | None = flag(None, "updates to train for", least=1, front=True)
     train_samples: int | None = flag(None, "… or samples", least=1)
     train_tokens: int | None = flag(None, "… or tokens", least=1)
-    seed: int = flag(1234, "gives the weights, the order of the data and the dropout", least=0)
+    seed: int = flag(1234, "gives the weights, the order of the data and the dropout", least=0, most=2**62)
     bf16: bool = flag(False, "compute in bfloat16 with fp32 master weights and gradients", front=True)
     recompute_granularity: str | None = flag(None, "forget activations and compute them again in backward", choices=("full",))
     recompute_num_layers: int = flag(1, "layers between two kept activations", least=1)
@@ -30,7 +43,8 @@ class TrainingFlags:
 
     @staticmethod
     def resolve(c):
-        given = [name for name in LENGTHS if name in c.given]
+        # What is typed outranks YAML, and YAML the preset.
+        given = [name for name in LENGTHS if name in c.typed] or [name for name in LENGTHS if name in c.given]
         if len(given) == 1:  # the user's word for the run's length replaces the preset's
             for name in LENGTHS:
                 if name != given[0]:
@@ -40,6 +54,10 @@ class TrainingFlags:
 
     @staticmethod
     def check(c):
+        for name, needed in NEEDS.items():
+            if name in c.typed and getattr(c, needed) is None:
+                option, other = (f"--{word.replace('_', '-')}" for word in (name, needed))
+                yield Problem(option, getattr(c, name), f"has no effect without {other}", f"give {other} or leave it out")
         lengths = [name for name in LENGTHS if getattr(c, name) is not None]
         options = ["--" + name.replace("_", "-") for name in lengths]
         if not lengths:

@@ -20,7 +20,7 @@ def processes(launch: distributed.Launch, config) -> Iterator[torch.device]:
         distributed.initialize_model_parallel(
             tensor=parallel.tensor_model_parallel_size,
             pipeline=parallel.pipeline_model_parallel_size,
-            virtual_pipeline=parallel.num_virtual_stages_per_pipeline_rank,
+            virtual_pipeline=_interleaved(parallel),
             expert=parallel.expert_model_parallel_size,
             expert_tensor=parallel.expert_tensor_parallel_size,
             seed=config.training.seed,
@@ -28,6 +28,12 @@ def processes(launch: distributed.Launch, config) -> Iterator[torch.device]:
         yield device
     finally:
         distributed.stop()
+
+
+def _interleaved(parallel) -> int | None:
+    """Model chunks a stage holds; None for one, which megatron-core would take for interleaving."""
+    chunks = parallel.num_virtual_stages_per_pipeline_rank
+    return chunks if chunks is not None and chunks > 1 else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +48,7 @@ class Layout:
     data: int
     data_rank: int
     expert: int
+    expert_tensor: int
     zero_stage: int
 
     @classmethod
@@ -59,6 +66,7 @@ class Layout:
             data=parallel_state.get_data_parallel_world_size(),
             data_rank=parallel_state.get_data_parallel_rank(),
             expert=parallel.expert_model_parallel_size,
+            expert_tensor=parallel.expert_tensor_parallel_size,
             zero_stage=config.optimizer.zero_stage,
         )
 
@@ -69,6 +77,6 @@ class Layout:
             f"PP{self.pipeline}" + (f"×{self.virtual_stages}" if self.virtual_stages > 1 else ""),
             f"DP{self.data}",
         ]
-        parts += [f"EP{self.expert}"] if self.expert > 1 else []
+        parts += [f"EP{self.expert}×TP{self.expert_tensor}"] if self.expert > 1 or self.expert_tensor > 1 else []
         parts += [f"ZeRO-{self.zero_stage}"] if self.zero_stage else []
         return "·".join(parts)

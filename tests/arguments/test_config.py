@@ -43,7 +43,7 @@ def test_checks_of_all_groups_come_together():
 
 def test_yaml_of_a_configuration_gives_it_again(tmp_path):
     config = read_configuration(
-        [*MOCK, "--preset", "tiny", "--recompute-granularity", "full", "--exit-duration-in-mins", "1.5"], 1
+        [*MOCK, "--preset", "tiny", "--recompute-granularity", "full", "--exit-duration-in-mins", "1.5", "--save", "r"], 1
     )
     path = tmp_path / "run.yaml"
     path.write_text(config.to_yaml())
@@ -127,3 +127,27 @@ def test_defaults_are_the_textbooks():
     assert (optimizer.weight_decay, optimizer.clip_grad, optimizer.lr_decay_style) == (0.1, 1.0, "cosine")
     assert optimizer.min_lr == pytest.approx(optimizer.lr / 10)
     assert optimizer.lr_warmup_fraction == 0.005
+
+
+@pytest.mark.parametrize(("argv", "says"), [
+    (["--eval-iters", "3"], "--eval-iters 3: has no effect without --eval-interval"),
+    (["--exit-interval", "3"], "has no effect without --save"),
+    (["--moe-router-topk", "1"], "has no effect without --num-experts"),
+    (["--lr", "inf"], "--lr inf: must be finite"),
+    (["--train-iters", "1e400"], "--train-iters 1e400: expected a whole number"),
+    (["--lr-warmup-iters", "10"], "is not below the 10 updates of the decay"),
+    (["--seed", "99999999999999999999999"], "--seed"),
+])  # fmt: skip
+def test_what_would_do_nothing_or_break_is_refused(argv, says):
+    assert says in "\n".join(map(str, problems([*MOCK, *argv])))
+
+
+def test_a_typed_length_outranks_yamls(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("train_tokens: 100000\n")
+    assert train_iterations(read_configuration(["--config", str(path), *MOCK], 1)) == 10
+
+
+def test_a_presets_schedule_goes_with_its_length():
+    optimizer = read_configuration(["--preset", "gpt3-125m", *MOCK], 1).optimizer
+    assert (optimizer.lr_decay_iters, optimizer.lr_warmup_iters) == (None, None)

@@ -62,6 +62,11 @@ def test_log_interval(pool, tmp_path):
     assert run.records[0]["loss"] == pytest.approx(np.mean([record["loss"] for record in every.records[:4]]))
 
 
+def test_what_no_interval_has_shown_is_shown_at_the_end(pool, tmp_path):
+    run = outcome(pool, [*MOCK, "--log-interval", "100", "--exit-interval", "4"], 1, tmp_path)
+    assert [record["iteration"] for record in run.records] == [4]
+
+
 def test_metrics_have_the_promised_fields(pool, tmp_path):
     record = outcome(pool, MOCK, 1, tmp_path).records[-1]
     promised = {"iteration", "loss", "grad_norm", "learning_rate", "consumed_tokens", "tokens_per_second"}

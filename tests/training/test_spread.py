@@ -43,6 +43,8 @@ def groups(run):
     (["--pipeline-model-parallel-size", "2", "--num-virtual-stages-per-pipeline-rank", "2"], 2,
      {"pipeline": 2, "chunks": 2, "name": "TP1·PP2×2·DP1"}),
     (["--pipeline-model-parallel-size", "2", "--num-layers-per-virtual-pipeline-stage", "1"], 2, {"chunks": 2}),
+    (["--num-virtual-stages-per-pipeline-rank", "1"], 1, {"chunks": 1, "name": "TP1·PP1·DP1"}),
+    (["--pipeline-model-parallel-size", "2", "--num-layers-per-virtual-pipeline-stage", "2"], 2, {"chunks": 1}),
     (["--num-experts", "4", "--expert-model-parallel-size", "2"], 2, {"expert": 2, "data": 2, "expert tensor": 1}),
     (["--num-experts", "4", "--tensor-model-parallel-size", "2", "--sequence-parallel", "--expert-tensor-parallel-size", "2"], 2,
      {"expert tensor": 2, "tensor": 2}),
