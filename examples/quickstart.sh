@@ -42,7 +42,7 @@ done
 train() {
     $python pretrain_gpt.py --device cpu \
         --num-layers "$LAYERS" --hidden-size "$HIDDEN" --num-attention-heads "$HEADS" --seq-length "$SEQ" \
-        --micro-batch-size "$BATCH" --global-batch-size "$BATCH" --train-iters "$ITERS" --lr 2e-3 --lr-warmup-iters 50 --log-interval 25 \
+        --micro-batch-size "$BATCH" --global-batch-size "$BATCH" --train-iters "$ITERS" --lr 2e-3 --lr-warmup-iters $((ITERS / 12)) --log-interval 25 \
         --data-path "$OUT/train_text_document" --valid-data-path "$OUT/heldout_text_document" \
         --tokenizer-type huggingface --tokenizer-model "$OUT/tokenizer" \
         --eval-interval $((ITERS / 2)) --eval-iters 16 --save "$OUT/run" --save-interval $((ITERS / 2)) "$@"
