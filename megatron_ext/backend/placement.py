@@ -34,6 +34,8 @@ class Placement:
         start: where this process's block begins, one number a dimension of `shape`.
         local: the block's shape; the parameter reshaped to it is that part of the global tensor.
         split: the dimension along which tensor parallelism cuts, or None.
+        gated: a gated MLP's fc1, whose first dimension tells the gate from the value.
+        copy: another pipeline stage owns this parameter (the output matrix that is the embedding's).
     """
 
     name: str
@@ -41,6 +43,8 @@ class Placement:
     start: tuple[int, ...]
     local: tuple[int, ...]
     split: int | None
+    gated: bool = False
+    copy: bool = False
 
     @property
     def block(self) -> tuple[slice, ...]:
@@ -54,7 +58,9 @@ def placements(model: torch.nn.Module) -> Iterator[tuple[Placement, torch.nn.Par
         name + ".": module.layer_number - 1 for name, module in model.named_modules() if isinstance(module, TransformerLayer)
     }
     for name, parameter in model.named_parameters():
-        yield _place(_global_name(name, layers, model.config), parameter, model.config), parameter
+        place = _place(_global_name(name, layers, model.config), parameter, model.config)
+        copy = name == "output_layer.weight" and model.config.tied_embeddings
+        yield dataclasses.replace(place, copy=copy), parameter
 
 
 def unwrap(model: torch.nn.Module) -> torch.nn.Module:
@@ -89,8 +95,9 @@ def _place(name: str, parameter: torch.nn.Parameter, config) -> Placement:
     expert = ".experts." in name
     size = config.expert_tensor_parallel_size if expert else config.tensor_model_parallel_size
     rank = parallel_state.get_expert_tensor_parallel_rank() if expert else parallel_state.get_tensor_model_parallel_rank()
-    if config.gated_linear_unit and ".linear_fc1." in name:
+    gated = config.gated_linear_unit and ".linear_fc1." in name
+    if gated:
         local, split = (2, local[0] // 2, *local[1:]), 1
     shape = tuple(extent * size if axis == split else extent for axis, extent in enumerate(local))
     start = tuple(extent * rank if axis == split else 0 for axis, extent in enumerate(local))
-    return Placement(name, shape, start, local, split)
+    return Placement(name, shape, start, local, split, gated)

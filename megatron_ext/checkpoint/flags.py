@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+import os
+
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
+
+# What concerns the start from --load alone: a run that goes on from its own --save goes on whole.
+OF_LOAD = ("ckpt_step", "finetune", "no_load_optim", "no_load_rng")
 
 
 @flag_group("checkpoint", "Saving and resuming")
 class CheckpointFlags:
     save: str | None = flag(None, "the run's folder: checkpoints, run.yaml, metrics.jsonl; a run found there goes on", front=True)
-    load: str | None = flag(None, "a folder to start from while --save has no checkpoint yet")
+    load: str | None = flag(
+        None, "a folder to start from while --save has no checkpoint yet: of a run, or Megatron-LM's (torch_dist)", front=True
+    )
     save_interval: int | None = flag(None, "updates between checkpoints [only at the end]", least=1, front=True)
+    async_save: bool = flag(False, "write checkpoints in the background while training goes on")
+    keep_last: int | None = flag(None, "checkpoints to keep; older ones are deleted [all]", least=1)
+    keep_every: int | None = flag(None, "with --keep-last: keep besides those of every so many updates", least=1)
+    ckpt_step: int | None = flag(None, "the iteration to take from --load [its newest]", least=0)
+    finetune: bool = flag(False, "take only the weights from --load: counts, optimizer and random states start anew")
+    no_load_optim: bool = flag(False, "do not take the optimizer's state from --load")
+    no_load_rng: bool = flag(False, "do not take the random states from --load")
+    override_opt_param_scheduler: bool = flag(
+        False, "go on with the learning-rate schedule of the flags where the checkpoint's differs"
+    )
 
     @staticmethod
     def check(c):
-        if c.save_interval is not None and c.save is None:
-            yield Problem("--save-interval", c.save_interval, "needs a folder", "add --save FOLDER")
+        for name in ("save_interval", "async_save", "keep_last"):
+            if getattr(c, name) and c.save is None:
+                option = f"--{name.replace('_', '-')}"
+                yield Problem(option, getattr(c, name), "needs a folder", "add --save FOLDER")
+        if c.keep_every is not None and c.keep_last is None:
+            yield Problem(
+                "--keep-every", c.keep_every, "without --keep-last nothing is deleted", "add --keep-last, or leave it out"
+            )
+        for name in OF_LOAD:
+            option = f"--{name.replace('_', '-')}"
+            if name in c.typed and getattr(c, name) not in (None, False) and c.load is None:
+                yield Problem(option, getattr(c, name), "says what to take from --load, and there is none", "add --load FOLDER")
+        if c.load is not None and not os.path.isdir(c.load) and (c.save is None or c.load != c.save):
+            yield Problem("--load", c.load, "is no folder", "give the folder that training saved to")

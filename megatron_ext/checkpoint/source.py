@@ -1,101 +1,183 @@
-"""Reading a checkpoint: any block of any parameter, put together from whichever files hold parts of it."""
+"""Reading a checkpoint: any stretch of any parameter, from whichever files hold parts of it.
+
+The files are those of torch's distributed checkpoints, ours or Megatron-LM's (`torch_dist`). Which boxes of which file make
+up what is wanted is torch's own planning; its index, a pickle, is read by `safe_pickle.py`, and tensors with `weights_only`.
+"""
 
 from __future__ import annotations
 
-import json
+import dataclasses
+import math
 import pathlib
 import pickle
+import re
+from collections.abc import Iterable
 
 import torch
+from torch.distributed.checkpoint import FileSystemReader
+from torch.distributed.checkpoint.metadata import ChunkStorageMetadata, Metadata, MetadataIndex, StorageMeta
+from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner, ReadItem
+from torch.distributed.checkpoint.planner_helpers import create_read_items_for_chunk_list
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.placement import Placement
+from megatron_ext.checkpoint import safe_pickle
+from megatron_ext.checkpoint.regions import Region, regions, stacked
 
-INDEX = "index.json"
+METADATA = ".metadata"
+_VOCABULARY = ("embedding.word_embeddings.weight", "output_layer.weight", "output_layer.bias")
+_CHAINED = re.compile(r"chained_\d+\.")  # megatron-core numbers the optimizers of dense parameters and of experts
 
 
-def file_of_rank(rank: int) -> str:
-    return f"rank_{rank:05d}.pt"
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """Numbers `begin` … `end` − 1 of the flattened block `place`, to be written into `target`, 1-D, of any type.
+
+    Attributes:
+        names: the prefixes under which they may lie, the first that is there taken: `""` is the model's own weight.
+    """
+
+    place: Placement
+    begin: int
+    end: int
+    names: tuple[str, ...]
+    target: torch.Tensor
 
 
-def read_index(path: pathlib.Path) -> dict:
-    """The index of a checkpoint whose files are all there in full size; UserError names what is not."""
-    try:
-        index = json.loads((path / INDEX).read_text(encoding="utf-8"))
-        files = index["files"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path / INDEX}: cannot be read as a checkpoint's index ({error})") from None
-    for name, size in files.items():
-        found = (path / name).stat().st_size if (path / name).exists() else None
-        if found != size:
-            raise UserError(f"{path / name}: expected {size} bytes, found {'no file' if found is None else found}")
-    return index
+class _Reader(FileSystemReader):
+    """torch's reader, its index read without unpickling."""
+
+    def read_metadata(self, *args, **kwargs) -> Metadata:
+        path = pathlib.Path(self.path) / METADATA
+        try:
+            with open(path, "rb") as file:
+                metadata = safe_pickle.load(file, str(path))
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        if not isinstance(metadata, Metadata):
+            raise UserError(f"{path}: is not the index of a distributed checkpoint")
+        metadata.storage_meta = StorageMeta()
+        return metadata
+
+
+class _Planner(LoadPlanner):
+    """Hands out the places that were planned; nothing is negotiated between processes."""
+
+    def __init__(self, targets: list[torch.Tensor]):
+        self.targets = targets
+
+    def set_up_planner(self, state_dict, metadata=None, is_coordinator=False) -> None:
+        pass
+
+    def create_local_plan(self) -> LoadPlan:
+        raise NotImplementedError
+
+    def create_global_plan(self, global_plan: list[LoadPlan]) -> list[LoadPlan]:
+        return global_plan
+
+    def finish_plan(self, central_plan: LoadPlan) -> LoadPlan:
+        return central_plan
+
+    def load_bytes(self, read_item: ReadItem, value) -> None:
+        raise NotImplementedError
+
+    def resolve_tensor(self, read_item: ReadItem) -> torch.Tensor:
+        target = self.targets[read_item.dest_index.index]
+        for dimension, (offset, length) in enumerate(zip(read_item.dest_offsets, read_item.lengths, strict=True)):
+            target = target.narrow(dimension, offset, length)
+        return target
+
+    def commit_tensor(self, read_item: ReadItem, tensor: torch.Tensor) -> None:
+        pass
 
 
 class Source:
-    """One checkpoint, opened for reading; files are memory-mapped when first needed."""
+    """One checkpoint, opened for reading.
 
-    def __init__(self, path: pathlib.Path):
-        self.path, self.index = path, read_index(path)
-        self._files: dict[int, dict] = {}
+    Args:
+        layers, experts: of the model that reads, experts in a layer or None.
+        vocab_size: rows that the embedding must have; those that only pad it may differ.
+    """
 
-    def file(self, rank: int) -> dict:
-        """The content of a rank's file."""
-        if rank not in self._files:
-            path = self.path / file_of_rank(rank)
-            try:
-                self._files[rank] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-            except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-                raise UserError(f"{path}: cannot be read as a checkpoint's file ({str(error).splitlines()[0]})") from None
-        return self._files[rank]
+    def __init__(self, path: pathlib.Path, layers: int, experts: int | None, vocab_size: int):
+        self.path, self.layers, self.experts, self.vocab_size = path, layers, experts, vocab_size
+        self._reader = _Reader(path)
+        metadata = self._reader.read_metadata()
+        self._reader.set_up_storage_reader(metadata, is_coordinator=False)
+        self._tensors = {name: tensor for name, tensor in metadata.state_dict_metadata.items() if hasattr(tensor, "chunks")}
+        self._plain = {_CHAINED.sub("", name): name for name in self._tensors}
 
-    def read(self, place: Placement, tensor: str) -> torch.Tensor:
-        """The block `place` of a parameter's `tensor` (`weight` or a moment): fp32, shaped `place.local`."""
-        entry = self.index["parameters"].get(place.name)
-        if entry is None:
+    def holds(self, name: str) -> bool:
+        return name in self._plain
+
+    def names(self) -> set[str]:
+        return set(self._plain)
+
+    def read(self, wanted: Iterable[Wanted]) -> None:
+        """Fill every target. UserError names the parameter that is not there, is not whole or has another shape."""
+        items, targets = [], []
+        for want in wanted:
+            for region in regions(want.place, want.begin, want.end, self.experts):
+                target = want.target[region.begin - want.begin : region.end - want.begin].view(region.sizes)
+                items += self._plan(want, region, target, targets)
+        try:
+            self._reader.read_data(LoadPlan(items), _Planner(targets)).wait()
+        except (OSError, RuntimeError, AssertionError, EOFError, KeyError, pickle.UnpicklingError) as error:
+            raise UserError(f"{self.path}: cannot be read ({_first_line(error)})") from None
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """A small tensor, whole."""
+        stored = self._tensors[self._plain[name]]
+        target = torch.empty(stored.size, dtype=stored.properties.dtype)
+        items = self._items(name, stored, (0,) * target.dim(), tuple(target.shape), 0)
+        self._reader.read_data(LoadPlan(items), _Planner([target])).wait()
+        return target
+
+    def _plan(self, want: Wanted, region: Region, target: torch.Tensor, targets: list[torch.Tensor]) -> list[ReadItem]:
+        name, region = self._find(want, region)
+        stored = self._tensors[self._plain[name]]
+        target = target.view(region.sizes)
+        if tuple(stored.size) != region.shape:
+            rows = self._rows_of_vocabulary(want, region, stored)
+            kept = max(min(region.offsets[0] + region.sizes[0], rows) - region.offsets[0], 0)
+            target[kept:].zero_()  # rows that only pad the vocabulary here
+            region = dataclasses.replace(region, sizes=(kept, *region.sizes[1:]))
+            target = target[:kept]
+        targets.append(target)
+        items = self._items(name, stored, region.offsets, region.sizes, len(targets) - 1)
+        found, expected = sum(math.prod(item.lengths) for item in items), math.prod(region.sizes)
+        if found != expected:
+            raise UserError(f"{self.path}: of {name}, {found} of {expected} numbers in a box at {region.offsets} are there")
+        return items
+
+    def _find(self, want: Wanted, region: Region) -> tuple[str, Region]:
+        """`(name, region)`: the first of the names that is there, each layer by itself or all of them stacked."""
+        plain = dataclasses.replace(region, key=region.key.replace(".pre_mlp_layernorm.", ".mlp.linear_fc1.layer_norm_"))
+        candidates = [region, stacked(region, self.layers), plain, stacked(plain, self.layers)]  # local spec's name, with experts
+        for prefix in want.names:
+            for candidate in candidates:
+                if candidate is not None and prefix + candidate.key in self._plain:
+                    return prefix + candidate.key, candidate
+        what = f"{want.names[0]}{region.key}"
+        raise UserError(f"{self.path}: has no {what}; the architecture's flags differ from those it was saved with")
+
+    def _rows_of_vocabulary(self, want: Wanted, region: Region, stored) -> int:
+        """The rows that both have, where only the vocabulary's padding differs."""
+        rows = min(stored.size[0], region.shape[0]) if len(stored.size) else 0
+        padding = region.key in _VOCABULARY and tuple(stored.size[1:]) == region.shape[1:] and rows >= self.vocab_size
+        if not padding:
             raise UserError(
-                f"{self.path}: has no parameter {place.name}; the architecture's flags differ from those it was saved with"
-            )
-        if tuple(entry["shape"]) != place.shape:
-            raise UserError(
-                f"{self.path}: {place.name} has shape {tuple(entry['shape'])}, and this model's is {place.shape}; "
+                f"{self.path}: {want.place.name} has shape {tuple(stored.size)}, and this model's is {region.shape}; "
                 "the architecture's flags differ from those it was saved with"
             )
-        block, missing = torch.empty(place.local), place.local
-        covered = 0
-        for (start, local), parts in _blocks(entry["parts"]).items():
-            here, there, size = _overlap(place, start, local)
-            if size:
-                block[here] = self._assemble(local, parts, tensor)[there]
-                covered += size
-        if covered != block.numel():
-            raise UserError(
-                f"{self.path}: of {place.name}, {covered} of {block.numel()} numbers in a block of {missing} are there"
-            )
-        return block
+        return rows
 
-    def _assemble(self, local: tuple[int, ...], parts: list[dict], tensor: str) -> torch.Tensor:
-        """A stored block out of its ranges."""
-        ranges = [
-            self.file(part["rank"])["pieces"][str(part["number"])][tensor] for part in sorted(parts, key=lambda p: p["begin"])
-        ]
-        return torch.cat(ranges).reshape(local) if len(ranges) > 1 else ranges[0].reshape(local)
+    def _items(self, name: str, stored, offsets, sizes, number: int) -> list[ReadItem]:
+        """torch's plan for one box, its pieces marked with the target's number."""
+        chunk = ChunkStorageMetadata(torch.Size(offsets), torch.Size(sizes))
+        items = create_read_items_for_chunk_list(self._plain[name], stored, [chunk])
+        return [dataclasses.replace(item, dest_index=MetadataIndex(name, None, number)) for item in items]
 
 
-def _blocks(parts: list[dict]) -> dict[tuple, list[dict]]:
-    """Parts by the block that they cut up."""
-    blocks: dict[tuple, list[dict]] = {}
-    for part in parts:
-        blocks.setdefault((tuple(part["start"]), tuple(part["local"])), []).append(part)
-    return blocks
-
-
-def _overlap(place: Placement, start: tuple[int, ...], local: tuple[int, ...]) -> tuple[tuple, tuple, int]:
-    """`(slices in place's block, slices in the stored block, numbers in common)`."""
-    here, there, size = [], [], 1
-    for ours, length, theirs, their_length in zip(place.start, place.local, start, local, strict=True):
-        first, last = max(ours, theirs), min(ours + length, theirs + their_length)
-        size *= max(last - first, 0)
-        here.append(slice(first - ours, last - ours))
-        there.append(slice(first - theirs, last - theirs))
-    return tuple(here), tuple(there), size
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

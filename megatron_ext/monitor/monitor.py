@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import statistics
+import sys
 import time
 
 import psutil
@@ -101,6 +102,11 @@ class Monitor:
     def _write(self, record: Record) -> None:
         for sink in self._sinks:
             sink.write(record)
+
+    def warn(self, sentence: str) -> None:
+        """Say on stderr what a person should know while the run goes on."""
+        if self.layout.rank == 0:
+            print(f"warning: {sentence}", file=sys.stderr, flush=True)
 
     def finish(self, state, reason: str | None) -> None:
         """Write what no record has shown yet, close the sinks and say how the run ended."""

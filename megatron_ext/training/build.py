@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +14,9 @@ from megatron_ext.arguments.config import Config
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.backend.kernels import transformer_impl
-from megatron_ext.checkpoint.store import Store
+from megatron_ext.checkpoint.compatibility import architecture, schedule
+from megatron_ext.checkpoint.restore import Parts, refuse_to_start_over, restore, same_folder
+from megatron_ext.checkpoint.store import SaveFailed, Store
 from megatron_ext.data.samples import MockSamples, open_indexed, packed, split_documents
 from megatron_ext.models import gpt
 from megatron_ext.models.config import ModelConfig, model_config
@@ -45,22 +49,52 @@ class Run:
     store: Store | None
     monitor: Monitor
 
+    @property
+    def record(self) -> dict:
+        """What must agree between a checkpoint and the run that goes on from it."""
+        return {"architecture": architecture(self.config), "schedule": schedule(self.config, self.decay_iters)}
+
     def restore(self) -> TrainState:
         """The newest whole checkpoint of `--save`, else of `--load`, else the beginning."""
-        state = TrainState(self.sharding)
-        source = self.store.newest() if self.store else None
-        if source is None and self.config.checkpoint.load is not None:
-            source = Store(self.config.checkpoint.load, self.layout).newest()
-            if source is None:
-                raise UserError(f"--load {self.config.checkpoint.load}: there is no checkpoint in this folder")
-        if source is not None:
-            source.restore(state, self.config)
+        state, flags = TrainState(self.sharding), self.config.checkpoint
+        path = self.store.newest(set_aside=True) if self.store else None
+        if path is not None:
+            refuse_to_start_over(flags, path)
+            restore(path, self, state)
+            self.store.newest_iteration = state.iteration
+        elif flags.load is not None and not same_folder(flags.load, flags.save):
+            store = Store(flags.load, self.layout, flags, self.model_config.num_moe_experts)
+            path = store.newest() if flags.ckpt_step is None else store.at(flags.ckpt_step)
+            if path is None:
+                raise UserError(f"--load {flags.load}: there is no whole checkpoint in this folder")
+            restore(path, self, state, Parts.of_load(flags))
         return state
 
-    def save(self, state: TrainState) -> None:
-        """Write a checkpoint, unless there is no `--save` or the newest is of this very iteration."""
+    def save(self, state: TrainState, last: bool) -> None:
+        """Write a checkpoint if there is a `--save`. One that fails ends the run only if it is the `last`."""
+        if self.store is None:
+            return
+        with self._surviving(True):
+            self.store.finish()  # an earlier one in the background
+        with self._surviving(not last):
+            self.store.save(state, self.record, self.config.to_yaml())
+            if last:
+                self.store.finish()
+
+    def poll(self) -> None:
+        """Between two updates: complete a checkpoint in the background."""
         if self.store is not None:
-            self.store.save(state, self.config)
+            with self._surviving(True):
+                self.store.poll()
+
+    @contextlib.contextmanager
+    def _surviving(self, survive: bool) -> Iterator[None]:
+        try:
+            yield
+        except SaveFailed as error:
+            if not survive:
+                raise
+            self.monitor.warn(f"{error}; the run goes on, and tries again at the next --save-interval")
 
 
 def build(config: Config, device: torch.device) -> Run:
@@ -72,7 +106,7 @@ def build(config: Config, device: torch.device) -> Run:
     sharding = STAGES.load(f"zero_{config.optimizer.zero_stage}").Stage(models, core, config.optimizer)
     train_samples, valid_samples = _samples(config, tokenizer.vocab_size)
     total = train_iterations(config)
-    store = Store(config.checkpoint.save, layout) if config.checkpoint.save else None
+    store = Store(config.checkpoint.save, layout, config.checkpoint, core.num_moe_experts) if config.checkpoint.save else None
     table = tokenizer.token_bytes()
     return Run(
         config=config,

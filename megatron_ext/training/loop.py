@@ -25,10 +25,10 @@ def train(run) -> TrainState:
         measured = evaluate(run, state) if _due(state.iteration, flags.eval_interval) else {}
         run.monitor.step(state, result, measured)
         reason = _reason_to_stop(run, state, time.monotonic() - started)
-        if _due(state.iteration, run.config.checkpoint.save_interval) or reason is not None:
-            run.save(state)
-    if reason is None:
-        run.save(state)
+        run.poll()
+        if _due(state.iteration, run.config.checkpoint.save_interval):
+            run.save(state, last=False)
+    run.save(state, last=True)
     run.monitor.finish(state, reason)
     return state
 

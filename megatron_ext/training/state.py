@@ -33,3 +33,8 @@ class TrainState:
             "skipped": self.skipped,
             "updates": self.sharding.updates,
         }
+
+    def set_counts(self, counts: dict) -> None:
+        """Go on from the numbers of a checkpoint. The optimizer's own count of updates is set with its state."""
+        self.iteration, self.skipped = counts["iteration"], counts["skipped"]
+        self.consumed_samples, self.consumed_tokens = counts["consumed_samples"], counts["consumed_tokens"]

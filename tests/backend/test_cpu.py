@@ -148,9 +148,19 @@ SCENES = (
     (random_state_returns, None),
 )
 NEEDED = {  # and by which scene
-    "torch.cuda.current_device": 0, "torch.cuda.synchronize": 2, "Tensor.cuda": 2, "torch.tensor": 0, "torch.zeros": 0,
-    "torch.ones": 0, "Tensor.type": 0, "torch.cuda.Stream": 1, "torch.cuda.current_stream": 1, "torch.cuda.manual_seed": 0,
-    "torch.cuda.get_rng_state": 0, "torch.cuda.random.get_rng_state": 0, "torch.cuda.set_rng_state": 3,
+    "torch.cuda.current_device": 0,
+    "torch.cuda.synchronize": 2,
+    "Tensor.cuda": 2,
+    "torch.tensor": 0,
+    "torch.zeros": 0,
+    "torch.ones": 0,
+    "Tensor.type": 0,
+    "torch.cuda.Stream": 1,
+    "torch.cuda.current_stream": 1,
+    "torch.cuda.manual_seed": 0,
+    "torch.cuda.get_rng_state": 0,
+    "torch.cuda.random.get_rng_state": 0,
+    "torch.cuda.set_rng_state": 3,
     "megatron.core.tensor_parallel.random._set_cuda_rng_state": 0,
     "megatron.core.transformer.moe.token_dispatcher.maybe_move_tensor_to_cpu": 1,
 }
@@ -203,8 +213,10 @@ def what_is_compiled() -> list[str]:
     for module in [module for name, module in sys.modules.items() if name.startswith("megatron.core")]:
         for owner in [module, *(value for value in vars(module).values() if isinstance(value, type))]:
             found += [
-                f"{owner.__name__}.{name}" for name, value in vars(owner).items()
-                if isinstance(value, types.FunctionType) and hasattr(value, "_torchdynamo_orig_callable")
+                f"{owner.__name__}.{name}"
+                for name, value in vars(owner).items()
+                if isinstance(value, types.FunctionType)
+                and hasattr(value, "_torchdynamo_orig_callable")
                 and value.__module__.startswith("megatron.core")
             ]
     return found

@@ -13,11 +13,22 @@ from megatron_ext.backend import distributed
 from megatron_ext.backend.distributed import Launch, first_host, launch_environment
 
 TORCHRUN = {
-    "RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4", "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500",
+    "RANK": "5",
+    "WORLD_SIZE": "8",
+    "LOCAL_RANK": "1",
+    "LOCAL_WORLD_SIZE": "4",
+    "MASTER_ADDR": "10.0.0.1",
+    "MASTER_PORT": "29500",
 }
 SRUN = {
-    "SLURM_PROCID": "5", "SLURM_NTASKS": "7", "SLURM_LOCALID": "1", "SLURM_NODEID": "1", "SLURM_TASKS_PER_NODE": "4,3",
-    "SLURM_NODELIST": "gpu[07-08]", "SLURM_JOB_ID": "1234", "SLURM_STEP_ID": "0",
+    "SLURM_PROCID": "5",
+    "SLURM_NTASKS": "7",
+    "SLURM_LOCALID": "1",
+    "SLURM_NODEID": "1",
+    "SLURM_TASKS_PER_NODE": "4,3",
+    "SLURM_NODELIST": "gpu[07-08]",
+    "SLURM_JOB_ID": "1234",
+    "SLURM_STEP_ID": "0",
 }
 
 
@@ -37,10 +48,13 @@ def test_an_address_to_meet_at_is_not_yet_torchrun():
     assert launch_environment({"MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500"}) == Launch()
 
 
-@pytest.mark.parametrize("change, sentence", [
-    ({"LOCAL_RANK": "", "MASTER_PORT": ""}, "but not LOCAL_RANK, MASTER_PORT: launch with torchrun"),
-    ({"RANK": "first"}, "RANK is 'first' in the environment, but should be a number"),
-])
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        ({"LOCAL_RANK": "", "MASTER_PORT": ""}, "but not LOCAL_RANK, MASTER_PORT: launch with torchrun"),
+        ({"RANK": "first"}, "RANK is 'first' in the environment, but should be a number"),
+    ],
+)
 def test_half_of_torchruns_environment_is_refused(change, sentence):
     with pytest.raises(ValueError, match=sentence):
         launch_environment(TORCHRUN | change)
@@ -50,15 +64,18 @@ def test_srun():
     assert launch_environment(SRUN) == Launch(5, 7, 1, 3, "gpu07", 12000 + 1234 * 16, "srun")
 
 
-@pytest.mark.parametrize("change, expected", [
-    ({"SLURM_TASKS_PER_NODE": "4(x2),3", "SLURM_NODEID": "1"}, {"local_world_size": 4}),
-    ({"SLURM_TASKS_PER_NODE": "", "SLURM_NTASKS_PER_NODE": "2"}, {"local_world_size": 2}),
-    ({"SLURM_STEP_TASKS_PER_NODE": "2(x2)", "SLURM_STEP_NUM_TASKS": "4"}, {"local_world_size": 2, "world_size": 4}),
-    ({"SLURM_STEP_NODELIST": "gpu08"}, {"master_addr": "gpu08"}),
-    ({"MASTER_ADDR": "head", "MASTER_PORT": "6000"}, {"master_addr": "head", "master_port": 6000}),
-    ({"SLURM_STEP_ID": "3"}, {"master_port": 12000 + 1234 * 16 + 3}),
-    ({"SLURM_NTASKS": "1"}, {"world_size": 1, "local_world_size": 1, "rank": 0}),
-])
+@pytest.mark.parametrize(
+    "change, expected",
+    [
+        ({"SLURM_TASKS_PER_NODE": "4(x2),3", "SLURM_NODEID": "1"}, {"local_world_size": 4}),
+        ({"SLURM_TASKS_PER_NODE": "", "SLURM_NTASKS_PER_NODE": "2"}, {"local_world_size": 2}),
+        ({"SLURM_STEP_TASKS_PER_NODE": "2(x2)", "SLURM_STEP_NUM_TASKS": "4"}, {"local_world_size": 2, "world_size": 4}),
+        ({"SLURM_STEP_NODELIST": "gpu08"}, {"master_addr": "gpu08"}),
+        ({"MASTER_ADDR": "head", "MASTER_PORT": "6000"}, {"master_addr": "head", "master_port": 6000}),
+        ({"SLURM_STEP_ID": "3"}, {"master_port": 12000 + 1234 * 16 + 3}),
+        ({"SLURM_NTASKS": "1"}, {"world_size": 1, "local_world_size": 1, "rank": 0}),
+    ],
+)
 def test_srun_says_it_in_many_ways(change, expected):
     launch = launch_environment(SRUN | change)
     assert {name: getattr(launch, name) for name in expected} == expected
@@ -75,23 +92,40 @@ def test_srun_without_its_variables_is_refused():
         launch_environment(SRUN | {"SLURM_NODELIST": ""})
 
 
-@pytest.mark.parametrize("nodelist, host", [
-    ("login1", "login1"), ("a,b", "a"), ("gpu[07-08]", "gpu07"), ("gpu[3,9],cpu1", "gpu3"), ("n[001-004,7].site", "n001.site"),
-    ("rack[2-3]node[10-12]", "rack2node10"), ("a-b-1", "a-b-1"), ("[01-02]x", "01x"),
-])
+@pytest.mark.parametrize(
+    "nodelist, host",
+    [
+        ("login1", "login1"),
+        ("a,b", "a"),
+        ("gpu[07-08]", "gpu07"),
+        ("gpu[3,9],cpu1", "gpu3"),
+        ("n[001-004,7].site", "n001.site"),
+        ("rack[2-3]node[10-12]", "rack2node10"),
+        ("a-b-1", "a-b-1"),
+        ("[01-02]x", "01x"),
+    ],
+)
 def test_first_host_of_slurms_notation(nodelist, host):
     assert first_host(nodelist) == host
 
 
 def test_reading_the_environment_imports_no_torch():
-    code = ("from megatron_ext.backend import distributed; distributed.launch_environment(); import sys; "
-            "assert not {'torch', 'megatron', 'megatron.core'} & set(sys.modules)")
+    code = (
+        "from megatron_ext.backend import distributed; distributed.launch_environment(); import sys; "
+        "assert not {'torch', 'megatron', 'megatron.core'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("gpu, asked, given", [
-    (True, "auto", "cuda"), (False, "auto", "cpu"), (True, "cpu", "cpu"), (True, "cuda", "cuda"),
-])
+@pytest.mark.parametrize(
+    "gpu, asked, given",
+    [
+        (True, "auto", "cuda"),
+        (False, "auto", "cpu"),
+        (True, "cpu", "cpu"),
+        (True, "cuda", "cuda"),
+    ],
+)
 def test_device(gpu, asked, given, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     assert distributed.resolve_device(asked) == given

@@ -68,57 +68,66 @@ def test_a_package_that_was_not_installed_by_pip(site):
     assert kernels.detect()["liger_kernel"] in ("unknown", kernels._version("liger-kernel"))
 
 
-@pytest.mark.parametrize("requested, device, installed, expected", [
-    ("auto", "cpu", "2.11.0", "local"),
-    ("auto", "cuda", "2.11.0", "transformer_engine"),
-    ("auto", "cuda", None, "local"),
-    ("local", "cuda", "2.11.0", "local"),
-    ("transformer_engine", "cuda", "2.11.0", "transformer_engine"),
-])
+@pytest.mark.parametrize(
+    "requested, device, installed, expected",
+    [
+        ("auto", "cpu", "2.11.0", "local"),
+        ("auto", "cuda", "2.11.0", "transformer_engine"),
+        ("auto", "cuda", None, "local"),
+        ("local", "cuda", "2.11.0", "local"),
+        ("transformer_engine", "cuda", "2.11.0", "transformer_engine"),
+    ],
+)
 def test_whose_layers_run(requested, device, installed, expected, monkeypatch):
     monkeypatch.setattr(kernels, "detect", lambda: NONE | {"transformer_engine": installed})
     assert kernels.transformer_impl(requested, device) == expected
 
 
-@pytest.mark.parametrize("requested, device, installed, sentence", [
-    ("transformer_engine", "cpu", "2.11.0", "no kernels for cpu"),
-    ("transformer_engine", "cuda", None, "pip install"),
-    ("flash", "cuda", None, "choose auto, local or transformer_engine"),
-])
+@pytest.mark.parametrize(
+    "requested, device, installed, sentence",
+    [
+        ("transformer_engine", "cpu", "2.11.0", "no kernels for cpu"),
+        ("transformer_engine", "cuda", None, "pip install"),
+        ("flash", "cuda", None, "choose auto, local or transformer_engine"),
+    ],
+)
 def test_what_cannot_run_is_refused(requested, device, installed, sentence, monkeypatch):
     monkeypatch.setattr(kernels, "detect", lambda: NONE | {"transformer_engine": installed})
     with pytest.raises(ValueError, match=sentence):
         kernels.transformer_impl(requested, device)
 
 
-@pytest.mark.parametrize("gpu, kind, teraflops", [
-    ("NVIDIA A100-SXM4-80GB", "bfloat16", 312),
-    ("NVIDIA A100 80GB PCIe", "tf32", 156),
-    ("NVIDIA A800-SXM4-80GB", "bfloat16", 312),
-    ("NVIDIA H100 80GB HBM3", "bfloat16", 989.5),
-    ("NVIDIA H100 80GB HBM3", "float32", 67),
-    ("NVIDIA H100 PCIe", "bfloat16", 756.5),
-    ("NVIDIA H100 NVL", "bfloat16", 835.5),
-    ("NVIDIA H200", "float16", 989.5),
-    ("NVIDIA H200 NVL", "bfloat16", 835.5),
-    ("NVIDIA B200", "bfloat16", 2250),
-    ("NVIDIA L40S", "bfloat16", 362),
-    ("NVIDIA L4", "bfloat16", 121),
-    ("NVIDIA A10", "bfloat16", 125),
-    ("NVIDIA GeForce RTX 4090", "bfloat16", 165.2),
-    ("NVIDIA GeForce RTX 3090", "tf32", 35.6),
-    ("Tesla V100-SXM2-32GB", "float16", 125),
-    ("Tesla V100-SXM2-32GB", "bfloat16", None),
-    ("Tesla V100-PCIE-16GB", "float16", 112),
-    ("Tesla T4", "float16", 65),
-    # not the same although they sound so
-    ("NVIDIA A10G", "bfloat16", None),
-    ("NVIDIA L40", "bfloat16", None),
-    ("NVIDIA GH200 480GB", "bfloat16", None),
-    ("NVIDIA GeForce RTX 4090 Laptop GPU", "bfloat16", None),
-    ("Tesla V100S-PCIE-32GB", "float16", None),
-    ("NVIDIA A100-SXM4-40GB MIG 1g.5gb", "bfloat16", None),
-])
+@pytest.mark.parametrize(
+    "gpu, kind, teraflops",
+    [
+        ("NVIDIA A100-SXM4-80GB", "bfloat16", 312),
+        ("NVIDIA A100 80GB PCIe", "tf32", 156),
+        ("NVIDIA A800-SXM4-80GB", "bfloat16", 312),
+        ("NVIDIA H100 80GB HBM3", "bfloat16", 989.5),
+        ("NVIDIA H100 80GB HBM3", "float32", 67),
+        ("NVIDIA H100 PCIe", "bfloat16", 756.5),
+        ("NVIDIA H100 NVL", "bfloat16", 835.5),
+        ("NVIDIA H200", "float16", 989.5),
+        ("NVIDIA H200 NVL", "bfloat16", 835.5),
+        ("NVIDIA B200", "bfloat16", 2250),
+        ("NVIDIA L40S", "bfloat16", 362),
+        ("NVIDIA L4", "bfloat16", 121),
+        ("NVIDIA A10", "bfloat16", 125),
+        ("NVIDIA GeForce RTX 4090", "bfloat16", 165.2),
+        ("NVIDIA GeForce RTX 3090", "tf32", 35.6),
+        ("Tesla V100-SXM2-32GB", "float16", 125),
+        ("Tesla V100-SXM2-32GB", "bfloat16", None),
+        ("Tesla V100-PCIE-16GB", "float16", 112),
+        ("Tesla T4", "float16", 65),
+        # not the same although they sound so
+        ("NVIDIA A10G", "bfloat16", None),
+        ("NVIDIA L40", "bfloat16", None),
+        ("NVIDIA GH200 480GB", "bfloat16", None),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", "bfloat16", None),
+        ("Tesla V100S-PCIE-32GB", "float16", None),
+        ("NVIDIA A100-SXM4-40GB MIG 1g.5gb", "bfloat16", None),
+    ],
+)
 def test_peak_by_the_name_of_the_gpu(gpu, kind, teraflops):
     assert kernels.datasheet(gpu, kind) == (teraflops and pytest.approx(teraflops * 1e12))
 

@@ -36,7 +36,10 @@ class Case:
 
 
 MIXTURE_OF_EXPERTS = {
-    "num_moe_experts": 4, "moe_router_topk": 2, "moe_router_load_balancing_type": "none", "add_bias_linear": False,
+    "num_moe_experts": 4,
+    "moe_router_topk": 2,
+    "moe_router_load_balancing_type": "none",
+    "add_bias_linear": False,
     "moe_token_dispatcher_type": "alltoall",
 }
 INTERLEAVED = {"overlap_p2p_comm": True, "batch_p2p_comm": False}
@@ -59,12 +62,23 @@ def transformer_config(case: Case):
     from megatron.core.transformer.transformer_config import TransformerConfig
 
     fields = {
-        "num_layers": 4, "hidden_size": 32, "num_attention_heads": 4, "hidden_dropout": 0.0, "attention_dropout": 0.0,
-        "use_cpu_initialization": True, "params_dtype": case.dtype, "pipeline_dtype": case.dtype,
-        "bf16": case.dtype == torch.bfloat16, "fp16": case.dtype == torch.float16, "deallocate_pipeline_outputs": True,
-        "tensor_model_parallel_size": case.tensor, "sequence_parallel": case.sequence_parallel,
-        "pipeline_model_parallel_size": case.pipeline, "virtual_pipeline_model_parallel_size": case.virtual,
-        "expert_model_parallel_size": case.expert, "expert_tensor_parallel_size": case.expert_tensor,
+        "num_layers": 4,
+        "hidden_size": 32,
+        "num_attention_heads": 4,
+        "hidden_dropout": 0.0,
+        "attention_dropout": 0.0,
+        "use_cpu_initialization": True,
+        "params_dtype": case.dtype,
+        "pipeline_dtype": case.dtype,
+        "bf16": case.dtype == torch.bfloat16,
+        "fp16": case.dtype == torch.float16,
+        "deallocate_pipeline_outputs": True,
+        "tensor_model_parallel_size": case.tensor,
+        "sequence_parallel": case.sequence_parallel,
+        "pipeline_model_parallel_size": case.pipeline,
+        "virtual_pipeline_model_parallel_size": case.virtual,
+        "expert_model_parallel_size": case.expert,
+        "expert_tensor_parallel_size": case.expert_tensor,
     }
     return TransformerConfig(**fields | case.config)
 
@@ -82,8 +96,17 @@ def build_chunks(case: Case, config) -> list[torch.nn.Module]:
     for stage in range(case.virtual) if case.virtual else [None]:
         layers = TransformerBlockSubmodules([spec] * get_num_layers_to_build(config, vp_stage=stage), layer_norm=Norm)
         first, last = _ends(stage)
-        chunk = GPTModel(config, layers, VOCABULARY, SEQUENCE, pre_process=first, post_process=last, vp_stage=stage,
-                         position_embedding_type="rope", share_embeddings_and_output_weights=case.tied)
+        chunk = GPTModel(
+            config,
+            layers,
+            VOCABULARY,
+            SEQUENCE,
+            pre_process=first,
+            post_process=last,
+            vp_stage=stage,
+            position_embedding_type="rope",
+            share_embeddings_and_output_weights=case.tied,
+        )
         _fill(chunk, config, stage)
         chunks.append(Float16Module(config, chunk) if case.dtype != torch.float32 else chunk)
     return chunks
@@ -92,8 +115,10 @@ def build_chunks(case: Case, config) -> list[torch.nn.Module]:
 def _ends(stage: int | None) -> tuple[bool, bool]:
     from megatron.core import parallel_state
 
-    return (parallel_state.is_pipeline_first_stage(ignore_virtual=False, vp_stage=stage),
-            parallel_state.is_pipeline_last_stage(ignore_virtual=False, vp_stage=stage))
+    return (
+        parallel_state.is_pipeline_first_stage(ignore_virtual=False, vp_stage=stage),
+        parallel_state.is_pipeline_last_stage(ignore_virtual=False, vp_stage=stage),
+    )
 
 
 @torch.no_grad()
@@ -127,15 +152,30 @@ def data_parallel(case: Case, config, chunks: list[torch.nn.Module]):
     from megatron.core.optimizer import OptimizerConfig, get_megatron_optimizer
 
     settings = DistributedDataParallelConfig(
-        grad_reduce_in_fp32=True, use_distributed_optimizer=case.zero, overlap_grad_reduce=case.overlap,
-        overlap_param_gather=case.overlap and case.zero, bucket_size=10_000,
+        grad_reduce_in_fp32=True,
+        use_distributed_optimizer=case.zero,
+        overlap_grad_reduce=case.overlap,
+        overlap_param_gather=case.overlap and case.zero,
+        bucket_size=10_000,
     )
     chunks = [DistributedDataParallel(config, settings, chunk) for chunk in chunks]
-    optimizer = get_megatron_optimizer(OptimizerConfig(**{
-        "lr": 1e-2, "weight_decay": 0.1, "clip_grad": 1.0, "params_dtype": case.dtype, "use_distributed_optimizer": case.zero,
-        "bf16": case.dtype == torch.bfloat16, "fp16": case.dtype == torch.float16,
-        "overlap_param_gather": case.overlap and case.zero,
-    } | case.optimizer), chunks, use_gloo_process_groups=False)
+    optimizer = get_megatron_optimizer(
+        OptimizerConfig(
+            **{
+                "lr": 1e-2,
+                "weight_decay": 0.1,
+                "clip_grad": 1.0,
+                "params_dtype": case.dtype,
+                "use_distributed_optimizer": case.zero,
+                "bf16": case.dtype == torch.bfloat16,
+                "fp16": case.dtype == torch.float16,
+                "overlap_param_gather": case.overlap and case.zero,
+            }
+            | case.optimizer
+        ),
+        chunks,
+        use_gloo_process_groups=False,
+    )
     config.finalize_model_grads_func = finalize_model_grads
     config.grad_scale_func = optimizer.scale_loss
     if case.overlap:
@@ -174,7 +214,8 @@ def train(case: Case, seed: int = 1234) -> list[tuple[float, float]]:
     from megatron_ext.backend import distributed
 
     distributed.initialize_model_parallel(
-        case.tensor, case.pipeline, case.virtual, expert=case.expert, expert_tensor=case.expert_tensor, seed=seed)
+        case.tensor, case.pipeline, case.virtual, expert=case.expert, expert_tensor=case.expert_tensor, seed=seed
+    )
     config = transformer_config(case)
     chunks, optimizer = data_parallel(case, config, build_chunks(case, config))
     forward_backward = get_forward_backward_func()
@@ -184,14 +225,19 @@ def train(case: Case, seed: int = 1234) -> list[tuple[float, float]]:
             chunk.zero_grad_buffer()
         optimizer.zero_grad()
         reports = forward_backward(
-            forward_step_func=forward_step, data_iterator=[batches(step) for _ in chunks] if case.virtual else batches(step),
-            model=chunks if case.virtual else chunks[0], forward_only=False, seq_length=SEQUENCE, micro_batch_size=MICRO_BATCH,
+            forward_step_func=forward_step,
+            data_iterator=[batches(step) for _ in chunks] if case.virtual else batches(step),
+            model=chunks if case.virtual else chunks[0],
+            forward_only=False,
+            seq_length=SEQUENCE,
+            micro_batch_size=MICRO_BATCH,
             num_microbatches=GLOBAL_BATCH // MICRO_BATCH // parallel_state.get_data_parallel_world_size(),
         )
         _, norm, _ = optimizer.step()
         loss = torch.stack([report["loss"] for report in reports]).mean() if reports else torch.zeros([])
         torch.distributed.all_reduce(loss, torch.distributed.ReduceOp.AVG, parallel_state.get_data_parallel_group())
-        torch.distributed.broadcast(loss, parallel_state.get_pipeline_model_parallel_last_rank(),
-                                    parallel_state.get_pipeline_model_parallel_group())
+        torch.distributed.broadcast(
+            loss, parallel_state.get_pipeline_model_parallel_last_rank(), parallel_state.get_pipeline_model_parallel_group()
+        )
         curve.append((loss.item(), float(norm)))
     return curve

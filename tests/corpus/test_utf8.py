@@ -21,9 +21,7 @@ pieces = st.one_of(
     st.text(alphabet="aZ09 \n\t\x1c\x1f\x85\xa0\u1680\u2003\u2028\u202f\u205f\u3000中文㐀豈𠀀é", max_size=80),
     st.integers(0, 70).map(lambda n: "the 42 quick\n"[: n % 13 + 1] * (n // 4 + 1)),
 ).map(lambda text: text.encode("utf-8", "surrogatepass"))
-damage = st.sampled_from(
-    [b"", b"\x80", b"\xc0\xaf", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xff", b"\xe4\xb8"]
-)
+damage = st.sampled_from([b"", b"\x80", b"\xc0\xaf", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xff", b"\xe4\xb8"])
 mixed = st.lists(st.one_of(pieces, damage, st.binary(max_size=6)), max_size=12).map(b"".join)
 
 

@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from tests.layouts.training_case import outcome, train_case
+from megatron_ext.checkpoint import manifest
+from tests.layouts.training_case import outcome
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUN = (
@@ -86,58 +87,21 @@ def test_a_killed_save_leaves_nothing_that_counts(pool, tmp_path):
     outcome(pool, [*RUN, "--exit-interval", "4"], 1, tmp_path)
     partial = tmp_path / ".iter_0000006.partial"
     partial.mkdir()
-    (partial / "rank_00000.pt").write_bytes(b"half")
+    (partial / "__0_0.distcp").write_bytes(b"half")
     resumed = outcome(pool, RUN, 1, tmp_path)
     assert resumed.records[-1]["iteration"] == 10
     assert not partial.exists()
 
 
-def test_a_damaged_checkpoint_is_passed_over(pool, tmp_path):
+def test_a_damaged_checkpoint_is_set_aside_and_the_run_is_the_same(pool, tmp_path):
     straight = outcome(pool, [*RUN, "--save-interval", "2"], 1, tmp_path / "straight")
     outcome(pool, [*RUN, "--save-interval", "2", "--exit-interval", "6"], 1, tmp_path / "run")
-    newest = tmp_path / "run" / "iter_0000006" / "rank_00000.pt"
+    newest = tmp_path / "run" / "iter_0000006" / "__0_0.distcp"
     newest.write_bytes(newest.read_bytes()[:-100])
-    resumed = outcome(pool, RUN, 1, tmp_path / "run")
+    resumed = outcome(pool, [*RUN, "--save-interval", "2"], 1, tmp_path / "run")
     assert list(map(same_training, resumed.records)) == list(map(same_training, straight.records))
-
-
-def test_a_damaged_checkpoint_is_written_anew(pool, tmp_path):
-    """Resuming passes over the damaged newest one and then reaches its iteration again."""
-    argv = [*RUN, "--save-interval", "5"]
-    outcome(pool, argv, 1, tmp_path)
-    newest = tmp_path / "iter_0000010" / "rank_00000.pt"
-    whole = newest.stat().st_size
-    newest.write_bytes(newest.read_bytes()[:-100])
-    outcome(pool, argv, 1, tmp_path)
-    assert newest.stat().st_size == whole
-
-
-def fails_to_write(launch, argv, folder):
-    """Train with rank 1's disk full in the middle of a checkpoint; what the user is told."""
-    from megatron_ext.arguments.problems import UserError
-    from megatron_ext.checkpoint.store import Store
-
-    write = Store._write
-
-    def half(self, partial, pieces):
-        if launch.rank == 1:
-            (partial / "rank_00001.pt").write_bytes(b"half")
-            raise OSError(28, "No space left on device")
-        write(self, partial, pieces)
-
-    Store._write = half
-    try:
-        train_case(launch, argv, folder)
-    except UserError as error:
-        return str(error)
-    finally:
-        Store._write = write
-
-
-def test_a_save_that_fails_on_one_rank_is_no_checkpoint(pool, tmp_path):
-    said = pool.run(fails_to_write, 2, RUN, str(tmp_path))
-    assert all("No space left on device" in text and "earlier ones are untouched" in text for text in said)
-    assert not list(tmp_path.glob("iter_*"))
+    assert (tmp_path / "run" / "iter_0000006.damaged").is_dir()
+    assert manifest.problem_of(newest.parent, manifest.read(newest.parent)) is None  # written anew
 
 
 ANOTHER = ["--num-attention-heads 8 --num-query-groups 4 --kv-channels 8", "--rotary-base 500", "--norm-epsilon 0.1"]

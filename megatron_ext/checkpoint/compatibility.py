@@ -1,0 +1,57 @@
+"""What must agree between a checkpoint and the run that goes on from it: the architecture, the schedule, the data.
+
+Shapes alone do not tell (the number of heads, the base of rotary positions), and a changed schedule or data set trains on
+without a word. Whatever differs is named, with the flag that accepts it.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+from megatron_ext.arguments.problems import UserError
+
+# Flags of the model that may change while a run goes on: they change no function of the weights.
+_FREE = {
+    "preset", "seq_length", "max_position_embeddings", "make_vocab_size_divisible_by", "hidden_dropout", "attention_dropout",
+    "init_method_std", "moe_token_dispatcher_type", "moe_aux_loss_coeff",
+}  # fmt: skip
+
+
+def architecture(config) -> dict:
+    """The flags that say what the weights mean."""
+    return {name: value for name, value in vars(config.model).items() if name not in _FREE}
+
+
+def schedule(config, decay_iters: int) -> dict:
+    """What decides the learning rate of each update."""
+    flags = {name: value for name, value in vars(config.optimizer).items() if "lr" in name.split("_")}
+    return {**flags, "lr_decay_iters": decay_iters}
+
+
+def refuse_another_architecture(path: pathlib.Path, saved: dict, ours: dict) -> None:
+    """UserError naming every flag of the architecture that differs from those a checkpoint was saved with."""
+    different = _differences(saved, ours)
+    if different:
+        raise UserError(
+            f"{path}: was saved with another architecture: {'; '.join(different)}; give the saved flags "
+            "(--use-checkpoint-args takes them from it), or another --save"
+        )
+
+
+def refuse_another_schedule(path: pathlib.Path, saved: dict, ours: dict) -> None:
+    """UserError naming every flag of the schedule that differs."""
+    different = _differences(saved, ours)
+    if different:
+        raise UserError(
+            f"{path}: the run that goes on would have another learning-rate schedule: {'; '.join(different)} (without "
+            "--lr-decay-iters the decay is as long as the run); give the saved flags, or "
+            "--override-opt-param-scheduler to go on with the new ones"
+        )
+
+
+def _differences(saved: dict, ours: dict) -> list[str]:
+    return [
+        f"--{name.replace('_', '-')} was {saved[name]}, is {ours[name]}"
+        for name in ours
+        if name in saved and saved[name] != ours[name]
+    ]

@@ -1,0 +1,107 @@
+"""Megatron-LM's own `torch_dist` checkpoints: what they were trained with, read without unpickling.
+
+Weights and moments are read like ours (`source.py`, `regions.py`). `common.pt` holds Megatron-LM's arguments as a pickled
+argparse.Namespace, of which plain values are taken; what else it names becomes inert. Where it holds none, the architecture's
+flags must be given, and a wrong shape is named.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from argparse import Namespace
+from collections.abc import Callable
+from typing import Any
+
+from megatron_ext.arguments.problems import UserError
+from megatron_ext.checkpoint import safe_pickle
+
+_ACTIVATIONS = (("swiglu", "swiglu"), ("squared_relu", "squared_relu"), ("quick_geglu", "quick_geglu"))
+
+# Our field: how it follows from Megatron-LM's arguments. A rule that finds its argument missing is passed over.
+_FIELDS: dict[str, Callable[[Namespace], Any]] = {
+    "num_layers": lambda a: a.num_layers,
+    "hidden_size": lambda a: a.hidden_size,
+    "ffn_hidden_size": lambda a: a.ffn_hidden_size,
+    "num_attention_heads": lambda a: a.num_attention_heads,
+    "num_query_groups": lambda a: a.num_query_groups if a.group_query_attention else a.num_attention_heads,
+    "kv_channels": lambda a: a.kv_channels,
+    "seq_length": lambda a: a.seq_length,
+    "max_position_embeddings": lambda a: a.max_position_embeddings,
+    "normalization": lambda a: str(a.normalization).lower(),
+    "norm_epsilon": lambda a: a.norm_epsilon if hasattr(a, "norm_epsilon") else a.layernorm_epsilon,
+    "activation": lambda a: next((ours for theirs, ours in _ACTIVATIONS if getattr(a, theirs, False)), "gelu"),
+    "position_embedding_type": lambda a: str(a.position_embedding_type),
+    "rotary_base": lambda a: a.rotary_base,
+    "rotary_percent": lambda a: a.rotary_percent,
+    "add_bias_linear": lambda a: a.add_bias_linear,
+    "add_qkv_bias": lambda a: a.add_qkv_bias,
+    "untie_embeddings_and_output_weights": lambda a: a.untie_embeddings_and_output_weights,
+    "apply_layernorm_1p": lambda a: a.apply_layernorm_1p,
+    "num_experts": lambda a: a.num_experts,
+    "moe_router_topk": lambda a: a.moe_router_topk,
+    "moe_ffn_hidden_size": lambda a: a.moe_ffn_hidden_size,
+}
+
+
+def content(path: pathlib.Path) -> dict:
+    """What a manifest says, of a checkpoint of Megatron-LM: counts, and as much of the architecture as can be read."""
+    common = _common(path)
+    arguments = common.get("args")
+    iteration = _number(common.get("iteration"))
+    samples = _number(getattr(arguments, "consumed_train_samples", 0))
+    length = _number(getattr(arguments, "seq_length", 0))
+    skipped = _number(getattr(arguments, "skipped_train_samples", 0))
+    counts = {
+        "iteration": iteration,
+        "consumed_samples": samples,
+        "consumed_tokens": samples * length,
+        "skipped": skipped,
+        "updates": _updates(common, iteration),
+    }
+    return {"counts": counts, "architecture": architecture(arguments)}
+
+
+def architecture(arguments: Any) -> dict[str, Any]:
+    """Our fields, as far as they follow from Megatron-LM's arguments."""
+    found = {}
+    for field, rule in _FIELDS.items():
+        try:
+            value = rule(arguments)
+        except AttributeError:
+            continue
+        if value is None or isinstance(value, bool | int | float | str):
+            found[field] = value
+    return found
+
+
+def saved_arguments(path: pathlib.Path) -> dict[str, Any]:
+    """The architecture's flags of a checkpoint; UserError where they cannot be read and must be given."""
+    found = architecture(_common(path).get("args"))
+    if "num_layers" not in found:
+        raise UserError(
+            f"{path}: does not tell its architecture in a form that can be read safely; give its flags: --num-layers, "
+            "--hidden-size, --ffn-hidden-size, --num-attention-heads, --num-query-groups, --normalization, --activation, "
+            "--position-embedding-type, --untie-embeddings-and-output-weights …"
+        )
+    return found
+
+
+def _common(path: pathlib.Path) -> dict:
+    if not (path / "common.pt").exists():
+        return {}
+    common = safe_pickle.load_torch_file(path / "common.pt")
+    return common if isinstance(common, dict) else {}
+
+
+def _updates(common: dict, iteration: int) -> int:
+    """Adam's step count, which Megatron-LM keeps in the optimizer's parameter groups."""
+    optimizer = common.get("optimizer")
+    while isinstance(optimizer, dict) and "param_groups" not in optimizer:
+        optimizer = optimizer.get("optimizer", optimizer.get(0))
+    groups = optimizer["param_groups"] if isinstance(optimizer, dict) else []
+    steps = [group["step"] for group in groups if isinstance(group, dict) and isinstance(group.get("step"), int | float)]
+    return int(steps[0]) if steps else iteration
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) else 0

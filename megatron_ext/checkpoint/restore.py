@@ -1,0 +1,94 @@
+"""Bringing a run to where a checkpoint was saved, whole or in part, whatever layout wrote it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+
+from megatron_ext.arguments.problems import UserError
+from megatron_ext.backend.distributed import all_or_none
+from megatron_ext.checkpoint import manifest, megatron_lm
+from megatron_ext.checkpoint.compatibility import refuse_another_architecture, refuse_another_schedule
+from megatron_ext.checkpoint.flags import OF_LOAD
+from megatron_ext.checkpoint.random_states import set_random_states
+from megatron_ext.checkpoint.source import Source, Wanted
+from megatron_ext.checkpoint.store import PREFIXES, is_foreign
+
+# Megatron-LM keeps fp32 weights with the optimizer's state, and the model's own in the type it computes in.
+WEIGHT_NAMES = ("optimizer.state.fp32_param.", "optimizer.state.param.", "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What to take from a checkpoint besides the weights."""
+
+    progress: bool = True
+    optimizer: bool = True
+    random_states: bool = True
+
+    @classmethod
+    def of_load(cls, flags) -> Parts:
+        """What `--load` asks for."""
+        whole = not flags.finetune
+        return cls(progress=whole, optimizer=whole and not flags.no_load_optim, random_states=whole and not flags.no_load_rng)
+
+
+def same_folder(load: str | None, save: str | None) -> bool:
+    """Whether `--load` is the run's own folder, as Megatron-LM's scripts have it."""
+    return load is not None and save is not None and os.path.realpath(load) == os.path.realpath(save)
+
+
+def refuse_to_start_over(flags, path: pathlib.Path) -> None:
+    """UserError where flags ask for a part of the run's own folder, which goes on whole from `path`."""
+    asked = [f"--{name.replace('_', '-')}" for name in OF_LOAD if getattr(flags, name) not in (None, False)]
+    if asked and same_folder(flags.load, flags.save):
+        raise UserError(
+            f"{' '.join(asked)}: --load is this run's own folder, and the run goes on whole from {path.name}; "
+            "give another --save to start from a part of it"
+        )
+
+
+def open_source(path: pathlib.Path, model_config) -> Source:
+    """A checkpoint for a model of megatron-core's configuration `model_config`."""
+    return Source(path, model_config.num_layers, model_config.num_moe_experts, model_config.vocab_size)
+
+
+def restore(path: pathlib.Path, run, state, parts: Parts = Parts()) -> None:
+    """Bring `state` to where it was saved. Taken whole on the layout that saved it: bit for bit. Every process calls it.
+
+    Args:
+        path: a verified checkpoint, of this project or of Megatron-LM.
+        run: what stays the same: `config`, `layout`, `model_config`, and `record`, what must agree.
+    """
+    saved = megatron_lm.content(path) if is_foreign(path) else manifest.read(path)
+    refuse_another_architecture(path, saved.get("architecture", {}), run.record["architecture"])
+    if parts.progress and not run.config.checkpoint.override_opt_param_scheduler:
+        refuse_another_schedule(path, saved.get("schedule", {}), run.record["schedule"])
+    wanted = [*_wanted(state.sharding, parts.optimizer)]
+    source = open_source(path, run.model_config)
+    if parts.optimizer:
+        _refuse_without_optimizer(source)
+    all_or_none(lambda: source.read(wanted), f"loading {path}")
+    if parts.progress:
+        state.set_counts(saved["counts"])
+    state.sharding.loaded(saved["counts"]["updates"] if parts.optimizer else 0)
+    if parts.random_states and saved.get("layout") == str(run.layout):
+        set_random_states(source, run.layout.rank)
+
+
+def _wanted(sharding, optimizer: bool):
+    for piece in sharding.pieces():
+        for name, target in piece.tensors.items():
+            if name == "weight":
+                yield Wanted(piece.place, piece.begin, piece.end, WEIGHT_NAMES, target)
+            elif optimizer:
+                yield Wanted(piece.place, piece.begin, piece.end, (PREFIXES[name],), target)
+
+
+def _refuse_without_optimizer(source: Source) -> None:
+    if not any(name.startswith("optimizer.state.exp_avg.") for name in source.names()):
+        raise UserError(
+            f"{source.path}: holds no optimizer state that fits every layout; --no-load-optim or --finetune goes on without it "
+            "(Megatron-LM writes one with --dist-ckpt-optim-fully-reshardable, or without --use-distributed-optimizer)"
+        )

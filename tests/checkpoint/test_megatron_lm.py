@@ -1,0 +1,79 @@
+"""Checkpoints between Megatron-LM and here, both ways, through megatron-core's own dist_checkpointing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.checkpoint.saved_run import RUN, restored, save, tensors
+
+
+def named_like_megatron_lm(model):
+    """Give the layers the names that Megatron-LM's own specs give."""
+    from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_local_spec
+
+    names = get_gpt_layer_local_spec().submodules.sharded_state_dict_keys_map
+    for layer in model.decoder.layers:
+        layer.submodules_config.sharded_state_dict_keys_map = names
+
+
+def write_as_megatron_lm(launch, argv, folder, metadata):
+    """Train two updates and save with megatron-core as Megatron-LM does; returns this rank's pieces."""
+    import argparse
+    import pathlib
+
+    from megatron.core import dist_checkpointing
+    from megatron.core.transformer.enums import AttnBackend
+
+    from megatron_ext.backend.placement import unwrap
+    from megatron_ext.training.configuration import read_configuration
+    from megatron_ext.training.layout import processes
+
+    config = read_configuration([*RUN, *argv, "--device", "cpu"], launch.world_size)
+    with processes(launch, config) as device:
+        from megatron_ext.training.build import build
+        from megatron_ext.training.state import TrainState
+        from megatron_ext.training.step import train_step
+
+        run = build(config, device)
+        state = TrainState(run.sharding)
+        for _ in range(2):
+            train_step(run, state)
+        model = unwrap(run.sharding.chunks[0])
+        named_like_megatron_lm(model)
+        sharded = model.sharded_state_dict(metadata=metadata)
+        parameters = model.sharded_state_dict(metadata=metadata)
+        arguments = argparse.Namespace(
+            num_layers=2, hidden_size=64, ffn_hidden_size=192, num_attention_heads=4, group_query_attention=True,
+            num_query_groups=2, kv_channels=16, normalization="RMSNorm", norm_epsilon=1e-5, swiglu=True,
+            position_embedding_type="rope", rotary_base=10000, rotary_percent=1.0, add_bias_linear=False, add_qkv_bias=False,
+            untie_embeddings_and_output_weights=False, num_experts=None, consumed_train_samples=8, seq_length=16,
+            attention_backend=AttnBackend.auto, max_position_embeddings=16,
+        )  # fmt: skip
+        path = pathlib.Path(folder) / "iter_0000002"
+        if launch.rank == 0:
+            path.mkdir(parents=True)
+        torch.distributed.barrier()
+        optimizer = run.sharding.optimizer.sharded_state_dict(parameters, metadata=metadata)
+        everything = {"args": arguments, "checkpoint_version": 3.0, "iteration": 2, "model": sharded, "optimizer": optimizer}
+        dist_checkpointing.save(everything, str(path))
+        return tensors(run, state)
+
+
+KINDS = {
+    "layers stacked": ([], 1, {}),
+    "layer by layer, TP2": (["--tensor-model-parallel-size", "2"], 2, {"non_homogeneous_layers": True}),
+    "distributed optimizer": (["--zero-stage", "1"], 2, {"distrib_optim_sharding_type": "fully_reshardable"}),
+    "bf16": (["--bf16", "--vocab-size", "300"], 1, {"non_homogeneous_layers": True}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_checkpoint_of_megatron_lm_loads_with_its_moments(kind, pool, tmp_path):
+    argv, world_size, metadata = KINDS[kind]
+    pieces = pool.run(write_as_megatron_lm, world_size, argv, str(tmp_path), metadata)
+    found = pool.run(restored, world_size, [*argv, "--load", str(tmp_path)], tensors)
+    for ours, theirs in zip(found, pieces, strict=True):
+        for (place, *_, have), (*_, want) in zip(ours, theirs, strict=True):
+            for name, tensor in want.items():
+                assert torch.equal(have[name], tensor), f"{name} of {place.name}"
