@@ -55,7 +55,8 @@ def parse_command_line(
 
 def _add(parser: argparse.ArgumentParser, flag: Flag) -> None:
     if flag.kind is bool:
-        parser.add_argument(flag.option, dest=flag.name, action=argparse.BooleanOptionalAction)
+        parser.add_argument(flag.option, dest=flag.name, action="store_const", const=True)
+        parser.add_argument(flag.opposite, dest=flag.name, action="store_const", const=False)
     else:
         parser.add_argument(flag.option, dest=flag.name, nargs="+" if flag.many else None)
 
@@ -96,7 +97,8 @@ def help_text(groups: Sequence[type], topic: str, program: str, description: str
 
 
 def _line(flag: Flag, width: int) -> str:
-    left = f"  --[no-]{flag.option[2:]}" if flag.kind is bool else f"  {flag.option}"
+    both = flag.kind is bool and flag.opposite.startswith("--no-")
+    left = f"  --[no-]{flag.option[2:]}" if both else f"  {flag.option}"
     about = flag.help
     if flag.choices is not None:
         about += " {" + ", ".join(str(choice) for choice in flag.choices) + "}"

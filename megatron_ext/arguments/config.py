@@ -7,7 +7,7 @@ afterwards, and `to_yaml` writes what was resolved so that `--config run.yaml` g
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,7 +51,13 @@ class Config(SimpleNamespace):
 
 
 def read(
-    groups: Sequence[type], argv: Sequence[str], program: str, description: str, world_size: int = 1, without: type | None = None
+    groups: Sequence[type],
+    argv: Sequence[str],
+    program: str,
+    description: str,
+    world_size: int = 1,
+    without: type | None = None,
+    base: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> Config:
     """Parse, resolve, check and freeze. Prints help and exits 0 when asked to; raises ConfigurationError otherwise.
 
@@ -59,6 +65,7 @@ def read(
         groups: the classes of flags on offer.
         world_size: processes of this run, which checks may look at.
         without: a group whose values in YAML are passed over (another layout than the one that wrote the file).
+        base: from what was given to values that stand above the preset's and below YAML's (a checkpoint's own).
     """
     flags = {flag.name: flag for group in groups for flag in flags_of(group)}
     given, yaml_path, problems = parse_command_line(groups, argv, program, description)
@@ -71,9 +78,10 @@ def read(
     values = {name: flag.default for name, flag in flags.items()}
     problems += _convert(flags, from_yaml, "{name} in " + str(yaml_path))
     problems += _convert(flags, given, "{option}")
-    values |= _preset({**from_yaml, **given}.get("preset")) | from_yaml | given
     if problems:
         raise ConfigurationError(problems)
+    given_anywhere = {**from_yaml, **given}
+    values |= _preset(given_anywhere.get("preset")) | (base(given_anywhere) if base else {}) | given_anywhere
     draft = SimpleNamespace(**values, world_size=world_size, given=frozenset({**from_yaml, **given}), typed=frozenset(given))
     for group in groups:
         getattr(group, "resolve", lambda c: None)(draft)

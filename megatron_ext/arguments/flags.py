@@ -75,6 +75,11 @@ class Flag:
     def option(self) -> str:
         return "--" + self.name.replace("_", "-")
 
+    @property
+    def opposite(self) -> str:
+        """The option that says no to a yes-or-no flag: `--no-bf16`, and `--load-optim` to `--no-load-optim`."""
+        return "--" + self.option.removeprefix("--no-") if self.option.startswith("--no-") else "--no-" + self.option[2:]
+
     def convert(self, value: Any) -> Any:
         """A command-line or YAML value in this flag's type; ValueError says what was expected."""
         if value is None:

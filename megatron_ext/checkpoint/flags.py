@@ -25,6 +25,7 @@ class CheckpointFlags:
     finetune: bool = flag(False, "take only the weights from --load: counts, optimizer and random states start anew")
     no_load_optim: bool = flag(False, "do not take the optimizer's state from --load")
     no_load_rng: bool = flag(False, "do not take the random states from --load")
+    use_checkpoint_args: bool = flag(False, "take the architecture's flags that are not given from the checkpoint to start from")
     override_opt_param_scheduler: bool = flag(
         False, "go on with the learning-rate schedule of the flags where the checkpoint's differs"
     )
@@ -43,5 +44,7 @@ class CheckpointFlags:
             option = f"--{name.replace('_', '-')}"
             if name in c.typed and getattr(c, name) not in (None, False) and c.load is None:
                 yield Problem(option, getattr(c, name), "says what to take from --load, and there is none", "add --load FOLDER")
+        if c.use_checkpoint_args and c.load is None and c.save is None:
+            yield Problem("--use-checkpoint-args", None, "takes flags from a checkpoint", "add --load FOLDER or --save FOLDER")
         if c.load is not None and not os.path.isdir(c.load) and (c.save is None or c.load != c.save):
             yield Problem("--load", c.load, "is no folder", "give the folder that training saved to")

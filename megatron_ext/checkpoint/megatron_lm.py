@@ -12,13 +12,12 @@ from argparse import Namespace
 from collections.abc import Callable
 from typing import Any
 
-from megatron_ext.arguments.problems import UserError
 from megatron_ext.checkpoint import safe_pickle
 
 _ACTIVATIONS = (("swiglu", "swiglu"), ("squared_relu", "squared_relu"), ("quick_geglu", "quick_geglu"))
 
 # Our field: how it follows from Megatron-LM's arguments. A rule that finds its argument missing is passed over.
-_FIELDS: dict[str, Callable[[Namespace], Any]] = {
+FIELDS: dict[str, Callable[[Namespace], Any]] = {
     "num_layers": lambda a: a.num_layers,
     "hidden_size": lambda a: a.hidden_size,
     "ffn_hidden_size": lambda a: a.ffn_hidden_size,
@@ -45,9 +44,9 @@ _FIELDS: dict[str, Callable[[Namespace], Any]] = {
 
 def content(path: pathlib.Path) -> dict:
     """What a manifest says, of a checkpoint of Megatron-LM: counts, and as much of the architecture as can be read."""
-    common = _common(path)
-    arguments = common.get("args")
-    iteration = _number(common.get("iteration"))
+    found = common(path)
+    arguments = found.get("args")
+    iteration = _number(found.get("iteration"))
     samples = _number(getattr(arguments, "consumed_train_samples", 0))
     length = _number(getattr(arguments, "seq_length", 0))
     skipped = _number(getattr(arguments, "skipped_train_samples", 0))
@@ -56,7 +55,7 @@ def content(path: pathlib.Path) -> dict:
         "consumed_samples": samples,
         "consumed_tokens": samples * length,
         "skipped": skipped,
-        "updates": _updates(common, iteration),
+        "updates": _updates(found, iteration),
     }
     return {"counts": counts, "architecture": architecture(arguments)}
 
@@ -64,7 +63,7 @@ def content(path: pathlib.Path) -> dict:
 def architecture(arguments: Any) -> dict[str, Any]:
     """Our fields, as far as they follow from Megatron-LM's arguments."""
     found = {}
-    for field, rule in _FIELDS.items():
+    for field, rule in FIELDS.items():
         try:
             value = rule(arguments)
         except AttributeError:
@@ -74,23 +73,12 @@ def architecture(arguments: Any) -> dict[str, Any]:
     return found
 
 
-def saved_arguments(path: pathlib.Path) -> dict[str, Any]:
-    """The architecture's flags of a checkpoint; UserError where they cannot be read and must be given."""
-    found = architecture(_common(path).get("args"))
-    if "num_layers" not in found:
-        raise UserError(
-            f"{path}: does not tell its architecture in a form that can be read safely; give its flags: --num-layers, "
-            "--hidden-size, --ffn-hidden-size, --num-attention-heads, --num-query-groups, --normalization, --activation, "
-            "--position-embedding-type, --untie-embeddings-and-output-weights …"
-        )
-    return found
-
-
-def _common(path: pathlib.Path) -> dict:
+def common(path: pathlib.Path) -> dict:
+    """What all of a checkpoint's processes share; empty where the file is not there."""
     if not (path / "common.pt").exists():
         return {}
-    common = safe_pickle.load_torch_file(path / "common.pt")
-    return common if isinstance(common, dict) else {}
+    found = safe_pickle.load_torch_file(path / "common.pt")
+    return found if isinstance(found, dict) else {}
 
 
 def _updates(common: dict, iteration: int) -> int:

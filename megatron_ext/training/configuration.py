@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from megatron_ext.arguments.config import Config, read
 from megatron_ext.backend.flags import ParallelFlags
@@ -21,7 +22,16 @@ DESCRIPTION = "Train a language model. The same flags run on a laptop's CPU and,
 
 def read_configuration(argv: Sequence[str], world_size: int, without: type | None = None) -> Config:
     """The frozen configuration of a training run. Of a group `without`, a YAML file's values are passed over."""
-    return read(GROUPS, argv, "pretrain_gpt.py", DESCRIPTION, world_size, without)
+    return read(GROUPS, argv, "pretrain_gpt.py", DESCRIPTION, world_size, without, base=_from_checkpoint)
+
+
+def _from_checkpoint(given: dict[str, Any]) -> dict[str, Any]:
+    """With `--use-checkpoint-args`, the architecture's flags of the checkpoint that the run starts from."""
+    if not given.get("use_checkpoint_args"):
+        return {}
+    from megatron_ext.checkpoint.saved_arguments import saved_arguments  # imports torch
+
+    return saved_arguments(given.get("save"), given.get("load"), given.get("ckpt_step"))
 
 
 def train_iterations(config: Config) -> int:

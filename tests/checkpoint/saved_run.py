@@ -17,12 +17,12 @@ def save(pool, folder: pathlib.Path, *argv: str, world_size: int = 1) -> None:
     pool.run(train_case, world_size, [*RUN, *argv], str(folder))
 
 
-def restored(launch, argv, answer):
+def restored(launch, argv, answer, base=RUN):
     """Build the run of `argv`, restore it as training would, and answer `answer(run, state)`."""
     from megatron_ext.training.configuration import read_configuration
     from megatron_ext.training.layout import processes
 
-    config = read_configuration([*RUN, *argv, "--device", "cpu"], launch.world_size)
+    config = read_configuration([*base, *argv, "--device", "cpu"], launch.world_size)
     with processes(launch, config) as device:
         from megatron_ext.training.build import build
 

@@ -20,6 +20,7 @@ def named_like_megatron_lm(model):
 def write_as_megatron_lm(launch, argv, folder, metadata):
     """Train two updates and save with megatron-core as Megatron-LM does; returns this rank's pieces."""
     import argparse
+    import multiprocessing
     import pathlib
 
     from megatron.core import dist_checkpointing
@@ -55,6 +56,7 @@ def write_as_megatron_lm(launch, argv, folder, metadata):
             path.mkdir(parents=True)
         torch.distributed.barrier()
         optimizer = run.sharding.optimizer.sharded_state_dict(parameters, metadata=metadata)
+        multiprocessing.current_process()._config["daemon"] = False  # megatron-core writes in processes of its own
         everything = {"args": arguments, "checkpoint_version": 3.0, "iteration": 2, "model": sharded, "optimizer": optimizer}
         dist_checkpointing.save(everything, str(path))
         return tensors(run, state)
@@ -77,3 +79,61 @@ def test_a_checkpoint_of_megatron_lm_loads_with_its_moments(kind, pool, tmp_path
         for (place, *_, have), (*_, want) in zip(ours, theirs, strict=True):
             for name, tensor in want.items():
                 assert torch.equal(have[name], tensor), f"{name} of {place.name}"
+
+
+def read_with_megatron_core(launch, argv, folder):
+    """Our checkpoint's weights as megatron-core's dist_checkpointing reads them into its own model, beside what we trained."""
+    from megatron.core import dist_checkpointing
+
+    from megatron_ext.backend.placement import unwrap
+    from megatron_ext.training.configuration import read_configuration
+    from megatron_ext.training.layout import processes
+
+    config = read_configuration([*RUN, *argv, "--seed", "99", "--device", "cpu"], launch.world_size)
+    with processes(launch, config) as device:
+        from megatron_ext.training.build import build
+
+        run = build(config, device)
+        model = unwrap(run.sharding.chunks[0])
+        named_like_megatron_lm(model)
+        metadata = dist_checkpointing.load_content_metadata(folder)
+        wanted = model.sharded_state_dict(metadata=metadata)
+        # Without the placeholders of Transformer Engine's FP8 state (Megatron-LM: --dist-ckpt-strictness log_all).
+        loaded = dist_checkpointing.load({k: v for k, v in wanted.items() if "_extra_state" not in k}, folder)
+        model.load_state_dict(loaded, strict=False)
+        return [parameter.detach().clone() for parameter in model.parameters()]
+
+
+@pytest.mark.parametrize(("argv", "world_size"), [([], 1), (["--tensor-model-parallel-size", "2"], 2)])
+def test_megatron_core_reads_ours(argv, world_size, pool, tmp_path):
+    save(pool, tmp_path, "--zero-stage", "1", "--exit-interval", "3", world_size=2)
+    theirs = pool.run(read_with_megatron_core, world_size, argv, str(tmp_path / "iter_0000003"))
+    ours = pool.run(restored, world_size, [*argv, "--load", str(tmp_path)], parameters)
+    for mine, found in zip(ours, theirs, strict=True):
+        assert all(map(torch.equal, mine, found))
+
+
+def parameters(run, state):
+    from megatron_ext.backend.placement import unwrap
+
+    return [parameter.detach().clone() for parameter in unwrap(run.sharding.chunks[0]).parameters()]
+
+
+def test_its_arguments_name_a_difference_and_can_be_taken(pool, tmp_path):
+    """Another base of rotary positions has the same shapes; the file tells. --use-checkpoint-args takes the file's flags."""
+    pieces = pool.run(write_as_megatron_lm, 1, [], str(tmp_path), {})
+    with pytest.raises(AssertionError, match="--rotary-base was 10000, is 500"):
+        pool.run(restored, 1, ["--rotary-base", "500", "--load", str(tmp_path)], tensors)
+    plain = ["--mock-data", "--vocab-size", "300", "--train-iters", "10", "--load", str(tmp_path), "--use-checkpoint-args"]
+    (found,) = pool.run(restored, 1, plain, tensors, [])
+    for (*_, have), (*_, want) in zip(found, pieces[0], strict=True):
+        assert torch.equal(have["weight"], want["weight"])
+
+
+def test_moments_in_buckets_are_refused_by_name(pool, tmp_path):
+    """Megatron-LM's default form of a distributed optimizer's state fits only its own layout."""
+    argv = ["--zero-stage", "1"]
+    pool.run(write_as_megatron_lm, 2, argv, str(tmp_path), {"distrib_optim_sharding_type": "dp_reshardable"})
+    with pytest.raises(AssertionError, match="no optimizer state that fits every layout; --no-load-optim"):
+        pool.run(restored, 2, [*argv, "--load", str(tmp_path)], tensors)
+    assert pool.run(restored, 2, [*argv, "--load", str(tmp_path), "--no-load-optim"], tensors)

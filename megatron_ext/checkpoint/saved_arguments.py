@@ -1,0 +1,42 @@
+"""The architecture's flags of a checkpoint, ours or Megatron-LM's: `--use-checkpoint-args`."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import yaml
+
+from megatron_ext.arguments.flags import flags_of
+from megatron_ext.arguments.problems import UserError
+from megatron_ext.checkpoint import megatron_lm
+from megatron_ext.checkpoint.store import checkpoints, is_foreign
+from megatron_ext.models.flags import ModelFlags
+
+
+def saved_arguments(save: str | None, load: str | None, ckpt_step: int | None) -> dict[str, Any]:
+    """Values by field of the model's flags: of the newest checkpoint in `save`, else of the one that `load` means.
+
+    UserError where there is no checkpoint, or it does not tell its architecture in a form that can be read safely.
+    """
+    found = _find(save, None) or _find(load, ckpt_step)
+    if found is None:
+        raise UserError(f"--use-checkpoint-args: there is no checkpoint in {' or '.join(filter(None, (save, load)))}")
+    if is_foreign(found):
+        values = megatron_lm.architecture(megatron_lm.common(found).get("args"))
+    else:
+        values = yaml.safe_load((found / "run.yaml").read_text(encoding="utf-8"))
+    names = {flag.name for flag in flags_of(ModelFlags)} - {"preset"}
+    if "num_layers" not in values:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in megatron_lm.FIELDS)
+        raise UserError(f"{found}: does not tell its architecture in a form that can be read safely; give its flags: {options}")
+    return {name: value for name, value in values.items() if name in names}
+
+
+def _find(folder: str | None, iteration: int | None) -> pathlib.Path | None:
+    if folder is None:
+        return None
+    there = checkpoints(pathlib.Path(folder))
+    if iteration is not None:
+        there = [path for path in there if path.name == f"iter_{iteration:07d}"]
+    return there[0] if there else None
