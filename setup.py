@@ -48,6 +48,7 @@ REQUIRES = [
     "orjson>=3.10",
     "pyarrow>=17",
     "pyyaml>=6",
+    "xxhash>=3.4",
     "zstandard>=0.23",
     # what a person sees
     "psutil>=5.9",

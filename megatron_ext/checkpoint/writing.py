@@ -122,7 +122,7 @@ class Save:
             names = {result.storage_data.relative_path for result in results}
             self._written = results, {name: manifest.entry(self.folder / name) for name in names}
         except BaseException as error:
-            self._problem = error
+            self._problem = _cause(error)
         finally:
             self._planner.tensors = {}
 
@@ -165,6 +165,14 @@ def sync(path: pathlib.Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The system's word (no space, quota) where there is one: torch's archive writer hides it behind a position that is off."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, OSError):
+        found = found.__cause__ or found.__context__
+    return found or error
 
 
 def _raise(problem: BaseException | None) -> None:

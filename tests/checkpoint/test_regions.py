@@ -68,11 +68,15 @@ def compare_with_megatron_core(launch, argv):
     from megatron_ext.training.configuration import read_configuration
     from megatron_ext.training.layout import processes
 
-    config = read_configuration(["--preset", "tiny", "--mock-data", "--vocab-size", "500", "--device", "cpu", *argv], launch.world_size)
+    config = read_configuration(
+        ["--preset", "tiny", "--mock-data", "--vocab-size", "500", "--device", "cpu", *argv], launch.world_size
+    )
     with processes(launch, config):
         core = model_config(config, 500, "local")
         (model,) = gpt.build(config.model, core, 1)
-        theirs = get_gpt_layer_local_spec(num_experts=core.num_moe_experts, moe_grouped_gemm=False, normalization=core.normalization)
+        theirs = get_gpt_layer_local_spec(
+            num_experts=core.num_moe_experts, moe_grouped_gemm=False, normalization=core.normalization
+        )
         names = dict(theirs.submodules.sharded_state_dict_keys_map)  # the names that Megatron-LM's own specs give
         if core.num_moe_experts:  # the local spec's; with Transformer Engine, the norm before experts is not fused
             names.pop("pre_mlp_layernorm.")
@@ -97,8 +101,7 @@ def compare_with_megatron_core(launch, argv):
     ([], 1),
     (["--tensor-model-parallel-size", "2"], 2),
     (["--pipeline-model-parallel-size", "2", "--untie-embeddings-and-output-weights"], 2),
-    (["--normalization", "layernorm", "--activation", "gelu", "--position-embedding-type", "learned_absolute", "--add-bias-linear"],
-     1),
+    ("--normalization layernorm --activation gelu --position-embedding-type learned_absolute --add-bias-linear".split(), 1),
     (["--num-experts", "4", "--moe-ffn-hidden-size", "64", "--expert-model-parallel-size", "2"], 2),
 ])  # fmt: skip
 def test_names_and_boxes_are_megatron_cores(argv, world_size, pool):

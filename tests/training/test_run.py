@@ -46,7 +46,7 @@ def test_saves_at_the_interval(pool, tmp_path):
 def test_stops_after_a_time(pool, tmp_path):
     run = outcome(pool, [*MOCK, "--micro-batch-size", "2", "--exit-duration-in-mins", "1e-6"], 2, tmp_path)
     assert len(run.records) == 1
-    assert (tmp_path / "iter_0000001" / "index.json").exists()
+    assert (tmp_path / "iter_0000001" / "manifest.json").exists()
 
 
 def test_load_starts_from_another_folder(pool, tmp_path):

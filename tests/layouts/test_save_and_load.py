@@ -1,0 +1,85 @@
+"""Saved on any layout, loaded on any other: moments bit by bit, the ten losses that follow to 1e-5.
+
+By default a covering set of pairs (every layout saves twice and loads twice); all of them with --full.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from tests.checkpoint.saved_run import restored, tensors
+from tests.layouts.training_case import outcome
+
+RUN = (
+    "--preset tiny --mock-data --vocab-size 300 --train-iters 14 --global-batch-size 4 --micro-batch-size 2 --seq-length 16"
+).split()
+TP2 = ["--tensor-model-parallel-size", "2"]
+LAYOUTS = {
+    "TP1": (1, []),
+    "TP2": (2, TP2),
+    "PP2": (2, ["--pipeline-model-parallel-size", "2"]),
+    "PP4": (4, ["--pipeline-model-parallel-size", "4"]),
+    "TP2.PP2": (4, [*TP2, "--pipeline-model-parallel-size", "2"]),
+    "DP2": (2, []),
+    "DP2+ZeRO1": (2, ["--zero-stage", "1"]),
+    "TP2.DP2+ZeRO1": (4, [*TP2, "--zero-stage", "1"]),
+    "PP2.DP2+ZeRO1": (4, ["--pipeline-model-parallel-size", "2", "--zero-stage", "1"]),
+}
+NAMES = list(LAYOUTS)
+DEFAULT = {(NAMES[i], NAMES[(i + step) % len(NAMES)]) for i in range(len(NAMES)) for step in (1, 4)}
+PAIRS = [pytest.param(a, b, marks=[] if (a, b) in DEFAULT else [pytest.mark.full]) for a in NAMES for b in NAMES]
+
+
+@pytest.fixture(scope="module")
+def straight(pool, tmp_path_factory):
+    """The run on one process that nobody stopped."""
+    return outcome(pool, RUN, 1, tmp_path_factory.mktemp("straight"))
+
+
+@pytest.fixture(scope="module")
+def saved(pool, tmp_path_factory):
+    """`saved(layout)`: the folder of a run stopped after four updates, and its state read back by one process."""
+    known = {}
+
+    def of(layout):
+        if layout not in known:
+            world_size, flags = LAYOUTS[layout]
+            folder = tmp_path_factory.mktemp("saved")
+            outcome(pool, [*RUN, *flags, "--exit-interval", "4"], world_size, folder)
+            known[layout] = folder, whole(pool.run(restored, 1, ["--load", str(folder)], tensors, RUN))
+        return known[layout]
+
+    return of
+
+
+def whole(ranks) -> dict[str, torch.Tensor]:
+    """Weights and moments put together from all ranks, by name; what several hold must be the same bit by bit."""
+    found: dict[str, torch.Tensor] = {}
+    for place, begin, end, held in [piece for rank in ranks for piece in rank]:
+        for kind, values in held.items():
+            target = found.setdefault(f"{kind} of {place.name}", torch.full(place.shape, math.nan))
+            block = target[place.block].reshape(-1)
+            known = ~block[begin:end].isnan()
+            assert torch.equal(block[begin:end][known], values[known])
+            block[begin:end] = values
+            target[place.block] = block.reshape(place.local)
+    assert not any(tensor.isnan().any() for tensor in found.values())
+    return found
+
+
+@pytest.mark.parametrize(("before", "after"), PAIRS)
+def test_saved_on_one_and_loaded_on_the_other(before, after, pool, saved, straight, tmp_path):
+    folder, state = saved(before)
+    world_size, flags = LAYOUTS[after]
+    loaded = whole(pool.run(restored, world_size, [*flags, "--load", str(folder)], tensors, RUN))
+    assert loaded.keys() == state.keys()
+    for name, tensor in state.items():
+        assert torch.equal(loaded[name], tensor), name
+    moved = outcome(pool, [*RUN, *flags, "--load", str(folder)], world_size, tmp_path)
+    assert [record["iteration"] for record in moved.records] == list(range(5, 15))
+    for ours, theirs in zip(moved.records, straight.records[4:], strict=True):
+        for key in ("loss", "grad_norm"):
+            assert ours[key] == pytest.approx(theirs[key], rel=1e-5), f"{key} of iteration {ours['iteration']}"
