@@ -65,15 +65,19 @@ def restore(path: pathlib.Path, run, state, parts: Parts = Parts()) -> None:
     refuse_another_architecture(path, saved.get("architecture", {}), run.record["architecture"])
     if parts.progress and not run.config.checkpoint.override_opt_param_scheduler:
         refuse_another_schedule(path, saved.get("schedule", {}), run.record["schedule"])
-    wanted = [*_wanted(state.sharding, parts.optimizer)]
-    source = open_source(path, run.model_config)
-    if parts.optimizer:
-        _refuse_without_optimizer(source)
-    all_or_none(lambda: source.read(wanted), f"loading {path}")
+    same_layout = saved.get("layout") == str(run.layout)
+    all_or_none(lambda: _read(path, run, state, parts, parts.random_states and same_layout), f"loading {path}")
     if parts.progress:
         state.set_counts(saved["counts"])
     state.sharding.loaded(saved["counts"]["updates"] if parts.optimizer else 0)
-    if parts.random_states and saved.get("layout") == str(run.layout):
+
+
+def _read(path: pathlib.Path, run, state, parts: Parts, random_states: bool) -> None:
+    source = open_source(path, run.model_config)
+    if parts.optimizer:
+        _refuse_without_optimizer(source)
+    source.read(_wanted(state.sharding, parts.optimizer))
+    if random_states:
         set_random_states(source, run.layout.rank)
 
 
