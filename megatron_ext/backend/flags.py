@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
+from megatron_ext.backend import pipeline
 
 
 @flag_group("parallel", "Device and parallel layout")
@@ -20,6 +21,15 @@ class ParallelFlags:
     pipeline_model_parallel_size: int = flag(1, "stages that share the layers", least=1, front=True)
     num_virtual_stages_per_pipeline_rank: int | None = flag(None, "model chunks a stage holds (interleaved 1F1B)", least=1)
     num_layers_per_virtual_pipeline_stage: int | None = flag(None, "the same, told by the layers in a chunk", least=1)
+    decoder_first_pipeline_num_layers: int | None = flag(None, "layers of the first stage; the others share the rest", least=1)
+    decoder_last_pipeline_num_layers: int | None = flag(None, "layers of the last stage; the others share the rest", least=1)
+    account_for_embedding_in_pipeline_split: bool = flag(False, "count the embedding as a layer when stages share the layers")
+    account_for_loss_in_pipeline_split: bool = flag(
+        False, "count the output and its loss as a layer when stages share the layers"
+    )
+    pipeline_model_parallel_layout: str | None = flag(
+        None, "every chunk's content: E embedding, t layer, L loss, | between chunks, *n repeats, e.g. 'Et*3|(tt|)*2,tL'"
+    )
     expert_model_parallel_size: int = flag(1, "processes that share the experts of a layer", least=1)
     expert_tensor_parallel_size: int = flag(1, "processes that share one expert's matrices", least=1)
     sequence_parallel: bool = flag(False, "split norms and dropout along the sequence over the tensor-parallel processes")
@@ -29,10 +39,13 @@ class ParallelFlags:
 
     @staticmethod
     def resolve(c):
-        stages = c.pipeline_model_parallel_size
-        chunk = c.num_layers_per_virtual_pipeline_stage
-        if chunk is not None and c.num_virtual_stages_per_pipeline_rank is None and c.num_layers % (stages * chunk) == 0:
-            c.num_virtual_stages_per_pipeline_rank = c.num_layers // (stages * chunk)
+        if c.num_virtual_stages_per_pipeline_rank is None:
+            if c.pipeline_model_parallel_layout is not None:
+                c.num_virtual_stages_per_pipeline_rank = pipeline.chunks_in(
+                    c.pipeline_model_parallel_layout, c.pipeline_model_parallel_size
+                )
+            elif c.num_layers_per_virtual_pipeline_stage is not None:
+                c.num_virtual_stages_per_pipeline_rank = _virtual_stages(c)
 
     @staticmethod
     def check(c):
@@ -62,36 +75,31 @@ class ParallelFlags:
             yield Problem(
                 "--transformer-impl", "transformer_engine", "has no CPU kernels", "use --transformer-impl local or auto"
             )
-        yield from _virtual_stages(c)
+        if c.num_layers_per_virtual_pipeline_stage is not None:
+            yield from _layers_of_a_chunk(c)
+        yield from pipeline.problems(c)
 
 
-def _virtual_stages(c):
-    chunks, stages = c.num_virtual_stages_per_pipeline_rank, c.pipeline_model_parallel_size
-    if c.num_layers_per_virtual_pipeline_stage is not None:
-        each = c.num_layers_per_virtual_pipeline_stage
-        if c.num_layers % (stages * each):
-            yield Problem(
-                "--num-layers-per-virtual-pipeline-stage",
-                each,
-                f"times {stages} stages does not divide --num-layers {c.num_layers}",
-            )
-        elif chunks != c.num_layers // (stages * each):
-            yield Problem(
-                "--num-virtual-stages-per-pipeline-rank",
-                chunks,
-                f"contradicts --num-layers-per-virtual-pipeline-stage {each}",
-                "give one of the two",
-            )
-    if chunks is None or chunks == 1:
-        return
-    if stages == 1:
+def _virtual_stages(c) -> int | None:
+    """Chunks a stage holds when a chunk has so many layers; None where that does not come out even."""
+    units = c.num_layers + c.account_for_embedding_in_pipeline_split + c.account_for_loss_in_pipeline_split
+    each = c.pipeline_model_parallel_size * c.num_layers_per_virtual_pipeline_stage
+    return units // each if units % each == 0 else None
+
+
+def _layers_of_a_chunk(c):
+    option, each = "--num-layers-per-virtual-pipeline-stage", c.num_layers_per_virtual_pipeline_stage
+    split = (c.decoder_first_pipeline_num_layers, c.decoder_last_pipeline_num_layers, c.pipeline_model_parallel_layout)
+    if any(value is not None for value in split):
         yield Problem(
-            "--num-virtual-stages-per-pipeline-rank",
-            chunks,
-            "interleaves pipeline stages, and there is one",
-            "set --pipeline-model-parallel-size 2 or more",
+            option,
+            each,
+            "says that all chunks have as many layers, and another flag that stages differ",
+            "give --num-virtual-stages-per-pipeline-rank instead",
         )
-    elif c.num_layers % (stages * chunks):
-        yield Problem(
-            "--num-virtual-stages-per-pipeline-rank", chunks, f"times {stages} stages does not divide --num-layers {c.num_layers}"
-        )
+    elif _virtual_stages(c) is None:
+        stages = c.pipeline_model_parallel_size
+        yield Problem(option, each, f"times {stages} stages does not divide --num-layers {c.num_layers}")
+    elif c.num_virtual_stages_per_pipeline_rank != _virtual_stages(c):
+        chunks = c.num_virtual_stages_per_pipeline_rank
+        yield Problem("--num-virtual-stages-per-pipeline-rank", chunks, f"contradicts {option} {each}", "give one of the two")

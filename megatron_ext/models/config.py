@@ -12,6 +12,7 @@ import torch
 from megatron.core.transformer import TransformerConfig
 
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.backend import pipeline
 
 NORMS = Registry("megatron_ext.models.norms")
 ACTIVATIONS = Registry("megatron_ext.models.activations")
@@ -78,6 +79,7 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         sequence_parallel=parallel.sequence_parallel,
         pipeline_model_parallel_size=parallel.pipeline_model_parallel_size,
         virtual_pipeline_model_parallel_size=chunks if interleaved else None,
+        pipeline_model_parallel_layout=_pipeline_layout(model, parallel),
         # Without it, interleaving two stages gives silently wrong gradients (megatron-core 0.16.1).
         overlap_p2p_comm=interleaved,
         batch_p2p_comm=not interleaved,
@@ -97,6 +99,13 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         layers_impl=layers_impl,
         **_experts(model, parallel),
     )
+
+
+def _pipeline_layout(model, parallel) -> list[list[str]] | None:
+    """What each chunk holds, in megatron-core's words; None where all have as many layers, which is its own default."""
+    if not pipeline.uneven(parallel):
+        return None
+    return [[pipeline.LETTERS[letter] for letter in str(chunk)] for chunk in pipeline.chunks(model, parallel)]
 
 
 def _experts(model, parallel) -> dict:

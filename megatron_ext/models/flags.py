@@ -70,7 +70,7 @@ class ModelFlags:
 
     @staticmethod
     def check(c):
-        tensor, stages = c.tensor_model_parallel_size, c.pipeline_model_parallel_size
+        tensor = c.tensor_model_parallel_size
         if c.kv_channels is None:
             yield Problem(
                 "--hidden-size",
@@ -108,8 +108,6 @@ class ModelFlags:
                 c.seq_length,
                 f"is not a multiple of --tensor-model-parallel-size {tensor}, over which --sequence-parallel splits it",
             )
-        if c.num_layers % stages:
-            yield Problem("--num-layers", c.num_layers, f"is not a multiple of --pipeline-model-parallel-size {stages}")
         yield from _experts(c)
 
 

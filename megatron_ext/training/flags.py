@@ -5,6 +5,7 @@ from __future__ import annotations
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.backend import pipeline
 
 # Flags that do nothing without another.
 NEEDS = {
@@ -83,12 +84,14 @@ class TrainingFlags:
                 f"makes {c.global_batch_size // step} micro-batches, and "
                 f"interleaving {stages} stages takes multiples of {stages}",
             )
-        if c.recompute_granularity == "full" and c.num_layers % (stages * chunks * c.recompute_num_layers):
-            yield Problem(
-                "--recompute-num-layers",
-                c.recompute_num_layers,
-                f"does not divide the {c.num_layers // (stages * chunks)} layers of a stage",
-            )
+        if c.recompute_granularity == "full" and not any(pipeline.problems(c)):
+            for number, chunk in enumerate(pipeline.chunks(c, c)):
+                if chunk.layers % c.recompute_num_layers:
+                    where = f"of chunk {number} of the pipeline" if stages > 1 else "of the model"
+                    yield Problem(
+                        "--recompute-num-layers", c.recompute_num_layers, f"does not divide the {chunk.layers} layer(s) {where}"
+                    )
+                    break
 
 
 def _data_parallel_size(c) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import torch
 
-from megatron_ext.backend import distributed
+from megatron_ext.backend import distributed, pipeline
 
 
 @contextlib.contextmanager
@@ -38,7 +38,11 @@ def _interleaved(parallel) -> int | None:
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Sizes of the parallel groups and this process's place in them."""
+    """Sizes of the parallel groups and this process's place in them.
+
+    Attributes:
+        split: what each chunk of the pipeline holds where they differ (`Et|tttL`), else None.
+    """
 
     world_size: int
     rank: int
@@ -50,6 +54,7 @@ class Layout:
     expert: int
     expert_tensor: int
     zero_stage: int
+    split: str | None
 
     @classmethod
     def of(cls, config, rank: int) -> Layout:
@@ -68,6 +73,7 @@ class Layout:
             expert=parallel.expert_model_parallel_size,
             expert_tensor=parallel.expert_tensor_parallel_size,
             zero_stage=config.optimizer.zero_stage,
+            split="|".join(map(str, pipeline.chunks(config.model, parallel))) if pipeline.uneven(parallel) else None,
         )
 
     def __str__(self) -> str:
@@ -77,6 +83,7 @@ class Layout:
             f"PP{self.pipeline}" + (f"×{self.virtual_stages}" if self.virtual_stages > 1 else ""),
             f"DP{self.data}",
         ]
+        parts += [f"[{self.split}]"] if self.split else []
         parts += [f"EP{self.expert}×TP{self.expert_tensor}"] if self.expert > 1 or self.expert_tensor > 1 else []
         parts += [f"ZeRO-{self.zero_stage}"] if self.zero_stage else []
         return "·".join(parts)

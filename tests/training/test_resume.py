@@ -15,6 +15,7 @@ LAYOUTS = {
     "TP1": (1, []),
     "TP2+SP": (2, ["--tensor-model-parallel-size", "2", "--sequence-parallel"]),
     "PP2": (2, ["--pipeline-model-parallel-size", "2"]),
+    "PP2 of 1+3": (2, ["--pipeline-model-parallel-size", "2", "--decoder-first-pipeline-num-layers", "1"]),
     "DP2+ZeRO1": (2, ["--zero-stage", "1", "--overlap-grad-reduce", "--overlap-param-gather"]),
     "bf16": (1, ["--bf16"]),
     "bf16.DP2+ZeRO1": (2, ["--bf16", "--zero-stage", "1"]),
