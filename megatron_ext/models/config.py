@@ -52,7 +52,7 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
     """
     model, parallel, training = config.model, config.parallel, config.training
     activation = ACTIVATIONS.load(model.activation)
-    dtype = torch.bfloat16 if training.bf16 else torch.float32
+    dtype = torch.bfloat16 if training.bf16 else torch.float16 if training.fp16 else torch.float32
     chunks = parallel.num_virtual_stages_per_pipeline_rank
     interleaved = chunks is not None and chunks > 1
     return ModelConfig(
@@ -87,6 +87,7 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         params_dtype=dtype,
         autocast_dtype=dtype,
         bf16=training.bf16,
+        fp16=training.fp16,
         enable_autocast=False,
         # Gradients are summed over tokens and divided once by the global count: the batch's mean, however it is cut.
         calculate_per_token_loss=True,

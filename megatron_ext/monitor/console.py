@@ -44,6 +44,8 @@ def line(record: Record, total: int, peak: str, seconds_left: float) -> str:
         f"{record.memory_bytes / 2**30:.2f} GiB",
         f"ETA {duration(seconds_left)}",
     ]
+    if record.loss_scale is not None:
+        parts.append(f"scale {record.loss_scale:g}")
     if record.skipped:
         parts.append(f"skipped {record.skipped}")
     if record.eval_loss is not None:

@@ -20,6 +20,7 @@ class Record:
         flops_share: of the peak: this machine's measured GEMM rate, or the GPU's datasheet.
         memory_bytes: resident (CPU) or peak allocated (GPU) memory of rank 0.
         skipped: updates not applied so far, since the gradient was not finite.
+        loss_scale: in fp16, of the last update.
         eval_loss, eval_bits_per_byte: where evaluated.
     """
 
@@ -34,6 +35,7 @@ class Record:
     flops_share: float
     memory_bytes: int
     skipped: int
+    loss_scale: float | None = None
     eval_loss: float | None = None
     eval_bits_per_byte: float | None = None
 

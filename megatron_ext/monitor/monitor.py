@@ -23,10 +23,11 @@ from megatron_ext.planner.parameters import count
 class Monitor:
     """One a process; only rank 0 shows anything. Making one is collective, since all processes measure their peak at once."""
 
-    def __init__(self, config, layout, device: torch.device, vocab_size: int, total_iters: int):
+    def __init__(self, config, layout, device: torch.device, dtype: torch.dtype, vocab_size: int, total_iters: int):
         self.config, self.layout, self.device, self.vocab_size, self.total = config, layout, device, vocab_size, total_iters
+        self.precision = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
         self.flops_per_token = training_flops_per_token(config.model, vocab_size)
-        rate, origin = peak_flops(device.type, torch.bfloat16 if config.training.bf16 else torch.float32)
+        rate, origin = peak_flops(device.type, dtype)
         peak = torch.tensor(rate, dtype=torch.float64, device=device)
         torch.distributed.all_reduce(peak)
         self.peak, self.peak_origin = peak.item(), "GEMM rate" if origin == "measured" else "peak"
@@ -56,7 +57,7 @@ class Monitor:
         origin = f"resuming after iteration {state.iteration}" if state.iteration else "starting from the seed"
         print(
             f"{count(config.model, self.vocab_size).total:,} parameters, vocabulary {self.vocab_size:,}; {self.layout} on "
-            f"{self.layout.world_size} process(es), {self.device.type}, {'bf16' if config.training.bf16 else 'fp32'}; "
+            f"{self.layout.world_size} process(es), {self.device.type}, {self.precision}; "
             f"{self.total} updates of {tokens:,} tokens; {origin}",
             flush=True,
         )
@@ -91,6 +92,7 @@ class Monitor:
             flops_share=flops / self.peak,
             memory_bytes=self._memory(),
             skipped=state.skipped,
+            loss_scale=result.loss_scale,
             **measured,
         )
 

@@ -20,6 +20,11 @@ class OptimizerFlags:
     adam_beta1: float = flag(0.9, "decay of the first moment", least=0.0, most=1.0)
     adam_beta2: float = flag(0.95, "decay of the second moment", least=0.0, most=1.0)
     adam_eps: float = flag(1e-8, "added to the root of the second moment", positive=True)
+    loss_scale: float | None = flag(None, "a loss scale that never changes (fp16) [dynamic]", positive=True)
+    initial_loss_scale: float = flag(2.0**32, "the loss scale to begin with (fp16)", positive=True)
+    min_loss_scale: float = flag(1.0, "the least that the loss scale is halved to (fp16)", positive=True)
+    loss_scale_window: int = flag(1000, "updates without overflow after which the loss scale doubles (fp16)", least=1)
+    hysteresis: int = flag(2, "overflows before the loss scale is halved (fp16)", least=1)
     clip_grad: float = flag(1.0, "largest global gradient norm; 0 does not clip", least=0.0)
     zero_stage: int = flag(
         0, "0: every data-parallel process holds the optimizer's state; 1: each holds its share", choices=(0, 1), front=True
@@ -38,6 +43,7 @@ class OptimizerFlags:
 
     @staticmethod
     def check(c):
+        yield from _loss_scale(c)
         if c.min_lr > c.lr:
             yield Problem("--min-lr", c.min_lr, f"is above --lr {c.lr:g}")
         length = c.lr_decay_iters or c.train_iters
@@ -54,3 +60,18 @@ class OptimizerFlags:
             )
         if c.overlap_param_gather and not c.overlap_grad_reduce:
             yield Problem("--overlap-param-gather", None, "needs --overlap-grad-reduce", "set both")
+
+
+def _loss_scale(c):
+    dynamic = ("initial_loss_scale", "min_loss_scale", "loss_scale_window", "hysteresis")
+    for name in ("loss_scale", *dynamic):
+        if name in c.typed and not c.fp16:
+            option = "--" + name.replace("_", "-")
+            yield Problem(option, getattr(c, name), "scales the loss for fp16, and this is not", "add --fp16 or leave it out")
+        elif name in dynamic and name in c.typed and c.loss_scale is not None:
+            option = "--" + name.replace("_", "-")
+            yield Problem(
+                option, getattr(c, name), "has no effect with --loss-scale, which keeps one scale", "give one of the two"
+            )
+    if c.min_loss_scale > c.initial_loss_scale:
+        yield Problem("--min-loss-scale", c.min_loss_scale, f"is above --initial-loss-scale {c.initial_loss_scale:g}")

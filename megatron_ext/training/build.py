@@ -103,7 +103,9 @@ def build(config: Config, device: torch.device) -> Run:
     tokenizer = build_tokenizer(config.tokenizer)
     core = model_config(config, tokenizer.vocab_size, transformer_impl(config.parallel.transformer_impl, device.type))
     models = gpt.build(config.model, core, config.training.seed)
-    sharding = STAGES.load(f"zero_{config.optimizer.zero_stage}").Stage(models, core, config.optimizer)
+    sharding = STAGES.load(f"zero_{config.optimizer.zero_stage}").Stage(
+        models, core, config.optimizer, config.training.micro_batch_size * config.model.seq_length
+    )
     train_samples, valid_samples = _samples(config, tokenizer.vocab_size)
     total = train_iterations(config)
     store = Store(config.checkpoint.save, layout, config.checkpoint, core.num_moe_experts) if config.checkpoint.save else None
@@ -121,7 +123,7 @@ def build(config: Config, device: torch.device) -> Run:
         total_iters=total,
         decay_iters=config.optimizer.lr_decay_iters or total,
         store=store,
-        monitor=Monitor(config, layout, device, tokenizer.vocab_size, total),
+        monitor=Monitor(config, layout, device, core.params_dtype, tokenizer.vocab_size, total),
     )
 
 

@@ -35,6 +35,7 @@ class TrainingFlags:
     train_tokens: int | None = flag(None, "… or tokens", least=1)
     seed: int = flag(1234, "gives the weights, the order of the data and the dropout", least=0, most=2**62)
     bf16: bool = flag(False, "compute in bfloat16 with fp32 master weights and gradients", front=True)
+    fp16: bool = flag(False, "compute in float16 with fp32 master weights and gradients, the loss scaled against underflow")
     recompute_granularity: str | None = flag(None, "forget activations and compute them again in backward", choices=("full",))
     recompute_num_layers: int = flag(1, "layers between two kept activations", least=1)
     eval_interval: int | None = flag(None, "updates between evaluations on the validation data [none]", least=1)
@@ -67,6 +68,8 @@ class TrainingFlags:
             )
         elif len(lengths) > 1:
             yield Problem(" and ".join(options), None, "contradict each other", "give one")
+        if c.fp16 and c.bf16:
+            yield Problem("--fp16 and --bf16", None, "contradict each other", "give one")
         processes = _data_parallel_size(c)
         step = c.micro_batch_size * processes
         if c.global_batch_size % step:

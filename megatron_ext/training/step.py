@@ -17,12 +17,16 @@ from megatron_ext.optim.schedules import learning_rate
 
 @dataclasses.dataclass(frozen=True)
 class StepResult:
-    """What an update shows: mean loss in nats a token, gradient norm before clipping, whether it was applied, its time."""
+    """What an update shows: mean loss in nats a token, gradient norm before clipping, whether it was applied, its time.
+
+    `loss_scale` is what fp16's backward began with, None in other precisions.
+    """
 
     loss: float
     grad_norm: float
     learning_rate: float
     applied: bool
+    loss_scale: float | None
     seconds: float
 
 
@@ -33,13 +37,14 @@ def train_step(run, state) -> StepResult:
         chunk.train()
     state.sharding.zero_grad()
     loss, tokens = forward_backward(run, run.train_samples, state.consumed_samples, forward_only=False)
+    scale = state.sharding.loss_scale and state.sharding.loss_scale.current
     rate = learning_rate(state.sharding.updates + 1, run.config.optimizer, run.decay_iters)
     update = state.sharding.update(rate)
     state.iteration += 1
     state.consumed_samples += run.config.training.global_batch_size
     state.consumed_tokens += run.config.training.global_batch_size * run.config.model.seq_length
     state.skipped += not update.applied
-    return StepResult(loss / max(tokens, 1.0), update.grad_norm, rate, update.applied, time.perf_counter() - started)
+    return StepResult(loss / max(tokens, 1.0), update.grad_norm, rate, update.applied, scale, time.perf_counter() - started)
 
 
 def forward_backward(run, samples, first_sample: int, forward_only: bool, extra=None) -> list[float]:

@@ -70,6 +70,12 @@ CHANGES_PARAMETERS = {
 SHOWN_ELSEWHERE = {
     "preset": "tests/arguments/test_config.py::test_command_line_beats_yaml_beats_preset_beats_default",
     "lr_warmup_fraction": "tests/optim/schedules/test_schedules.py::test_default_warm_up_and_end",
+    "fp16": "tests/training/test_fp16.py::test_agrees_with_fp32",
+    "loss_scale": "tests/training/test_fp16.py::test_a_constant_scale_never_changes",
+    "initial_loss_scale": "tests/training/test_fp16.py::test_an_overflow_is_skipped_and_the_scale_halves",
+    "min_loss_scale": "tests/training/test_fp16.py::test_the_scale_has_a_lower_end",
+    "loss_scale_window": "tests/training/test_fp16.py::test_an_overflow_is_skipped_and_the_scale_halves",
+    "hysteresis": "tests/training/test_fp16.py::test_an_overflow_is_skipped_and_the_scale_halves",
     "optimizer": "tests/arguments/test_registry.py::test_every_value_is_a_file_that_says_what_it_is",
     "objective": "tests/arguments/test_registry.py::test_every_value_is_a_file_that_says_what_it_is",
     "zero_stage": "tests/training/test_spread.py::test_zero_stage_1_shards_the_state",
