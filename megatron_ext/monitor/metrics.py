@@ -14,6 +14,7 @@ class Record:
         loss: mean over the stretch, nats a token; NaN if any of them is.
         grad_norm: of the last update, before clipping.
         learning_rate: of the last update.
+        global_batch_size: samples in the last update.
         consumed_samples, consumed_tokens: since the beginning of the run.
         tokens_per_second: over the stretch, all processes together, evaluation and saving left out.
         flops_per_second: model FLOPs (planner/flops.py), all processes together.
@@ -28,6 +29,7 @@ class Record:
     loss: float
     grad_norm: float
     learning_rate: float
+    global_batch_size: int
     consumed_samples: int
     consumed_tokens: int
     tokens_per_second: float

@@ -46,19 +46,22 @@ class Monitor:
             (pathlib.Path(config.checkpoint.save) / "run.yaml").write_text(config.to_yaml(), encoding="utf-8")
         if config.monitor.tensorboard_dir:
             self._sinks.append(TensorBoard(config.monitor.tensorboard_dir, state.iteration))
-        console = Console(self.total, self.peak_origin)
+        console = Console(self.total, self.peak_origin, config.training.global_batch_size)
         console.started(state.iteration)
         self._sinks.append(console)
         self._introduce(state)
 
     def _introduce(self, state) -> None:
         config = self.config
-        tokens = config.training.global_batch_size * config.model.seq_length
+        sizes = [config.training.global_batch_size * config.model.seq_length]
+        if config.training.rampup_batch_size:
+            sizes.insert(0, config.training.rampup_batch_size[0] * config.model.seq_length)
+        tokens = " to ".join(f"{size:,}" for size in sizes)
         origin = f"resuming after iteration {state.iteration}" if state.iteration else "starting from the seed"
         print(
             f"{count(config.model, self.vocab_size).total:,} parameters, vocabulary {self.vocab_size:,}; {self.layout} on "
             f"{self.layout.world_size} process(es), {self.device.type}, {self.precision}; "
-            f"{self.total} updates of {tokens:,} tokens; {origin}",
+            f"{self.total} updates of {tokens} tokens; {origin}",
             flush=True,
         )
 
@@ -69,7 +72,7 @@ class Monitor:
     def step(self, state, result, measured: dict[str, float]) -> None:
         """Take in one update; at a log interval or an evaluation, write a record; `finish` writes what is left."""
         self._losses.append(result.loss)
-        self._tokens += self.config.training.global_batch_size * self.config.model.seq_length
+        self._tokens += result.samples * self.config.model.seq_length
         self._busy += result.seconds
         self._last = result
         if measured or state.iteration % self.config.monitor.log_interval == 0:
@@ -85,6 +88,7 @@ class Monitor:
             loss=statistics.fmean(self._losses),
             grad_norm=result.grad_norm,
             learning_rate=result.learning_rate,
+            global_batch_size=result.samples,
             consumed_samples=state.consumed_samples,
             consumed_tokens=state.consumed_tokens,
             tokens_per_second=rate,

@@ -21,8 +21,10 @@ from megatron_ext.data.samples import MockSamples, open_indexed, packed, split_d
 from megatron_ext.models import gpt
 from megatron_ext.models.config import ModelConfig, model_config
 from megatron_ext.monitor.monitor import Monitor
+from megatron_ext.optim.schedules import Way, in_samples, way
 from megatron_ext.optim.sharding.contract import Sharding
 from megatron_ext.tokenizers.build import build as build_tokenizer
+from megatron_ext.training import batch_size
 from megatron_ext.training.configuration import train_iterations
 from megatron_ext.training.layout import Layout
 from megatron_ext.training.state import TrainState
@@ -33,7 +35,13 @@ STAGES = Registry("megatron_ext.optim.sharding")
 
 @dataclasses.dataclass
 class Run:
-    """What a run is made of. Samples are indexed from 0 over the whole run; `token_bytes[id]` are the bytes of text of an id."""
+    """What a run is made of.
+
+    Attributes:
+        train_samples, valid_samples: indexed from 0 over the whole run.
+        token_bytes: bytes of text of each id.
+        way: the learning rate's, in updates or, where `way_in_samples`, in samples.
+    """
 
     config: Config
     device: torch.device
@@ -45,14 +53,15 @@ class Run:
     valid_samples: Any
     token_bytes: torch.Tensor | None
     total_iters: int
-    decay_iters: int
+    way: Way
+    way_in_samples: bool
     store: Store | None
     monitor: Monitor
 
     @property
     def record(self) -> dict:
         """What must agree between a checkpoint and the run that goes on from it."""
-        return {"architecture": architecture(self.config), "schedule": schedule(self.config, self.decay_iters)}
+        return {"architecture": architecture(self.config), "schedule": schedule(self.config, self.way.decay, self.way_in_samples)}
 
     def restore(self) -> TrainState:
         """The newest whole checkpoint of `--save`, else of `--load`, else the beginning."""
@@ -108,6 +117,7 @@ def build(config: Config, device: torch.device) -> Run:
     )
     train_samples, valid_samples = _samples(config, tokenizer.vocab_size)
     total = train_iterations(config)
+    samples = in_samples(config.optimizer, config.training.rampup_batch_size is not None)
     store = Store(config.checkpoint.save, layout, config.checkpoint, core.num_moe_experts) if config.checkpoint.save else None
     table = tokenizer.token_bytes()
     return Run(
@@ -121,7 +131,8 @@ def build(config: Config, device: torch.device) -> Run:
         valid_samples=valid_samples,
         token_bytes=torch.from_numpy(table).to(device) if table.any() else None,
         total_iters=total,
-        decay_iters=config.optimizer.lr_decay_iters or total,
+        way=way(config.optimizer, batch_size.samples_in(config.training, total) if samples else total, samples),
+        way_in_samples=samples,
         store=store,
         monitor=Monitor(config, layout, device, core.params_dtype, tokenizer.vocab_size, total),
     )

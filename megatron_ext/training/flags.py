@@ -6,6 +6,8 @@ from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.backend import pipeline
+from megatron_ext.optim.schedules import in_samples, way
+from megatron_ext.training import batch_size
 
 # Flags that do nothing without another.
 NEEDS = {
@@ -29,6 +31,9 @@ class TrainingFlags:
     micro_batch_size: int = flag(1, "samples in one forward pass of a process", least=1, front=True)
     global_batch_size: int | None = flag(
         None, "samples in one update [micro-batch-size × data-parallel processes]", least=1, front=True
+    )
+    rampup_batch_size: tuple[int, ...] | None = flag(
+        None, "START INCREMENT SAMPLES: the batch grows from START to the global batch size over the first SAMPLES", least=1
     )
     train_iters: int | None = flag(None, "updates to train for", least=1, front=True)
     train_samples: int | None = flag(None, "… or samples", least=1)
@@ -70,23 +75,11 @@ class TrainingFlags:
             yield Problem(" and ".join(options), None, "contradict each other", "give one")
         if c.fp16 and c.bf16:
             yield Problem("--fp16 and --bf16", None, "contradict each other", "give one")
-        processes = _data_parallel_size(c)
-        step = c.micro_batch_size * processes
-        if c.global_batch_size % step:
-            yield Problem(
-                "--global-batch-size",
-                c.global_batch_size,
-                f"is not a multiple of --micro-batch-size {c.micro_batch_size} × {processes} data-parallel process(es)",
-                f"the nearest above is {-(-c.global_batch_size // step) * step}",
-            )
-        chunks, stages = c.num_virtual_stages_per_pipeline_rank or 1, c.pipeline_model_parallel_size
-        if chunks > 1 and (c.global_batch_size // step) % stages:
-            yield Problem(
-                "--global-batch-size",
-                c.global_batch_size,
-                f"makes {c.global_batch_size // step} micro-batches, and "
-                f"interleaving {stages} stages takes multiples of {stages}",
-            )
+        batch_problems = list(_batch(c))
+        yield from batch_problems
+        if len(lengths) == 1 and not batch_problems:
+            yield from _warmup(c)
+        stages = c.pipeline_model_parallel_size
         if c.recompute_granularity == "full" and not any(pipeline.problems(c)):
             for number, chunk in enumerate(pipeline.chunks(c, c)):
                 if chunk.layers % c.recompute_num_layers:
@@ -99,3 +92,66 @@ class TrainingFlags:
 
 def _data_parallel_size(c) -> int:
     return max(c.world_size // (c.tensor_model_parallel_size * c.pipeline_model_parallel_size), 1)
+
+
+def _batch(c):
+    """Every batch size of the run must fit the processes, the ramp's among them."""
+    if c.rampup_batch_size is not None:
+        option, value = "--rampup-batch-size", " ".join(map(str, c.rampup_batch_size))
+        if len(c.rampup_batch_size) != 3:
+            yield Problem(option, value, "takes three numbers", "START INCREMENT SAMPLES")
+            return
+        start, increment, _ = c.rampup_batch_size
+        if start >= c.global_batch_size:
+            yield Problem(option, value, f"starts at {start}, not below --global-batch-size {c.global_batch_size}")
+            return
+        if (c.global_batch_size - start) % increment:
+            yield Problem(
+                option,
+                value,
+                f"does not reach --global-batch-size {c.global_batch_size} from {start} in steps of {increment}",
+                f"the batch's way, {c.global_batch_size - start}, must be a multiple of the increment",
+            )
+            return
+    processes = _data_parallel_size(c)
+    step = c.micro_batch_size * processes
+    chunks, stages = c.num_virtual_stages_per_pipeline_rank or 1, c.pipeline_model_parallel_size
+    for size in batch_size.sizes(c):
+        last = size == c.global_batch_size
+        option = "--global-batch-size" if last else "--rampup-batch-size"
+        value = size if last else " ".join(map(str, c.rampup_batch_size))
+        reached = "" if last else f"reaches {size}, which "
+        if size % step:
+            yield Problem(
+                option,
+                value,
+                f"{reached}is not a multiple of --micro-batch-size {c.micro_batch_size} × {processes} data-parallel process(es)",
+                f"the nearest above is {-(-size // step) * step}" if last else f"start and grow in multiples of {step}",
+            )
+            return
+        if chunks > 1 and (size // step) % stages:
+            yield Problem(
+                option,
+                value,
+                f"{reached}makes {size // step} micro-batches, and interleaving {stages} stages takes multiples of {stages}",
+            )
+            return
+
+
+def _warmup(c):
+    """A warm-up must end before the decay does."""
+    updates = length_in_updates(c)
+    samples = in_samples(c, c.rampup_batch_size is not None)
+    planned = way(c, batch_size.samples_in(c, updates) if samples else updates, samples)
+    name = "lr_warmup_samples" if samples else "lr_warmup_iters"
+    if getattr(c, name) is not None and planned.warmup >= planned.decay:
+        unit = "samples" if samples else "updates"
+        yield Problem("--" + name.replace("_", "-"), planned.warmup, f"is not below the {planned.decay} {unit} of the decay")
+
+
+def length_in_updates(c) -> int:
+    """Updates in the whole run; samples and tokens are rounded up to whole updates."""
+    if c.train_iters is not None:
+        return c.train_iters
+    samples = c.train_samples if c.train_samples is not None else -(-c.train_tokens // c.seq_length)
+    return batch_size.updates_for(c, samples)

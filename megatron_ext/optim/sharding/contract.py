@@ -71,6 +71,8 @@ class Sharding(ABC):
             OptimizerConfig(
                 lr=flags.lr,
                 min_lr=flags.min_lr,
+                decoupled_lr=flags.decoupled_lr,
+                decoupled_min_lr=flags.decoupled_min_lr,
                 weight_decay=flags.weight_decay,
                 clip_grad=flags.clip_grad,
                 bf16=model_config.bf16,
@@ -120,13 +122,14 @@ class Sharding(ABC):
         self.optimizer.zero_grad()
 
     @torch.no_grad()
-    def update(self, learning_rate: float) -> Update:
+    def update(self, learning_rate: float, own_rate: float | None = None) -> Update:
         """Clip by the global norm and step. A norm that is not finite moves no weight: the caller shows it.
 
-        In fp16 the gradients are divided by the loss scale first, and the scale learns whether they were finite.
+        In fp16 the gradients are divided by the loss scale first, and the scale learns whether they were finite. `own_rate`
+        is the learning rate of the embedding and the output matrix where they have one of their own.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate * group["lr_mult"]
+            group["lr"] = learning_rate if own_rate is None or group["default_config"] else own_rate
             group["weight_decay"] = self.flags.weight_decay * group["wd_mult"]
         broken = self.optimizer.prepare_grads()
         if self.loss_scale is not None:
