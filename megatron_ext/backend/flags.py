@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
-from megatron_ext.backend import pipeline
+from megatron_ext.backend import cuda_only, pipeline
 
 
 @flag_group("parallel", "Device and parallel layout")
@@ -33,6 +33,28 @@ class ParallelFlags:
     expert_model_parallel_size: int = flag(1, "processes that share the experts of a layer", least=1)
     expert_tensor_parallel_size: int = flag(1, "processes that share one expert's matrices", least=1)
     sequence_parallel: bool = flag(False, "split norms and dropout along the sequence over the tensor-parallel processes")
+    attention_backend: str = flag(
+        "auto",
+        "whose attention kernel: torch's or Transformer Engine's choice, FlashAttention, cuDNN's (fused), products written out "
+        "(unfused), torch's also in Transformer Engine's layers (local)",
+        choices=("auto", "flash", "fused", "unfused", "local"),
+    )
+    fp8_format: str | None = flag(None, "multiply in 8 bits (Transformer Engine)", choices=("e4m3", "hybrid"))
+    fp8_recipe: str = flag("delayed", "how fp8 finds its scales", choices=("delayed", "tensorwise", "mxfp8", "blockwise"))
+    fp8_amax_history_len: int = flag(1, "steps whose largest values fp8's delayed scaling remembers", least=1)
+    fp8_amax_compute_algo: str = flag("most_recent", "which of them it scales by", choices=("most_recent", "max"))
+    fp8_param_gather: bool = flag(False, "keep weights in fp8 and gather them so (zero-stage 1)")
+    tp_comm_overlap: bool = flag(False, "overlap tensor-parallel communication with matrix products (Transformer Engine)")
+    gradient_accumulation_fusion: bool = flag(False, "add up weight gradients inside the matrix product (Apex's kernel)")
+    cuda_graph_impl: str = flag("none", "capture each layer as a CUDA graph, megatron-core's way", choices=("none", "local"))
+    cuda_graph_scope: tuple[str, ...] | None = flag(
+        None, "parts of a layer that are captured [all]", choices=("attn", "mlp", "moe_router")
+    )
+    cuda_graph_warmup_steps: int = flag(3, "updates before the capture", least=0)
+    empty_unused_memory_level: int = flag(
+        0, "give unused GPU memory back: 1 after each forward and backward, 2 after each update too", choices=(0, 1, 2)
+    )
+    nvtx_ranges: bool = flag(False, "mark megatron-core's steps for NVIDIA's profilers")
     distributed_timeout_minutes: float = flag(
         10.0, "minutes after which a collective that does not complete ends the run", positive=True
     )
@@ -75,9 +97,55 @@ class ParallelFlags:
             yield Problem(
                 "--transformer-impl", "transformer_engine", "has no CPU kernels", "use --transformer-impl local or auto"
             )
+        yield from _kernels(c)
         if c.num_layers_per_virtual_pipeline_stage is not None:
             yield from _layers_of_a_chunk(c)
         yield from pipeline.problems(c)
+
+
+def _kernels(c):
+    """What kernels ask of each other and of sizes."""
+    yield from cuda_only.problems(vars(c), c.device, c.transformer_impl)
+    for name, needed in _NEEDS.items():
+        if name in c.typed and getattr(c, needed) in (None, "none"):
+            option, other = ("--" + word.replace("_", "-") for word in (name, needed))
+            yield Problem(option, getattr(c, name), f"has no effect without {other}", f"give {other} or leave it out")
+    if c.device == "cpu" and c.attention_backend == "flash" and c.attention_dropout > 0:
+        yield Problem("--attention-backend", "flash", "has no dropout on the CPU", "use auto, or --attention-dropout 0")
+    if c.tp_comm_overlap and not c.sequence_parallel:
+        yield Problem("--tp-comm-overlap", None, "overlaps what --sequence-parallel communicates", "add --sequence-parallel")
+    if c.cuda_graph_impl != "none" and c.recompute_granularity == "full":
+        yield Problem("--cuda-graph-impl", c.cuda_graph_impl, "cannot recompute whole layers", "use one of the two")
+    there, absent = ("mlp", "moe_router") if c.num_experts is None else ("moe_router", "mlp")
+    if absent in (c.cuda_graph_scope or ()):
+        yield Problem("--cuda-graph-scope", absent, "is in no layer of this model", f"layers have attn and {there}")
+    if c.fp8_format is not None:
+        yield from _fp8(c)
+
+
+_NEEDS = {
+    "fp8_recipe": "fp8_format",
+    "fp8_amax_history_len": "fp8_format",
+    "fp8_amax_compute_algo": "fp8_format",
+    "fp8_param_gather": "fp8_format",
+    "cuda_graph_scope": "cuda_graph_impl",
+    "cuda_graph_warmup_steps": "cuda_graph_impl",
+}
+
+
+def _fp8(c):
+    if not c.bf16:
+        yield Problem("--fp8-format", c.fp8_format, "keeps all but the matrix products in bfloat16", "add --bf16")
+    if c.fp8_param_gather and c.zero_stage == 0:
+        yield Problem("--fp8-param-gather", None, "gathers weights that --zero-stage 1 shards", "set --zero-stage 1")
+    for name in ("fp8_amax_history_len", "fp8_amax_compute_algo"):
+        if name in c.typed and c.fp8_recipe != "delayed":
+            option = "--" + name.replace("_", "-")
+            yield Problem(option, getattr(c, name), f"is of delayed scaling, not of --fp8-recipe {c.fp8_recipe}", "leave it out")
+    tensor = c.tensor_model_parallel_size
+    for option, width in (("--hidden-size", c.hidden_size), ("--ffn-hidden-size", c.ffn_hidden_size)):
+        if width % (16 * tensor):
+            yield Problem(option, width, f"is not a multiple of 16 on each of {tensor} tensor-parallel process(es), as fp8 asks")
 
 
 def _virtual_stages(c) -> int | None:

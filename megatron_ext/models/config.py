@@ -10,6 +10,7 @@ import math
 
 import torch
 from megatron.core.transformer import TransformerConfig
+from megatron.core.transformer.enums import AttnBackend
 
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.backend import pipeline
@@ -65,6 +66,7 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         normalization=NORMS.load(model.normalization).MEGATRON_NAME,
         norm=model.normalization,
         layernorm_epsilon=model.norm_epsilon,
+        layernorm_zero_centered_gamma=model.apply_layernorm_1p,
         activation_func=activation.FUNCTION,
         gated_linear_unit=activation.GATED,
         add_bias_linear=model.add_bias_linear,
@@ -91,7 +93,10 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         enable_autocast=False,
         # Gradients are summed over tokens and divided once by the global count: the batch's mean, however it is cut.
         calculate_per_token_loss=True,
-        gradient_accumulation_fusion=False,
+        gradient_accumulation_fusion=parallel.gradient_accumulation_fusion,
+        cross_entropy_loss_fusion=training.cross_entropy_loss_fusion,
+        attention_backend=AttnBackend[parallel.attention_backend],
+        tp_comm_overlap=parallel.tp_comm_overlap,
         recompute_granularity=training.recompute_granularity,
         recompute_method="uniform" if training.recompute_granularity == "full" else None,
         recompute_num_layers=training.recompute_num_layers if training.recompute_granularity == "full" else None,
@@ -99,6 +104,32 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         tied_embeddings=not model.untie_embeddings_and_output_weights,
         layers_impl=layers_impl,
         **_experts(model, parallel),
+        **_fp8(parallel),
+        **_cuda_graphs(parallel),
+    )
+
+
+def _fp8(parallel) -> dict:
+    """Fields of 8-bit matrix products; nothing without them."""
+    if parallel.fp8_format is None:
+        return {}
+    return dict(
+        fp8=parallel.fp8_format,
+        fp8_recipe=parallel.fp8_recipe,
+        fp8_amax_history_len=parallel.fp8_amax_history_len,
+        fp8_amax_compute_algo=parallel.fp8_amax_compute_algo,
+        fp8_param=parallel.fp8_param_gather,
+    )
+
+
+def _cuda_graphs(parallel) -> dict:
+    """Fields of captured layers; nothing without them."""
+    if parallel.cuda_graph_impl == "none":
+        return {}
+    return dict(
+        cuda_graph_impl=parallel.cuda_graph_impl,
+        cuda_graph_scope=list(parallel.cuda_graph_scope or ()),
+        cuda_graph_warmup_steps=parallel.cuda_graph_warmup_steps,
     )
 
 

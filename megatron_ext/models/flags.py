@@ -32,6 +32,7 @@ class ModelFlags:
     max_position_embeddings: int | None = flag(None, "largest position there is room for [seq-length]", least=1)
     normalization: str = flag("rmsnorm", "the norm", choices=Registry("megatron_ext.models.norms"))
     norm_epsilon: float = flag(1e-5, "added to the variance in a norm", positive=True)
+    apply_layernorm_1p: bool = flag(False, "norms multiply by 1 + weight, and weights start at 0: finer in 16 bits")
     activation: str = flag("swiglu", "the MLP's activation", choices=Registry("megatron_ext.models.activations"))
     position_embedding_type: str = flag(
         "rope", "how the model knows positions", choices=Registry("megatron_ext.models.positions")

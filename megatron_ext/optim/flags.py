@@ -34,6 +34,7 @@ class OptimizerFlags:
     zero_stage: int = flag(
         0, "0: every data-parallel process holds the optimizer's state; 1: each holds its share", choices=(0, 1), front=True
     )
+    grad_reduce_in_bf16: bool = flag(False, "add up and reduce gradients in bfloat16: half the memory, coarser (bf16)")
     overlap_grad_reduce: bool = flag(False, "sum gradients over data-parallel processes while backward still runs")
     overlap_param_gather: bool = flag(False, "gather updated weights while the next forward runs (zero-stage 1)")
 
@@ -57,6 +58,8 @@ class OptimizerFlags:
         yield from _schedule(c)
         if c.adam_beta1 >= 1.0 or c.adam_beta2 >= 1.0:
             yield Problem("--adam-beta1/2", max(c.adam_beta1, c.adam_beta2), "must be below 1")
+        if c.grad_reduce_in_bf16 and not c.bf16:
+            yield Problem("--grad-reduce-in-bf16", None, "is for gradients of bfloat16 weights", "add --bf16 or leave it out")
         if c.overlap_param_gather and c.zero_stage == 0:
             yield Problem(
                 "--overlap-param-gather",

@@ -9,17 +9,19 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from megatron.core.utils import configure_nvtx_profiling
 
 from megatron_ext.arguments.config import Config
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.arguments.registry import Registry
-from megatron_ext.backend.kernels import transformer_impl
+from megatron_ext.backend.kernels import start_userbuffers, transformer_impl
 from megatron_ext.checkpoint.compatibility import architecture, schedule
 from megatron_ext.checkpoint.restore import Parts, refuse_to_start_over, restore, same_folder
 from megatron_ext.checkpoint.store import SaveFailed, Store
 from megatron_ext.data.samples import MockSamples, open_indexed, packed, split_documents
 from megatron_ext.models import gpt
 from megatron_ext.models.config import ModelConfig, model_config
+from megatron_ext.models.initialization import initial
 from megatron_ext.monitor.monitor import Monitor
 from megatron_ext.optim.schedules import Way, in_samples, way
 from megatron_ext.optim.sharding.contract import Sharding
@@ -111,10 +113,14 @@ def build(config: Config, device: torch.device) -> Run:
     layout = Layout.of(config, torch.distributed.get_rank())
     tokenizer = build_tokenizer(config.tokenizer)
     core = model_config(config, tokenizer.vocab_size, transformer_impl(config.parallel.transformer_impl, device.type))
+    tokens = config.training.micro_batch_size * config.model.seq_length
+    configure_nvtx_profiling(config.parallel.nvtx_ranges)
+    if core.tp_comm_overlap:
+        start_userbuffers(tokens, core)
     models = gpt.build(config.model, core, config.training.seed)
-    sharding = STAGES.load(f"zero_{config.optimizer.zero_stage}").Stage(
-        models, core, config.optimizer, config.training.micro_batch_size * config.model.seq_length
-    )
+    sharding = STAGES.load(f"zero_{config.optimizer.zero_stage}").Stage(models, core, config.optimizer, tokens)
+    if core.fp8_param:
+        draw_master_weights(sharding, core, config.training.seed)
     train_samples, valid_samples = _samples(config, tokenizer.vocab_size)
     total = train_iterations(config)
     samples = in_samples(config.optimizer, config.training.rampup_batch_size is not None)
@@ -136,6 +142,14 @@ def build(config: Config, device: torch.device) -> Run:
         store=store,
         monitor=Monitor(config, layout, device, core.params_dtype, tokenizer.vocab_size, total),
     )
+
+
+@torch.no_grad()
+def draw_master_weights(sharding: Sharding, core: ModelConfig, seed: int) -> None:
+    """Weights that are kept in 8 bits lost what was drawn for them: draw the fp32 master weights themselves."""
+    for piece in sharding.pieces():
+        piece.tensors["weight"].copy_(initial(piece.place, core, seed).reshape(-1)[piece.begin : piece.end])
+    sharding.loaded(0)
 
 
 def _samples(config: Config, vocab_size: int) -> tuple[Any, Any]:

@@ -14,6 +14,7 @@ NEEDS = {
     "eval_iters": "eval_interval",
     "valid_data_path": "eval_interval",
     "recompute_num_layers": "recompute_granularity",
+    "manual_gc_interval": "manual_gc",
     "moe_router_topk": "num_experts",
     "moe_ffn_hidden_size": "num_experts",
     "moe_aux_loss_coeff": "num_experts",
@@ -41,6 +42,9 @@ class TrainingFlags:
     seed: int = flag(1234, "gives the weights, the order of the data and the dropout", least=0, most=2**62)
     bf16: bool = flag(False, "compute in bfloat16 with fp32 master weights and gradients", front=True)
     fp16: bool = flag(False, "compute in float16 with fp32 master weights and gradients, the loss scaled against underflow")
+    cross_entropy_loss_fusion: bool = flag(False, "megatron-core's fused cross entropy: one all-reduce less (bf16)")
+    manual_gc: bool = flag(False, "collect Python's garbage only when told to, on all processes at once")
+    manual_gc_interval: int = flag(0, "updates between two collections; 0: never", least=0)
     recompute_granularity: str | None = flag(None, "forget activations and compute them again in backward", choices=("full",))
     recompute_num_layers: int = flag(1, "layers between two kept activations", least=1)
     eval_interval: int | None = flag(None, "updates between evaluations on the validation data [none]", least=1)
@@ -62,7 +66,7 @@ class TrainingFlags:
     @staticmethod
     def check(c):
         for name, needed in NEEDS.items():
-            if name in c.typed and getattr(c, needed) is None:
+            if name in c.typed and getattr(c, needed) in (None, False):
                 option, other = (f"--{word.replace('_', '-')}" for word in (name, needed))
                 yield Problem(option, getattr(c, name), f"has no effect without {other}", f"give {other} or leave it out")
         lengths = [name for name in LENGTHS if getattr(c, name) is not None]
@@ -75,6 +79,8 @@ class TrainingFlags:
             yield Problem(" and ".join(options), None, "contradict each other", "give one")
         if c.fp16 and c.bf16:
             yield Problem("--fp16 and --bf16", None, "contradict each other", "give one")
+        if c.cross_entropy_loss_fusion and not c.bf16:
+            yield Problem("--cross-entropy-loss-fusion", None, "rounds its gradient to bfloat16", "add --bf16 or leave it out")
         batch_problems = list(_batch(c))
         yield from batch_problems
         if len(lengths) == 1 and not batch_problems:

@@ -8,14 +8,23 @@ from collections.abc import Iterator
 
 import torch
 
-from megatron_ext.backend import distributed, pipeline
+from megatron_ext.arguments.problems import ConfigurationError
+from megatron_ext.backend import cuda_only, distributed, pipeline
+from megatron_ext.backend.kernels import transformer_impl
 
 
 @contextlib.contextmanager
 def processes(launch: distributed.Launch, config) -> Iterator[torch.device]:
-    """Inside, this process is one of the run's: process groups are up, random states seeded, the device is chosen."""
+    """Inside, this process is one of the run's: process groups are up, random states seeded, the device is chosen.
+
+    ConfigurationError where the device that `auto` gave cannot do what the flags ask for.
+    """
     parallel = config.parallel
-    device = distributed.start(launch, distributed.resolve_device(parallel.device), parallel.distributed_timeout_minutes)
+    kind = distributed.resolve_device(parallel.device)
+    layers = transformer_impl(parallel.transformer_impl, kind)
+    if problems := list(cuda_only.problems(config.flat(), kind, layers, starts=True)):
+        raise ConfigurationError(problems)
+    device = distributed.start(launch, kind, parallel.distributed_timeout_minutes)
     try:
         distributed.initialize_model_parallel(
             tensor=parallel.tensor_model_parallel_size,
@@ -24,6 +33,7 @@ def processes(launch: distributed.Launch, config) -> Iterator[torch.device]:
             expert=parallel.expert_model_parallel_size,
             expert_tensor=parallel.expert_tensor_parallel_size,
             seed=config.training.seed,
+            cuda_graphs=parallel.cuda_graph_impl == "local",
         )
         yield device
     finally:

@@ -14,6 +14,7 @@ from megatron.core.pipeline_parallel import get_forward_backward_func
 from megatron_ext.data.batches import micro_batches
 from megatron_ext.optim.schedules import decoupled, learning_rate
 from megatron_ext.training.batch_size import batch_size
+from megatron_ext.training.memory import give_back
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +41,11 @@ def train_step(run, state) -> StepResult:
     state.sharding.zero_grad()
     size = batch_size(run.config.training, state.consumed_samples)
     loss, tokens = forward_backward(run, run.train_samples, state.consumed_samples, False, size=size)
+    give_back(run.config.parallel, level=1)
     scale = state.sharding.loss_scale and state.sharding.loss_scale.current
     rate, own_rate = _learning_rates(run, state, size)
     update = state.sharding.update(rate, own_rate)
+    give_back(run.config.parallel, level=2)
     state.iteration += 1
     state.consumed_samples += size
     state.consumed_tokens += size * run.config.model.seq_length

@@ -78,6 +78,7 @@ class Sharding(ABC):
                 bf16=model_config.bf16,
                 fp16=model_config.fp16,
                 params_dtype=model_config.params_dtype,
+                fp8_recipe=model_config.fp8_recipe if model_config.fp8 else None,
                 use_distributed_optimizer=self.distributed_optimizer,
                 overlap_param_gather=flags.overlap_param_gather,
                 **OPTIMIZERS.load(flags.optimizer).settings(flags),
@@ -94,7 +95,8 @@ class Sharding(ABC):
         if model_config.bf16 or model_config.fp16:
             model = Float16Module(model_config, model)
         ddp = DistributedDataParallelConfig(
-            grad_reduce_in_fp32=True,
+            grad_reduce_in_fp32=not self.flags.grad_reduce_in_bf16,
+            fp8_param_gather=model_config.fp8_param,
             overlap_grad_reduce=self.flags.overlap_grad_reduce,
             overlap_param_gather=self.flags.overlap_param_gather,
             use_distributed_optimizer=self.distributed_optimizer,
