@@ -6,6 +6,7 @@ import math
 import time
 
 from megatron_ext.monitor.metrics import Record
+from megatron_ext.monitor.straggler import SLOW
 
 
 class Console:
@@ -50,6 +51,8 @@ def line(record: Record, total: int, peak: str, seconds_left: float, batch: int 
         parts.append(f"scale {record.loss_scale:g}")
     if record.skipped:
         parts.append(f"skipped {record.skipped}")
+    if record.slowest_factor is not None and record.slowest_factor > SLOW:
+        parts.append(f"rank {record.slowest_rank} slow: {record.slowest_factor:.1f}× the median")
     if record.eval_loss is not None:
         bits = "" if record.eval_bits_per_byte is None else f" ({record.eval_bits_per_byte:.3f} bits/byte)"
         parts.append(f"eval {record.eval_loss:.4f}{bits}")

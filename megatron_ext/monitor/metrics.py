@@ -22,6 +22,9 @@ class Record:
         memory_bytes: resident (CPU) or peak allocated (GPU) memory of rank 0.
         skipped: updates not applied so far, since the gradient was not finite.
         loss_scale: in fp16, of the last update.
+        busy_seconds_min, busy_seconds_median, busy_seconds_max: of an update, over the processes, without waiting for others
+            (backend/busy.py); left out, like the next, where there is one process.
+        slowest_rank, slowest_factor: the process that is slowest for its work, and by which factor (monitor/straggler.py).
         eval_loss, eval_bits_per_byte: where evaluated.
     """
 
@@ -38,6 +41,11 @@ class Record:
     memory_bytes: int
     skipped: int
     loss_scale: float | None = None
+    busy_seconds_min: float | None = None
+    busy_seconds_median: float | None = None
+    busy_seconds_max: float | None = None
+    slowest_rank: int | None = None
+    slowest_factor: float | None = None
     eval_loss: float | None = None
     eval_bits_per_byte: float | None = None
 

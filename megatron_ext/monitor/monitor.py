@@ -15,6 +15,7 @@ from megatron_ext.backend.kernels import peak_flops
 from megatron_ext.monitor.console import Console, duration
 from megatron_ext.monitor.jsonl import JsonLines
 from megatron_ext.monitor.metrics import Record
+from megatron_ext.monitor.straggler import gather
 from megatron_ext.monitor.tensorboard import TensorBoard
 from megatron_ext.planner.flops import training_flops_per_token
 from megatron_ext.planner.parameters import count
@@ -67,21 +68,28 @@ class Monitor:
 
     def _begin_stretch(self) -> None:
         self._losses: list[float] = []
-        self._tokens, self._busy = 0, 0.0
+        self._tokens, self._seconds, self._busy = 0, 0.0, 0.0
 
     def step(self, state, result, measured: dict[str, float]) -> None:
         """Take in one update; at a log interval or an evaluation, write a record; `finish` writes what is left."""
         self._losses.append(result.loss)
         self._tokens += result.samples * self.config.model.seq_length
-        self._busy += result.seconds
+        self._seconds += result.seconds
+        self._busy += result.busy
         self._last = result
         if measured or state.iteration % self.config.monitor.log_interval == 0:
-            if self.layout.rank == 0:
-                self._write(self._record(state, result, measured))
+            self._show(state, measured)
             self._begin_stretch()
 
+    def _show(self, state, measured) -> None:
+        """Collective, since busy times come from all processes."""
+        if self.layout.world_size > 1:
+            measured = measured | gather(self._busy / len(self._losses), self.layout, self.device)._asdict()
+        if self.layout.rank == 0:
+            self._write(self._record(state, self._last, measured))
+
     def _record(self, state, result, measured) -> Record:
-        rate = self._tokens / max(self._busy, 1e-9)
+        rate = self._tokens / max(self._seconds, 1e-9)
         flops = rate * self.flops_per_token
         return Record(
             iteration=state.iteration,
@@ -116,8 +124,8 @@ class Monitor:
 
     def finish(self, state, reason: str | None) -> None:
         """Write what no record has shown yet, close the sinks and say how the run ended."""
-        if self._losses and self.layout.rank == 0:
-            self._write(self._record(state, self._last, {}))
+        if self._losses:
+            self._show(state, {})
         for sink in self._sinks:
             sink.close()
         if self.layout.rank == 0:

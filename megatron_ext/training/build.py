@@ -14,6 +14,7 @@ from megatron.core.utils import configure_nvtx_profiling
 from megatron_ext.arguments.config import Config
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.backend.busy import BusyClock
 from megatron_ext.backend.kernels import start_userbuffers, transformer_impl
 from megatron_ext.checkpoint.compatibility import architecture, schedule
 from megatron_ext.checkpoint.restore import Parts, refuse_to_start_over, restore, same_folder
@@ -23,6 +24,7 @@ from megatron_ext.models import gpt
 from megatron_ext.models.config import ModelConfig, model_config
 from megatron_ext.models.initialization import initial
 from megatron_ext.monitor.monitor import Monitor
+from megatron_ext.monitor.trace import Trace
 from megatron_ext.optim.schedules import Way, in_samples, way
 from megatron_ext.optim.sharding.contract import Sharding
 from megatron_ext.tokenizers.build import build as build_tokenizer
@@ -59,6 +61,8 @@ class Run:
     way_in_samples: bool
     store: Store | None
     monitor: Monitor
+    clock: BusyClock
+    trace: Trace
 
     @property
     def record(self) -> dict:
@@ -141,6 +145,8 @@ def build(config: Config, device: torch.device) -> Run:
         way_in_samples=samples,
         store=store,
         monitor=Monitor(config, layout, device, core.params_dtype, tokenizer.vocab_size, total),
+        clock=BusyClock(device),
+        trace=Trace(config.monitor, config.checkpoint.save, layout.rank, device),
     )
 
 

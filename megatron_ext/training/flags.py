@@ -85,6 +85,10 @@ class TrainingFlags:
         yield from batch_problems
         if len(lengths) == 1 and not batch_problems:
             yield from _warmup(c)
+            if c.profile and c.profile_step_start >= length_in_updates(c):
+                yield Problem(
+                    "--profile-step-start", c.profile_step_start, f"is not below the {length_in_updates(c)} updates of the run"
+                )
         stages = c.pipeline_model_parallel_size
         if c.recompute_granularity == "full" and not any(pipeline.problems(c)):
             for number, chunk in enumerate(pipeline.chunks(c, c)):

@@ -21,7 +21,8 @@ from megatron_ext.training.memory import give_back
 class StepResult:
     """What an update shows: mean loss in nats a token, gradient norm before clipping, whether it was applied, its time.
 
-    `loss_scale` is what fp16's backward began with, None in other precisions.
+    `loss_scale` is what fp16's backward began with, None in other precisions; `busy` are the seconds that this process did
+    not wait for others (`backend/busy.py`).
     """
 
     loss: float
@@ -31,11 +32,13 @@ class StepResult:
     applied: bool
     loss_scale: float | None
     seconds: float
+    busy: float
 
 
 def train_step(run, state) -> StepResult:
     """Train on the next global batch and move `state` on."""
     started = time.perf_counter()
+    run.clock.start()
     for chunk in state.sharding.chunks:
         chunk.train()
     state.sharding.zero_grad()
@@ -50,7 +53,16 @@ def train_step(run, state) -> StepResult:
     state.consumed_samples += size
     state.consumed_tokens += size * run.config.model.seq_length
     state.skipped += not update.applied
-    return StepResult(loss / max(tokens, 1.0), update.grad_norm, rate, size, update.applied, scale, time.perf_counter() - started)
+    return StepResult(
+        loss=loss / max(tokens, 1.0),
+        grad_norm=update.grad_norm,
+        learning_rate=rate,
+        samples=size,
+        applied=update.applied,
+        loss_scale=scale,
+        seconds=time.perf_counter() - started,
+        busy=run.clock.seconds(),
+    )
 
 
 def _learning_rates(run, state, size: int) -> tuple[float, float | None]:
@@ -89,8 +101,9 @@ def forward_backward(run, samples, first_sample: int, forward_only: bool, extra=
 
 def _forward(run, extra, batches: Iterator[torch.Tensor], model):
     """megatron-core's forward step: `(output, loss function)` of the next micro-batch."""
-    batch = run.objective.batch(next(batches).to(run.device, non_blocking=True))
-    output = model(batch["input_ids"], batch["position_ids"], None, labels=batch["labels"])
+    with run.clock.forward():
+        batch = run.objective.batch(next(batches).to(run.device, non_blocking=True))
+        output = model(batch["input_ids"], batch["position_ids"], None, labels=batch["labels"])
 
     def loss(per_token: torch.Tensor):
         total, targets = run.objective.loss(per_token.float(), batch)

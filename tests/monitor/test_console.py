@@ -39,6 +39,8 @@ def test_one_line_has_it_all():
 def test_nan_and_skipped_updates_are_shown():
     text = line(record(loss=math.nan, grad_norm=math.inf, skipped=2), 200, "peak", 0)
     assert "batch 8 |" in line(record(skipped=2), 200, "peak", 0, batch=16)
+    assert "rank 3 slow: 2.5× the median" in line(record(slowest_rank=3, slowest_factor=2.54), 200, "peak", 0)
+    assert "slow" not in line(record(slowest_rank=3, slowest_factor=1.4), 200, "peak", 0)
     assert "scale 65536" in line(record(loss_scale=65536.0), 200, "peak", 0)
     assert "loss nan (not finite)" in text and "grad inf" in text and "skipped 2" in text
 
