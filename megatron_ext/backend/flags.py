@@ -110,8 +110,6 @@ def _kernels(c):
         if name in c.typed and getattr(c, needed) in (None, "none"):
             option, other = ("--" + word.replace("_", "-") for word in (name, needed))
             yield Problem(option, getattr(c, name), f"has no effect without {other}", f"give {other} or leave it out")
-    if c.device == "cpu" and c.attention_backend == "flash" and c.attention_dropout > 0:
-        yield Problem("--attention-backend", "flash", "has no dropout on the CPU", "use auto, or --attention-dropout 0")
     if c.tp_comm_overlap and not c.sequence_parallel:
         yield Problem("--tp-comm-overlap", None, "overlaps what --sequence-parallel communicates", "add --sequence-parallel")
     if c.cuda_graph_impl != "none" and c.recompute_granularity == "full":
@@ -143,6 +141,10 @@ def _fp8(c):
             option = "--" + name.replace("_", "-")
             yield Problem(option, getattr(c, name), f"is of delayed scaling, not of --fp8-recipe {c.fp8_recipe}", "leave it out")
     tensor = c.tensor_model_parallel_size
+    tokens = c.micro_batch_size * c.seq_length
+    if tokens % (8 * (tensor if c.sequence_parallel else 1)):
+        what = "--micro-batch-size × --seq-length"
+        yield Problem(what, tokens, "is not a multiple of 8 on each process, as fp8 asks")
     for option, width in (("--hidden-size", c.hidden_size), ("--ffn-hidden-size", c.ffn_hidden_size)):
         if width % (16 * tensor):
             yield Problem(option, width, f"is not a multiple of 16 on each of {tensor} tensor-parallel process(es), as fp8 asks")

@@ -91,7 +91,19 @@ def test_experts_spread_equal_experts_on_one_process(layout, pool, references, t
     compare(found, references["experts"])
 
 
-@pytest.mark.parametrize("layout", UNEVEN_LAYOUTS)
+BY_DEFAULT = {
+    "PP2 of 1+5",
+    "PP4 of 2+1+1+2",
+    "PP2x2 of 1+2+2+1",
+    "PP4, embedding and loss alone",
+    "PP2x2, embedding and loss alone",
+    "TP2.PP2 of 4+2, recomputed",
+}
+
+
+@pytest.mark.parametrize(
+    "layout", [pytest.param(name, marks=[] if name in BY_DEFAULT else [pytest.mark.full]) for name in UNEVEN_LAYOUTS]
+)
 def test_uneven_stages_equal_one_process(layout, pool, references, tmp_path):
     world_size, flags = UNEVEN_LAYOUTS[layout]
     found = outcome(pool, [*MODELS["six"], *RUN, *flags, "--micro-batch-size", "2"], world_size, tmp_path)

@@ -95,6 +95,7 @@ def test_what_needs_a_gpu_is_refused_at_the_start_where_there_is_none(pool):
     (["--bf16", "--fp8-format", "hybrid", "--fp8-param-gather"], "gathers weights that --zero-stage 1 shards"),
     ([*FP8, "--fp8-recipe", "tensorwise", "--fp8-amax-history-len", "9"], "is of delayed scaling, not of --fp8-recipe"),
     ([*FP8, "--hidden-size", "60", "--num-attention-heads", "2"], "--hidden-size 60: is not a multiple of 16"),
+    ([*FP8, "--seq-length", "33", "--micro-batch-size", "1"], "--micro-batch-size × --seq-length 33: is not a multiple of 8"),
     (["--fp8-recipe", "mxfp8"], "has no effect without --fp8-format"),
     (["--cuda-graph-warmup-steps", "2"], "has no effect without --cuda-graph-impl"),
     ([*GRAPHS, "--recompute-granularity", "full"], "cannot recompute whole layers"),

@@ -57,7 +57,7 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", [pytest.param("DP2", marks=pytest.mark.full), "TP2", "PP2", "TP2.DP2+ZeRO1"])
 def test_a_delayed_process_is_named(layout, pool, tmp_path):
     world_size, flags = LAYOUTS[layout]
     slow = world_size - 1
