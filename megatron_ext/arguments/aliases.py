@@ -14,6 +14,7 @@ FLAGS: dict[str, tuple[str, Any]] = {
     "--use-distributed-optimizer": ("zero_stage", 1),
     "--use-rotary-position-embeddings": ("position_embedding_type", "rope"),
     "--layernorm-epsilon": ("norm_epsilon", ...),
+    "--enable-cuda-graph": ("cuda_graph_impl", "local"),
 }
 
 # Field -> {folded other spelling: our value}.

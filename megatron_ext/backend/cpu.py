@@ -15,6 +15,7 @@ import contextlib
 import functools
 import logging
 import sys
+import time
 import types
 import warnings
 from collections.abc import Callable
@@ -168,6 +169,35 @@ def sends_keep_their_memory() -> None:
     _replace(p2p_communication, "_p2p_ops", p2p_ops)  # pipeline_parallel/p2p_communication.py:357
 
 
+class Waiting:
+    """Seconds that this process was blocked in collectives and receives so far."""
+
+    seconds = 0.0
+
+
+waiting = Waiting()
+
+
+def waiting_is_timed() -> None:
+    """No line of megatron-core needs this: it tells `backend/busy.py` how long this process waited for others.
+
+    gloo does its work in threads of its own, and whoever wants the result is blocked here, whatever the collective was.
+    """
+    from torch.distributed import Work
+
+    original = Work.wait
+
+    @functools.wraps(original)
+    def wait(self, *args, **kwargs):
+        began = time.perf_counter()
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            waiting.seconds += time.perf_counter() - began
+
+    _replace(Work, "wait", wait)  # torch/distributed/distributed_c10d.py: every call that is not asynchronous ends in it
+
+
 # --- random numbers ---------------------------------------------------------------------------------------------------
 
 
@@ -251,6 +281,7 @@ PATCHES = (
     tensor_types_go_by_cuda_names,
     streams_are_inert,
     sends_keep_their_memory,
+    waiting_is_timed,
     random_state_is_the_cpus,
     nothing_is_compiled,
     kernels_are_torchs,

@@ -224,11 +224,13 @@ def initialize_model_parallel(
     expert: int = 1,
     expert_tensor: int | None = None,
     seed: int = 1234,
+    cuda_graphs: bool = False,
 ) -> None:
     """Make megatron-core's groups over the running process group and seed its random states.
 
     What is left of the world is data parallel. `virtual_pipeline` counts the model chunks a stage holds; `expert_tensor`
     is `tensor` if None. As in Megatron-LM, dropout differs between pipeline stages and is the same on data-parallel ranks.
+    With `cuda_graphs` random states are kept such that a graph can go on from them.
     """
     from megatron.core import parallel_state, tensor_parallel
 
@@ -242,7 +244,10 @@ def initialize_model_parallel(
         create_gloo_process_groups=False,  # second copies of groups, for checkpoints of its own; each costs threads that poll
     )
     _wait_until_all_are_connected()
-    tensor_parallel.model_parallel_cuda_manual_seed(seed + 100 * parallel_state.get_pipeline_model_parallel_rank())
+    tensor_parallel.model_parallel_cuda_manual_seed(
+        seed + 100 * parallel_state.get_pipeline_model_parallel_rank(),
+        use_cudagraphable_rng=cuda_graphs,
+    )
     if not gc.get_freeze_count():
         gc.freeze()  # what is imported by now stays for good: a collection then takes 2 ms, not 200
 
@@ -298,6 +303,8 @@ def _forget_megatron_state() -> None:
         if name.startswith("_") and name.isupper() and value is not None:
             setattr(parallel_state, name, {} if isinstance(value, dict) else None)
     random.initialize_rng_tracker(force_reset=True)
+    for name in ("NVTE_FLASH_ATTN", "NVTE_FUSED_ATTN", "NVTE_UNFUSED_ATTN"):  # set by each model for --attention-backend
+        os.environ.pop(name, None)
     random._unset_checkpointing()  # stays set when an error ends a recomputation
     num_microbatches_calculator.destroy_num_microbatches_calculator()
     rerun_state_machine.destroy_rerun_state_machine()

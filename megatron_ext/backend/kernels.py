@@ -81,6 +81,21 @@ def transformer_impl(requested: str, device: str) -> str:
     return "transformer_engine"
 
 
+def start_userbuffers(tokens: int, config) -> None:
+    """The buffers in which Transformer Engine overlaps tensor-parallel communication (`--tp-comm-overlap`).
+
+    Args: tokens: in a micro-batch; config: megatron-core's configuration.
+    """
+    from transformer_engine.pytorch.module.base import initialize_ub
+
+    initialize_ub(
+        shape=[tokens, config.hidden_size],
+        tp_size=config.tensor_model_parallel_size,
+        use_fp8=config.fp8 is not None,
+        bootstrap_backend="nccl",
+    )
+
+
 # NVIDIA's data sheets: dense TFLOP/s with fp32 accumulation for 16-bit (None: not on tensor cores), TF32 and fp32.
 # Sheets that give only the number with sparsity give twice this.
 DATASHEETS = (

@@ -22,10 +22,10 @@ def architecture(config) -> dict:
     return {name: value for name, value in vars(config.model).items() if name not in _FREE}
 
 
-def schedule(config, decay_iters: int) -> dict:
-    """What decides the learning rate of each update."""
+def schedule(config, decay: int, in_samples: bool) -> dict:
+    """What decides the learning rate of each update; the decay ends after so many updates or samples."""
     flags = {name: value for name, value in vars(config.optimizer).items() if "lr" in name.split("_")}
-    return {**flags, "lr_decay_iters": decay_iters}
+    return {**flags, "lr_decay_samples" if in_samples else "lr_decay_iters": decay}
 
 
 def refuse_another_architecture(path: pathlib.Path, saved: dict, ours: dict) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import torch
 from megatron.core import tensor_parallel
+from megatron.core.tensor_parallel.random import convert_cuda_rng_state, is_graph_safe_cuda_rng_tracker
 
 
 def random_boxes(rank: int) -> Iterator[tuple]:
@@ -26,7 +27,9 @@ def set_random_states(source, rank: int) -> None:
     if "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"])
     regions = {name.removeprefix("region."): state for name, state in states.items() if name.startswith("region.")}
-    tensor_parallel.get_cuda_rng_tracker().set_states(regions)
+    tracker = tensor_parallel.get_cuda_rng_tracker()
+    graphs = is_graph_safe_cuda_rng_tracker(tracker)
+    tracker.set_states({name: convert_cuda_rng_state(state, to_graphable=graphs) for name, state in regions.items()})
 
 
 def _states() -> dict[str, torch.Tensor]:
@@ -34,5 +37,5 @@ def _states() -> dict[str, torch.Tensor]:
     if torch.distributed.get_backend() == "nccl":
         states["cuda"] = torch.cuda.get_rng_state()
     for name, state in tensor_parallel.get_cuda_rng_tracker().get_states().items():
-        states[f"region.{name}"] = state
+        states[f"region.{name}"] = convert_cuda_rng_state(state)  # CUDA graphs keep generators, not their states
     return states

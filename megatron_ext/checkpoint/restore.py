@@ -70,6 +70,8 @@ def restore(path: pathlib.Path, run, state, parts: Parts = Parts()) -> None:
     if parts.progress:
         state.set_counts(saved["counts"])
     state.sharding.loaded(saved["counts"]["updates"] if parts.optimizer else 0)
+    if parts.optimizer:
+        state.sharding.load_scaler_state(saved["counts"].get("loss_scale", {}))
 
 
 def _read(path: pathlib.Path, run, state, parts: Parts, random_states: bool) -> None:

@@ -10,8 +10,10 @@ import math
 
 import torch
 from megatron.core.transformer import TransformerConfig
+from megatron.core.transformer.enums import AttnBackend
 
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.backend import pipeline
 
 NORMS = Registry("megatron_ext.models.norms")
 ACTIVATIONS = Registry("megatron_ext.models.activations")
@@ -51,7 +53,7 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
     """
     model, parallel, training = config.model, config.parallel, config.training
     activation = ACTIVATIONS.load(model.activation)
-    dtype = torch.bfloat16 if training.bf16 else torch.float32
+    dtype = torch.bfloat16 if training.bf16 else torch.float16 if training.fp16 else torch.float32
     chunks = parallel.num_virtual_stages_per_pipeline_rank
     interleaved = chunks is not None and chunks > 1
     return ModelConfig(
@@ -64,6 +66,7 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         normalization=NORMS.load(model.normalization).MEGATRON_NAME,
         norm=model.normalization,
         layernorm_epsilon=model.norm_epsilon,
+        layernorm_zero_centered_gamma=model.apply_layernorm_1p,
         activation_func=activation.FUNCTION,
         gated_linear_unit=activation.GATED,
         add_bias_linear=model.add_bias_linear,
@@ -78,6 +81,7 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         sequence_parallel=parallel.sequence_parallel,
         pipeline_model_parallel_size=parallel.pipeline_model_parallel_size,
         virtual_pipeline_model_parallel_size=chunks if interleaved else None,
+        pipeline_model_parallel_layout=_pipeline_layout(model, parallel),
         # Without it, interleaving two stages gives silently wrong gradients (megatron-core 0.16.1).
         overlap_p2p_comm=interleaved,
         batch_p2p_comm=not interleaved,
@@ -85,10 +89,14 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         params_dtype=dtype,
         autocast_dtype=dtype,
         bf16=training.bf16,
+        fp16=training.fp16,
         enable_autocast=False,
         # Gradients are summed over tokens and divided once by the global count: the batch's mean, however it is cut.
         calculate_per_token_loss=True,
-        gradient_accumulation_fusion=False,
+        gradient_accumulation_fusion=parallel.gradient_accumulation_fusion,
+        cross_entropy_loss_fusion=training.cross_entropy_loss_fusion,
+        attention_backend=AttnBackend[parallel.attention_backend],
+        tp_comm_overlap=parallel.tp_comm_overlap,
         recompute_granularity=training.recompute_granularity,
         recompute_method="uniform" if training.recompute_granularity == "full" else None,
         recompute_num_layers=training.recompute_num_layers if training.recompute_granularity == "full" else None,
@@ -96,7 +104,40 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         tied_embeddings=not model.untie_embeddings_and_output_weights,
         layers_impl=layers_impl,
         **_experts(model, parallel),
+        **_fp8(parallel),
+        **_cuda_graphs(parallel),
     )
+
+
+def _fp8(parallel) -> dict:
+    """Fields of 8-bit matrix products; nothing without them."""
+    if parallel.fp8_format is None:
+        return {}
+    return dict(
+        fp8=parallel.fp8_format,
+        fp8_recipe=parallel.fp8_recipe,
+        fp8_amax_history_len=parallel.fp8_amax_history_len,
+        fp8_amax_compute_algo=parallel.fp8_amax_compute_algo,
+        fp8_param=parallel.fp8_param_gather,
+    )
+
+
+def _cuda_graphs(parallel) -> dict:
+    """Fields of captured layers; nothing without them."""
+    if parallel.cuda_graph_impl == "none":
+        return {}
+    return dict(
+        cuda_graph_impl=parallel.cuda_graph_impl,
+        cuda_graph_scope=list(parallel.cuda_graph_scope or ()),
+        cuda_graph_warmup_steps=parallel.cuda_graph_warmup_steps,
+    )
+
+
+def _pipeline_layout(model, parallel) -> list[list[str]] | None:
+    """What each chunk holds, in megatron-core's words; None where all have as many layers, which is its own default."""
+    if not pipeline.uneven(parallel):
+        return None
+    return [[pipeline.LETTERS[letter] for letter in str(chunk)] for chunk in pipeline.chunks(model, parallel)]
 
 
 def _experts(model, parallel) -> dict:

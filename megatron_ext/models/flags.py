@@ -32,6 +32,7 @@ class ModelFlags:
     max_position_embeddings: int | None = flag(None, "largest position there is room for [seq-length]", least=1)
     normalization: str = flag("rmsnorm", "the norm", choices=Registry("megatron_ext.models.norms"))
     norm_epsilon: float = flag(1e-5, "added to the variance in a norm", positive=True)
+    apply_layernorm_1p: bool = flag(False, "norms multiply by 1 + weight, and weights start at 0: finer in 16 bits")
     activation: str = flag("swiglu", "the MLP's activation", choices=Registry("megatron_ext.models.activations"))
     position_embedding_type: str = flag(
         "rope", "how the model knows positions", choices=Registry("megatron_ext.models.positions")
@@ -70,7 +71,7 @@ class ModelFlags:
 
     @staticmethod
     def check(c):
-        tensor, stages = c.tensor_model_parallel_size, c.pipeline_model_parallel_size
+        tensor = c.tensor_model_parallel_size
         if c.kv_channels is None:
             yield Problem(
                 "--hidden-size",
@@ -108,8 +109,6 @@ class ModelFlags:
                 c.seq_length,
                 f"is not a multiple of --tensor-model-parallel-size {tensor}, over which --sequence-parallel splits it",
             )
-        if c.num_layers % stages:
-            yield Problem("--num-layers", c.num_layers, f"is not a multiple of --pipeline-model-parallel-size {stages}")
         yield from _experts(c)
 
 

@@ -4,7 +4,8 @@ Each parameter is drawn slice by slice along the dimension that tensor paralleli
 (seed, global name, slice) alone: the three are hashed to the 128-bit key of a counter-based generator (Philox). So TP2·PP2
 starts from exactly the weights of one process, and no process draws more than its own part.
 
-Matrices are normal(0, σ), those that write to the residual stream normal(0, σ/√(2·layers)) (GPT-2); biases 0; norms 1.
+Matrices are normal(0, σ), those that write to the residual stream normal(0, σ/√(2·layers)) (GPT-2); biases 0; norms 1, or 0 where
+1 + weight is what they multiply by.
 """
 
 from __future__ import annotations
@@ -24,13 +25,17 @@ _INTO_RESIDUAL = (".linear_proj.weight", ".linear_fc2.weight")
 def initialize(model: torch.nn.Module, config, seed: int) -> None:
     """Draw every parameter of a model chunk in place. fp32 numbers are drawn and rounded to the parameter's type."""
     for place, parameter in placements(model):
-        if place.name.endswith(".bias"):
-            parameter.zero_()
-        elif "norm" in place.name.rsplit(".", 2)[-2]:
-            parameter.fill_(1.0)
-        else:
-            std = config.init_method_std / (math.sqrt(2 * config.num_layers) if place.name.endswith(_INTO_RESIDUAL) else 1.0)
-            parameter.copy_(draw(place, std, seed).reshape(parameter.shape))
+        parameter.copy_(initial(place, config, seed).reshape(parameter.shape))
+
+
+def initial(place: Placement, config, seed: int) -> torch.Tensor:
+    """This process's block of a parameter at the start of the run, on the CPU in fp32."""
+    if place.name.endswith(".bias"):
+        return torch.zeros(place.local)
+    if "norm" in place.name.rsplit(".", 2)[-2]:
+        return torch.zeros(place.local) if config.layernorm_zero_centered_gamma else torch.ones(place.local)
+    std = config.init_method_std / (math.sqrt(2 * config.num_layers) if place.name.endswith(_INTO_RESIDUAL) else 1.0)
+    return draw(place, std, seed)
 
 
 def draw(place: Placement, std: float, seed: int) -> torch.Tensor:

@@ -6,20 +6,21 @@ import math
 import time
 
 from megatron_ext.monitor.metrics import Record
+from megatron_ext.monitor.straggler import SLOW
 
 
 class Console:
-    """Args: total_iters: of the run; peak: what the share of FLOP/s is a share of, in words."""
+    """Args: total_iters: of the run; peak: what the share of FLOP/s is a share of, in words; batch: samples in a full one."""
 
-    def __init__(self, total_iters: int, peak: str):
-        self.total, self.peak = total_iters, peak
+    def __init__(self, total_iters: int, peak: str, batch: int):
+        self.total, self.peak, self.batch = total_iters, peak, batch
         self._last: tuple[int, float] | None = None
 
     def started(self, iteration: int) -> None:
         self._last = (iteration, time.monotonic())
 
     def write(self, record: Record) -> None:
-        print(line(record, self.total, self.peak, self._seconds_left(record.iteration)), flush=True)
+        print(line(record, self.total, self.peak, self._seconds_left(record.iteration), self.batch), flush=True)
 
     def _seconds_left(self, iteration: int) -> float:
         """By wall time since the last line, evaluation and saving included."""
@@ -31,8 +32,8 @@ class Console:
         """Nothing to close."""
 
 
-def line(record: Record, total: int, peak: str, seconds_left: float) -> str:
-    """A record as text."""
+def line(record: Record, total: int, peak: str, seconds_left: float, batch: int | None = None) -> str:
+    """A record as text. The batch size is shown while it is not yet the full `batch`."""
     width = len(str(total))
     parts = [
         f"iter {record.iteration:>{width}}/{total} {100 * record.iteration / total:5.1f}%",
@@ -44,8 +45,14 @@ def line(record: Record, total: int, peak: str, seconds_left: float) -> str:
         f"{record.memory_bytes / 2**30:.2f} GiB",
         f"ETA {duration(seconds_left)}",
     ]
+    if batch is not None and record.global_batch_size != batch:
+        parts.append(f"batch {record.global_batch_size}")
+    if record.loss_scale is not None:
+        parts.append(f"scale {record.loss_scale:g}")
     if record.skipped:
         parts.append(f"skipped {record.skipped}")
+    if record.slowest_factor is not None and record.slowest_factor > SLOW:
+        parts.append(f"rank {record.slowest_rank} slow: {record.slowest_factor:.1f}× the median")
     if record.eval_loss is not None:
         bits = "" if record.eval_bits_per_byte is None else f" ({record.eval_bits_per_byte:.3f} bits/byte)"
         parts.append(f"eval {record.eval_loss:.4f}{bits}")

@@ -14,12 +14,17 @@ class Record:
         loss: mean over the stretch, nats a token; NaN if any of them is.
         grad_norm: of the last update, before clipping.
         learning_rate: of the last update.
+        global_batch_size: samples in the last update.
         consumed_samples, consumed_tokens: since the beginning of the run.
         tokens_per_second: over the stretch, all processes together, evaluation and saving left out.
         flops_per_second: model FLOPs (planner/flops.py), all processes together.
         flops_share: of the peak: this machine's measured GEMM rate, or the GPU's datasheet.
         memory_bytes: resident (CPU) or peak allocated (GPU) memory of rank 0.
         skipped: updates not applied so far, since the gradient was not finite.
+        loss_scale: in fp16, of the last update.
+        busy_seconds_min, busy_seconds_median, busy_seconds_max: of an update, over the processes, without waiting for others
+            (backend/busy.py); left out, like the next, where there is one process.
+        slowest_rank, slowest_factor: the process that is slowest for its work, and by which factor (monitor/straggler.py).
         eval_loss, eval_bits_per_byte: where evaluated.
     """
 
@@ -27,6 +32,7 @@ class Record:
     loss: float
     grad_norm: float
     learning_rate: float
+    global_batch_size: int
     consumed_samples: int
     consumed_tokens: int
     tokens_per_second: float
@@ -34,6 +40,12 @@ class Record:
     flops_share: float
     memory_bytes: int
     skipped: int
+    loss_scale: float | None = None
+    busy_seconds_min: float | None = None
+    busy_seconds_median: float | None = None
+    busy_seconds_max: float | None = None
+    slowest_rank: int | None = None
+    slowest_factor: float | None = None
     eval_loss: float | None = None
     eval_bits_per_byte: float | None = None
 

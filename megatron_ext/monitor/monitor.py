@@ -15,6 +15,7 @@ from megatron_ext.backend.kernels import peak_flops
 from megatron_ext.monitor.console import Console, duration
 from megatron_ext.monitor.jsonl import JsonLines
 from megatron_ext.monitor.metrics import Record
+from megatron_ext.monitor.straggler import gather
 from megatron_ext.monitor.tensorboard import TensorBoard
 from megatron_ext.planner.flops import training_flops_per_token
 from megatron_ext.planner.parameters import count
@@ -23,10 +24,11 @@ from megatron_ext.planner.parameters import count
 class Monitor:
     """One a process; only rank 0 shows anything. Making one is collective, since all processes measure their peak at once."""
 
-    def __init__(self, config, layout, device: torch.device, vocab_size: int, total_iters: int):
+    def __init__(self, config, layout, device: torch.device, dtype: torch.dtype, vocab_size: int, total_iters: int):
         self.config, self.layout, self.device, self.vocab_size, self.total = config, layout, device, vocab_size, total_iters
+        self.precision = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
         self.flops_per_token = training_flops_per_token(config.model, vocab_size)
-        rate, origin = peak_flops(device.type, torch.bfloat16 if config.training.bf16 else torch.float32)
+        rate, origin = peak_flops(device.type, dtype)
         peak = torch.tensor(rate, dtype=torch.float64, device=device)
         torch.distributed.all_reduce(peak)
         self.peak, self.peak_origin = peak.item(), "GEMM rate" if origin == "measured" else "peak"
@@ -45,45 +47,56 @@ class Monitor:
             (pathlib.Path(config.checkpoint.save) / "run.yaml").write_text(config.to_yaml(), encoding="utf-8")
         if config.monitor.tensorboard_dir:
             self._sinks.append(TensorBoard(config.monitor.tensorboard_dir, state.iteration))
-        console = Console(self.total, self.peak_origin)
+        console = Console(self.total, self.peak_origin, config.training.global_batch_size)
         console.started(state.iteration)
         self._sinks.append(console)
         self._introduce(state)
 
     def _introduce(self, state) -> None:
         config = self.config
-        tokens = config.training.global_batch_size * config.model.seq_length
+        sizes = [config.training.global_batch_size * config.model.seq_length]
+        if config.training.rampup_batch_size:
+            sizes.insert(0, config.training.rampup_batch_size[0] * config.model.seq_length)
+        tokens = " to ".join(f"{size:,}" for size in sizes)
         origin = f"resuming after iteration {state.iteration}" if state.iteration else "starting from the seed"
         print(
             f"{count(config.model, self.vocab_size).total:,} parameters, vocabulary {self.vocab_size:,}; {self.layout} on "
-            f"{self.layout.world_size} process(es), {self.device.type}, {'bf16' if config.training.bf16 else 'fp32'}; "
-            f"{self.total} updates of {tokens:,} tokens; {origin}",
+            f"{self.layout.world_size} process(es), {self.device.type}, {self.precision}; "
+            f"{self.total} updates of {tokens} tokens; {origin}",
             flush=True,
         )
 
     def _begin_stretch(self) -> None:
         self._losses: list[float] = []
-        self._tokens, self._busy = 0, 0.0
+        self._tokens, self._seconds, self._busy = 0, 0.0, 0.0
 
     def step(self, state, result, measured: dict[str, float]) -> None:
         """Take in one update; at a log interval or an evaluation, write a record; `finish` writes what is left."""
         self._losses.append(result.loss)
-        self._tokens += self.config.training.global_batch_size * self.config.model.seq_length
-        self._busy += result.seconds
+        self._tokens += result.samples * self.config.model.seq_length
+        self._seconds += result.seconds
+        self._busy += result.busy
         self._last = result
         if measured or state.iteration % self.config.monitor.log_interval == 0:
-            if self.layout.rank == 0:
-                self._write(self._record(state, result, measured))
+            self._show(state, measured)
             self._begin_stretch()
 
+    def _show(self, state, measured) -> None:
+        """Collective, since busy times come from all processes."""
+        if self.layout.world_size > 1:
+            measured = measured | gather(self._busy / len(self._losses), self.layout, self.device)._asdict()
+        if self.layout.rank == 0:
+            self._write(self._record(state, self._last, measured))
+
     def _record(self, state, result, measured) -> Record:
-        rate = self._tokens / max(self._busy, 1e-9)
+        rate = self._tokens / max(self._seconds, 1e-9)
         flops = rate * self.flops_per_token
         return Record(
             iteration=state.iteration,
             loss=statistics.fmean(self._losses),
             grad_norm=result.grad_norm,
             learning_rate=result.learning_rate,
+            global_batch_size=result.samples,
             consumed_samples=state.consumed_samples,
             consumed_tokens=state.consumed_tokens,
             tokens_per_second=rate,
@@ -91,6 +104,7 @@ class Monitor:
             flops_share=flops / self.peak,
             memory_bytes=self._memory(),
             skipped=state.skipped,
+            loss_scale=result.loss_scale,
             **measured,
         )
 
@@ -110,8 +124,8 @@ class Monitor:
 
     def finish(self, state, reason: str | None) -> None:
         """Write what no record has shown yet, close the sinks and say how the run ended."""
-        if self._losses and self.layout.rank == 0:
-            self._write(self._record(state, self._last, {}))
+        if self._losses:
+            self._show(state, {})
         for sink in self._sinks:
             sink.close()
         if self.layout.rank == 0:

@@ -9,20 +9,26 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from megatron.core.utils import configure_nvtx_profiling
 
 from megatron_ext.arguments.config import Config
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.arguments.registry import Registry
-from megatron_ext.backend.kernels import transformer_impl
+from megatron_ext.backend.busy import BusyClock
+from megatron_ext.backend.kernels import start_userbuffers, transformer_impl
 from megatron_ext.checkpoint.compatibility import architecture, schedule
 from megatron_ext.checkpoint.restore import Parts, refuse_to_start_over, restore, same_folder
 from megatron_ext.checkpoint.store import SaveFailed, Store
 from megatron_ext.data.samples import MockSamples, open_indexed, packed, split_documents
 from megatron_ext.models import gpt
 from megatron_ext.models.config import ModelConfig, model_config
+from megatron_ext.models.initialization import initial
 from megatron_ext.monitor.monitor import Monitor
+from megatron_ext.monitor.trace import Trace
+from megatron_ext.optim.schedules import Way, in_samples, way
 from megatron_ext.optim.sharding.contract import Sharding
 from megatron_ext.tokenizers.build import build as build_tokenizer
+from megatron_ext.training import batch_size
 from megatron_ext.training.configuration import train_iterations
 from megatron_ext.training.layout import Layout
 from megatron_ext.training.state import TrainState
@@ -33,7 +39,13 @@ STAGES = Registry("megatron_ext.optim.sharding")
 
 @dataclasses.dataclass
 class Run:
-    """What a run is made of. Samples are indexed from 0 over the whole run; `token_bytes[id]` are the bytes of text of an id."""
+    """What a run is made of.
+
+    Attributes:
+        train_samples, valid_samples: indexed from 0 over the whole run.
+        token_bytes: bytes of text of each id.
+        way: the learning rate's, in updates or, where `way_in_samples`, in samples.
+    """
 
     config: Config
     device: torch.device
@@ -45,14 +57,17 @@ class Run:
     valid_samples: Any
     token_bytes: torch.Tensor | None
     total_iters: int
-    decay_iters: int
+    way: Way
+    way_in_samples: bool
     store: Store | None
     monitor: Monitor
+    clock: BusyClock
+    trace: Trace
 
     @property
     def record(self) -> dict:
         """What must agree between a checkpoint and the run that goes on from it."""
-        return {"architecture": architecture(self.config), "schedule": schedule(self.config, self.decay_iters)}
+        return {"architecture": architecture(self.config), "schedule": schedule(self.config, self.way.decay, self.way_in_samples)}
 
     def restore(self) -> TrainState:
         """The newest whole checkpoint of `--save`, else of `--load`, else the beginning."""
@@ -102,10 +117,17 @@ def build(config: Config, device: torch.device) -> Run:
     layout = Layout.of(config, torch.distributed.get_rank())
     tokenizer = build_tokenizer(config.tokenizer)
     core = model_config(config, tokenizer.vocab_size, transformer_impl(config.parallel.transformer_impl, device.type))
+    tokens = config.training.micro_batch_size * config.model.seq_length
+    configure_nvtx_profiling(config.parallel.nvtx_ranges)
+    if core.tp_comm_overlap:
+        start_userbuffers(tokens, core)
     models = gpt.build(config.model, core, config.training.seed)
-    sharding = STAGES.load(f"zero_{config.optimizer.zero_stage}").Stage(models, core, config.optimizer)
+    sharding = STAGES.load(f"zero_{config.optimizer.zero_stage}").Stage(models, core, config.optimizer, tokens)
+    if core.fp8_param:
+        draw_master_weights(sharding, core, config.training.seed)
     train_samples, valid_samples = _samples(config, tokenizer.vocab_size)
     total = train_iterations(config)
+    samples = in_samples(config.optimizer, config.training.rampup_batch_size is not None)
     store = Store(config.checkpoint.save, layout, config.checkpoint, core.num_moe_experts) if config.checkpoint.save else None
     table = tokenizer.token_bytes()
     return Run(
@@ -119,10 +141,21 @@ def build(config: Config, device: torch.device) -> Run:
         valid_samples=valid_samples,
         token_bytes=torch.from_numpy(table).to(device) if table.any() else None,
         total_iters=total,
-        decay_iters=config.optimizer.lr_decay_iters or total,
+        way=way(config.optimizer, batch_size.samples_in(config.training, total) if samples else total, samples),
+        way_in_samples=samples,
         store=store,
-        monitor=Monitor(config, layout, device, tokenizer.vocab_size, total),
+        monitor=Monitor(config, layout, device, core.params_dtype, tokenizer.vocab_size, total),
+        clock=BusyClock(device),
+        trace=Trace(config.monitor, config.checkpoint.save, layout.rank, device),
     )
+
+
+@torch.no_grad()
+def draw_master_weights(sharding: Sharding, core: ModelConfig, seed: int) -> None:
+    """Weights that are kept in 8 bits lost what was drawn for them: draw the fp32 master weights themselves."""
+    for piece in sharding.pieces():
+        piece.tensors["weight"].copy_(initial(piece.place, core, seed).reshape(-1)[piece.begin : piece.end])
+    sharding.loaded(0)
 
 
 def _samples(config: Config, vocab_size: int) -> tuple[Any, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from megatron_ext.arguments.config import Config, read
@@ -14,7 +14,7 @@ from megatron_ext.models.flags import ModelFlags
 from megatron_ext.monitor.flags import MonitorFlags
 from megatron_ext.optim.flags import OptimizerFlags
 from megatron_ext.tokenizers.flags import TokenizerFlags
-from megatron_ext.training.flags import TrainingFlags
+from megatron_ext.training.flags import TrainingFlags, length_in_updates
 
 GROUPS = (ModelFlags, DataFlags, TokenizerFlags, TrainingFlags, OptimizerFlags, ParallelFlags, CheckpointFlags, MonitorFlags)
 DESCRIPTION = "Train a language model. The same flags run on a laptop's CPU and, under torchrun or srun, on a cluster."
@@ -36,10 +36,4 @@ def _from_checkpoint(given: dict[str, Any]) -> dict[str, Any]:
 
 def train_iterations(config: Config) -> int:
     """Updates in the whole run; samples and tokens are rounded up to whole updates."""
-    training = config.training
-    if training.train_iters is not None:
-        return training.train_iters
-    samples = training.train_samples
-    if samples is None:
-        samples = math.ceil(training.train_tokens / config.model.seq_length)
-    return math.ceil(samples / training.global_batch_size)
+    return length_in_updates(SimpleNamespace(**vars(config.training), seq_length=config.model.seq_length))

@@ -5,12 +5,16 @@ from __future__ import annotations
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.backend import pipeline
+from megatron_ext.optim.schedules import in_samples, way
+from megatron_ext.training import batch_size
 
 # Flags that do nothing without another.
 NEEDS = {
     "eval_iters": "eval_interval",
     "valid_data_path": "eval_interval",
     "recompute_num_layers": "recompute_granularity",
+    "manual_gc_interval": "manual_gc",
     "moe_router_topk": "num_experts",
     "moe_ffn_hidden_size": "num_experts",
     "moe_aux_loss_coeff": "num_experts",
@@ -29,11 +33,18 @@ class TrainingFlags:
     global_batch_size: int | None = flag(
         None, "samples in one update [micro-batch-size × data-parallel processes]", least=1, front=True
     )
+    rampup_batch_size: tuple[int, ...] | None = flag(
+        None, "START INCREMENT SAMPLES: the batch grows from START to the global batch size over the first SAMPLES", least=1
+    )
     train_iters: int | None = flag(None, "updates to train for", least=1, front=True)
     train_samples: int | None = flag(None, "… or samples", least=1)
     train_tokens: int | None = flag(None, "… or tokens", least=1)
     seed: int = flag(1234, "gives the weights, the order of the data and the dropout", least=0, most=2**62)
     bf16: bool = flag(False, "compute in bfloat16 with fp32 master weights and gradients", front=True)
+    fp16: bool = flag(False, "compute in float16 with fp32 master weights and gradients, the loss scaled against underflow")
+    cross_entropy_loss_fusion: bool = flag(False, "megatron-core's fused cross entropy: one all-reduce less (bf16)")
+    manual_gc: bool = flag(False, "collect Python's garbage only when told to, on all processes at once")
+    manual_gc_interval: int = flag(0, "updates between two collections; 0: never", least=0)
     recompute_granularity: str | None = flag(None, "forget activations and compute them again in backward", choices=("full",))
     recompute_num_layers: int = flag(1, "layers between two kept activations", least=1)
     eval_interval: int | None = flag(None, "updates between evaluations on the validation data [none]", least=1)
@@ -55,7 +66,7 @@ class TrainingFlags:
     @staticmethod
     def check(c):
         for name, needed in NEEDS.items():
-            if name in c.typed and getattr(c, needed) is None:
+            if name in c.typed and getattr(c, needed) in (None, False):
                 option, other = (f"--{word.replace('_', '-')}" for word in (name, needed))
                 yield Problem(option, getattr(c, name), f"has no effect without {other}", f"give {other} or leave it out")
         lengths = [name for name in LENGTHS if getattr(c, name) is not None]
@@ -66,30 +77,91 @@ class TrainingFlags:
             )
         elif len(lengths) > 1:
             yield Problem(" and ".join(options), None, "contradict each other", "give one")
-        processes = _data_parallel_size(c)
-        step = c.micro_batch_size * processes
-        if c.global_batch_size % step:
-            yield Problem(
-                "--global-batch-size",
-                c.global_batch_size,
-                f"is not a multiple of --micro-batch-size {c.micro_batch_size} × {processes} data-parallel process(es)",
-                f"the nearest above is {-(-c.global_batch_size // step) * step}",
-            )
-        chunks, stages = c.num_virtual_stages_per_pipeline_rank or 1, c.pipeline_model_parallel_size
-        if chunks > 1 and (c.global_batch_size // step) % stages:
-            yield Problem(
-                "--global-batch-size",
-                c.global_batch_size,
-                f"makes {c.global_batch_size // step} micro-batches, and "
-                f"interleaving {stages} stages takes multiples of {stages}",
-            )
-        if c.recompute_granularity == "full" and c.num_layers % (stages * chunks * c.recompute_num_layers):
-            yield Problem(
-                "--recompute-num-layers",
-                c.recompute_num_layers,
-                f"does not divide the {c.num_layers // (stages * chunks)} layers of a stage",
-            )
+        if c.fp16 and c.bf16:
+            yield Problem("--fp16 and --bf16", None, "contradict each other", "give one")
+        if c.cross_entropy_loss_fusion and not c.bf16:
+            yield Problem("--cross-entropy-loss-fusion", None, "rounds its gradient to bfloat16", "add --bf16 or leave it out")
+        batch_problems = list(_batch(c))
+        yield from batch_problems
+        if len(lengths) == 1 and not batch_problems:
+            yield from _warmup(c)
+            if c.profile and c.profile_step_start >= length_in_updates(c):
+                yield Problem(
+                    "--profile-step-start", c.profile_step_start, f"is not below the {length_in_updates(c)} updates of the run"
+                )
+        stages = c.pipeline_model_parallel_size
+        if c.recompute_granularity == "full" and not any(pipeline.problems(c)):
+            for number, chunk in enumerate(pipeline.chunks(c, c)):
+                if chunk.layers % c.recompute_num_layers:
+                    where = f"of chunk {number} of the pipeline" if stages > 1 else "of the model"
+                    yield Problem(
+                        "--recompute-num-layers", c.recompute_num_layers, f"does not divide the {chunk.layers} layer(s) {where}"
+                    )
+                    break
 
 
 def _data_parallel_size(c) -> int:
     return max(c.world_size // (c.tensor_model_parallel_size * c.pipeline_model_parallel_size), 1)
+
+
+def _batch(c):
+    """Every batch size of the run must fit the processes, the ramp's among them."""
+    if c.rampup_batch_size is not None:
+        option, value = "--rampup-batch-size", " ".join(map(str, c.rampup_batch_size))
+        if len(c.rampup_batch_size) != 3:
+            yield Problem(option, value, "takes three numbers", "START INCREMENT SAMPLES")
+            return
+        start, increment, _ = c.rampup_batch_size
+        if start >= c.global_batch_size:
+            yield Problem(option, value, f"starts at {start}, not below --global-batch-size {c.global_batch_size}")
+            return
+        if (c.global_batch_size - start) % increment:
+            yield Problem(
+                option,
+                value,
+                f"does not reach --global-batch-size {c.global_batch_size} from {start} in steps of {increment}",
+                f"the batch's way, {c.global_batch_size - start}, must be a multiple of the increment",
+            )
+            return
+    processes = _data_parallel_size(c)
+    step = c.micro_batch_size * processes
+    chunks, stages = c.num_virtual_stages_per_pipeline_rank or 1, c.pipeline_model_parallel_size
+    for size in batch_size.sizes(c):
+        last = size == c.global_batch_size
+        option = "--global-batch-size" if last else "--rampup-batch-size"
+        value = size if last else " ".join(map(str, c.rampup_batch_size))
+        reached = "" if last else f"reaches {size}, which "
+        if size % step:
+            yield Problem(
+                option,
+                value,
+                f"{reached}is not a multiple of --micro-batch-size {c.micro_batch_size} × {processes} data-parallel process(es)",
+                f"the nearest above is {-(-size // step) * step}" if last else f"start and grow in multiples of {step}",
+            )
+            return
+        if chunks > 1 and (size // step) % stages:
+            yield Problem(
+                option,
+                value,
+                f"{reached}makes {size // step} micro-batches, and interleaving {stages} stages takes multiples of {stages}",
+            )
+            return
+
+
+def _warmup(c):
+    """A warm-up must end before the decay does."""
+    updates = length_in_updates(c)
+    samples = in_samples(c, c.rampup_batch_size is not None)
+    planned = way(c, batch_size.samples_in(c, updates) if samples else updates, samples)
+    name = "lr_warmup_samples" if samples else "lr_warmup_iters"
+    if getattr(c, name) is not None and planned.warmup >= planned.decay:
+        unit = "samples" if samples else "updates"
+        yield Problem("--" + name.replace("_", "-"), planned.warmup, f"is not below the {planned.decay} {unit} of the decay")
+
+
+def length_in_updates(c) -> int:
+    """Updates in the whole run; samples and tokens are rounded up to whole updates."""
+    if c.train_iters is not None:
+        return c.train_iters
+    samples = c.train_samples if c.train_samples is not None else -(-c.train_tokens // c.seq_length)
+    return batch_size.updates_for(c, samples)

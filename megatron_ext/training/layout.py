@@ -8,14 +8,23 @@ from collections.abc import Iterator
 
 import torch
 
-from megatron_ext.backend import distributed
+from megatron_ext.arguments.problems import ConfigurationError
+from megatron_ext.backend import cuda_only, distributed, pipeline
+from megatron_ext.backend.kernels import transformer_impl
 
 
 @contextlib.contextmanager
 def processes(launch: distributed.Launch, config) -> Iterator[torch.device]:
-    """Inside, this process is one of the run's: process groups are up, random states seeded, the device is chosen."""
+    """Inside, this process is one of the run's: process groups are up, random states seeded, the device is chosen.
+
+    ConfigurationError where the device that `auto` gave cannot do what the flags ask for.
+    """
     parallel = config.parallel
-    device = distributed.start(launch, distributed.resolve_device(parallel.device), parallel.distributed_timeout_minutes)
+    kind = distributed.resolve_device(parallel.device)
+    layers = transformer_impl(parallel.transformer_impl, kind)
+    if problems := list(cuda_only.problems(config.flat(), kind, layers, starts=True)):
+        raise ConfigurationError(problems)
+    device = distributed.start(launch, kind, parallel.distributed_timeout_minutes)
     try:
         distributed.initialize_model_parallel(
             tensor=parallel.tensor_model_parallel_size,
@@ -24,6 +33,7 @@ def processes(launch: distributed.Launch, config) -> Iterator[torch.device]:
             expert=parallel.expert_model_parallel_size,
             expert_tensor=parallel.expert_tensor_parallel_size,
             seed=config.training.seed,
+            cuda_graphs=parallel.cuda_graph_impl == "local",
         )
         yield device
     finally:
@@ -38,7 +48,11 @@ def _interleaved(parallel) -> int | None:
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Sizes of the parallel groups and this process's place in them."""
+    """Sizes of the parallel groups and this process's place in them.
+
+    Attributes:
+        split: what each chunk of the pipeline holds where they differ (`Et|tttL`), else None.
+    """
 
     world_size: int
     rank: int
@@ -50,6 +64,7 @@ class Layout:
     expert: int
     expert_tensor: int
     zero_stage: int
+    split: str | None
 
     @classmethod
     def of(cls, config, rank: int) -> Layout:
@@ -68,6 +83,7 @@ class Layout:
             expert=parallel.expert_model_parallel_size,
             expert_tensor=parallel.expert_tensor_parallel_size,
             zero_stage=config.optimizer.zero_stage,
+            split="|".join(map(str, pipeline.chunks(config.model, parallel))) if pipeline.uneven(parallel) else None,
         )
 
     def __str__(self) -> str:
@@ -77,6 +93,7 @@ class Layout:
             f"PP{self.pipeline}" + (f"×{self.virtual_stages}" if self.virtual_stages > 1 else ""),
             f"DP{self.data}",
         ]
+        parts += [f"[{self.split}]"] if self.split else []
         parts += [f"EP{self.expert}×TP{self.expert_tensor}"] if self.expert > 1 or self.expert_tensor > 1 else []
         parts += [f"ZeRO-{self.zero_stage}"] if self.zero_stage else []
         return "·".join(parts)

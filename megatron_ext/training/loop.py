@@ -1,7 +1,7 @@
 """The loop: from a restored state to the end of the run, in plain sight.
 
 Named collaborators, no callbacks: `train_step` moves the state, `evaluate` measures it, the store keeps it, the monitor
-shows it.
+shows it, the trace records it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 import torch
 
 from megatron_ext.training.evaluate import evaluate
+from megatron_ext.training.memory import collect, garbage_by_hand
 from megatron_ext.training.state import TrainState
 from megatron_ext.training.step import train_step
 
@@ -20,14 +21,19 @@ def train(run) -> TrainState:
     state = run.restore()
     flags, started, reason = run.config.training, time.monotonic(), None
     run.monitor.start(state)
-    while state.iteration < run.total_iters and reason is None:
-        result = train_step(run, state)
-        measured = evaluate(run, state) if _due(state.iteration, flags.eval_interval) else {}
-        run.monitor.step(state, result, measured)
-        reason = _reason_to_stop(run, state, time.monotonic() - started)
-        run.poll()
-        if _due(state.iteration, run.config.checkpoint.save_interval):
-            run.save(state, last=False)
+    with garbage_by_hand(flags):
+        while state.iteration < run.total_iters and reason is None:
+            run.trace.before(state.iteration)
+            result = train_step(run, state)
+            run.trace.after(state.iteration)
+            measured = evaluate(run, state) if _due(state.iteration, flags.eval_interval) else {}
+            run.monitor.step(state, result, measured)
+            reason = _reason_to_stop(run, state, time.monotonic() - started)
+            run.poll()
+            if _due(state.iteration, run.config.checkpoint.save_interval):
+                run.save(state, last=False)
+            collect(flags, state.iteration)
+    run.trace.finish()
     run.save(state, last=True)
     run.monitor.finish(state, reason)
     return state

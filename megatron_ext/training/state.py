@@ -24,14 +24,15 @@ class TrainState:
     consumed_tokens: int = 0
     skipped: int = 0
 
-    def counts(self) -> dict[str, int]:
-        """The numbers a checkpoint holds."""
+    def counts(self) -> dict:
+        """The numbers a checkpoint holds, as JSON has them."""
         return {
             "iteration": self.iteration,
             "consumed_samples": self.consumed_samples,
             "consumed_tokens": self.consumed_tokens,
             "skipped": self.skipped,
             "updates": self.sharding.updates,
+            "loss_scale": self.sharding.scaler_state(),
         }
 
     def set_counts(self, counts: dict) -> None:

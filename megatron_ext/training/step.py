@@ -12,46 +12,77 @@ from megatron.core import parallel_state
 from megatron.core.pipeline_parallel import get_forward_backward_func
 
 from megatron_ext.data.batches import micro_batches
-from megatron_ext.optim.schedules import learning_rate
+from megatron_ext.optim.schedules import decoupled, learning_rate
+from megatron_ext.training.batch_size import batch_size
+from megatron_ext.training.memory import give_back
 
 
 @dataclasses.dataclass(frozen=True)
 class StepResult:
-    """What an update shows: mean loss in nats a token, gradient norm before clipping, whether it was applied, its time."""
+    """What an update shows: mean loss in nats a token, gradient norm before clipping, whether it was applied, its time.
+
+    `loss_scale` is what fp16's backward began with, None in other precisions; `busy` are the seconds that this process did
+    not wait for others (`backend/busy.py`).
+    """
 
     loss: float
     grad_norm: float
     learning_rate: float
+    samples: int
     applied: bool
+    loss_scale: float | None
     seconds: float
+    busy: float
 
 
 def train_step(run, state) -> StepResult:
     """Train on the next global batch and move `state` on."""
     started = time.perf_counter()
+    run.clock.start()
     for chunk in state.sharding.chunks:
         chunk.train()
     state.sharding.zero_grad()
-    loss, tokens = forward_backward(run, run.train_samples, state.consumed_samples, forward_only=False)
-    rate = learning_rate(state.sharding.updates + 1, run.config.optimizer, run.decay_iters)
-    update = state.sharding.update(rate)
+    size = batch_size(run.config.training, state.consumed_samples)
+    loss, tokens = forward_backward(run, run.train_samples, state.consumed_samples, False, size=size)
+    give_back(run.config.parallel, level=1)
+    scale = state.sharding.loss_scale and state.sharding.loss_scale.current
+    rate, own_rate = _learning_rates(run, state, size)
+    update = state.sharding.update(rate, own_rate)
+    give_back(run.config.parallel, level=2)
     state.iteration += 1
-    state.consumed_samples += run.config.training.global_batch_size
-    state.consumed_tokens += run.config.training.global_batch_size * run.config.model.seq_length
+    state.consumed_samples += size
+    state.consumed_tokens += size * run.config.model.seq_length
     state.skipped += not update.applied
-    return StepResult(loss / max(tokens, 1.0), update.grad_norm, rate, update.applied, time.perf_counter() - started)
+    return StepResult(
+        loss=loss / max(tokens, 1.0),
+        grad_norm=update.grad_norm,
+        learning_rate=rate,
+        samples=size,
+        applied=update.applied,
+        loss_scale=scale,
+        seconds=time.perf_counter() - started,
+        busy=run.clock.seconds(),
+    )
 
 
-def forward_backward(run, samples, first_sample: int, forward_only: bool, extra=None) -> list[float]:
+def _learning_rates(run, state, size: int) -> tuple[float, float | None]:
+    """Of this update, and of its embedding and output matrix where they have their own."""
+    position = state.consumed_samples + size if run.way_in_samples else state.sharding.updates + 1
+    flags, own = run.config.optimizer, decoupled(run.config.optimizer, run.way)
+    return learning_rate(position, flags, run.way), None if own is None else learning_rate(position, flags, own)
+
+
+def forward_backward(run, samples, first_sample: int, forward_only: bool, extra=None, size: int | None = None) -> list[float]:
     """Sums over a whole global batch, the same on every process: `[loss in nats, targets, *extra(batch)]`.
 
     Args:
         samples: where to take samples from, `first_sample` on.
         forward_only: leave out the backward pass.
         extra: `extra(batch)` gives further tensors of one number to be summed over the batch.
+        size: samples in the batch [global-batch-size].
     """
     training, layout = run.config.training, run.layout
-    count = training.global_batch_size // (training.micro_batch_size * layout.data)
+    count = (size or training.global_batch_size) // (training.micro_batch_size * layout.data)
     deal = functools.partial(
         micro_batches, samples, first_sample, count, training.micro_batch_size, layout.data_rank, layout.data
     )
@@ -70,8 +101,9 @@ def forward_backward(run, samples, first_sample: int, forward_only: bool, extra=
 
 def _forward(run, extra, batches: Iterator[torch.Tensor], model):
     """megatron-core's forward step: `(output, loss function)` of the next micro-batch."""
-    batch = run.objective.batch(next(batches).to(run.device, non_blocking=True))
-    output = model(batch["input_ids"], batch["position_ids"], None, labels=batch["labels"])
+    with run.clock.forward():
+        batch = run.objective.batch(next(batches).to(run.device, non_blocking=True))
+        output = model(batch["input_ids"], batch["position_ids"], None, labels=batch["labels"])
 
     def loss(per_token: torch.Tensor):
         total, targets = run.objective.loss(per_token.float(), batch)

@@ -17,6 +17,7 @@ MODELS = {
         "--add-bias-linear --num-query-groups 4"
     ).split(),
     "experts": "--preset tiny --num-experts 4 --moe-ffn-hidden-size 64".split(),
+    "six": "--preset tiny --num-layers 6 --hidden-size 32 --position-embedding-type learned_absolute".split(),
 }
 RUN = "--mock-data --vocab-size 500 --train-iters 20 --global-batch-size 4 --seq-length 32 --lr 3e-4".split()
 TP2 = ["--tensor-model-parallel-size", "2"]
@@ -41,6 +42,22 @@ EXPERT_LAYOUTS = {
     "EP2, allgather": (2, [*EP2, "--moe-token-dispatcher-type", "allgather"]),
     "EP2.TP2+SP": (2, [*TP2, "--sequence-parallel", *EP2]),
     "EP2.PP2+ZeRO1": (4, [*PP2, *EP2, "--zero-stage", "1"]),
+}
+FIRST, LAST = "--decoder-first-pipeline-num-layers", "--decoder-last-pipeline-num-layers"
+COUNTED = ["--account-for-embedding-in-pipeline-split", "--account-for-loss-in-pipeline-split"]
+BY_LAYOUT, VIRTUAL = "--pipeline-model-parallel-layout", ["--num-virtual-stages-per-pipeline-rank", "2"]
+RECOMPUTE = ["--recompute-granularity", "full"]
+# Six layers over stages that differ; the embedding is also the output, on another process.
+UNEVEN_LAYOUTS = {
+    "PP2 of 1+5": (2, [*PP2, FIRST, "1"]),
+    "PP4 of 2+1+1+2": (4, [*PP4, FIRST, "2", LAST, "2"]),
+    "PP4 of 1+2+2+1": (4, [*PP4, *COUNTED]),
+    "PP2x2 of 1+2+2+1": (2, [*PP2, *VIRTUAL, *COUNTED]),
+    "PP2x2 of 2+1+2+1": (2, [*PP2, *VIRTUAL, FIRST, "4"]),
+    "PP4, embedding and loss alone": (4, [*PP4, BY_LAYOUT, "E|(ttt|)*2,L"]),
+    "PP2x2, embedding and loss alone": (2, [*PP2, BY_LAYOUT, "E|ttt|ttt|L"]),
+    "PP2x3, one chunk empty": (2, [*PP2, BY_LAYOUT, "Et|t|t||t*2|tL"]),
+    "TP2.PP2 of 4+2, recomputed": (4, [*TP2, *PP2, "--sequence-parallel", BY_LAYOUT, "Et*4|ttL", *RECOMPUTE]),
 }
 # Every layout with every micro-batch size for one model; the other model with the larger one, and with all in --full.
 CASES = [
@@ -72,6 +89,25 @@ def test_experts_spread_equal_experts_on_one_process(layout, pool, references, t
     world_size, flags = EXPERT_LAYOUTS[layout]
     found = outcome(pool, [*MODELS["experts"], *RUN, *flags, "--micro-batch-size", "2"], world_size, tmp_path)
     compare(found, references["experts"])
+
+
+BY_DEFAULT = {
+    "PP2 of 1+5",
+    "PP4 of 2+1+1+2",
+    "PP2x2 of 1+2+2+1",
+    "PP4, embedding and loss alone",
+    "PP2x2, embedding and loss alone",
+    "TP2.PP2 of 4+2, recomputed",
+}
+
+
+@pytest.mark.parametrize(
+    "layout", [pytest.param(name, marks=[] if name in BY_DEFAULT else [pytest.mark.full]) for name in UNEVEN_LAYOUTS]
+)
+def test_uneven_stages_equal_one_process(layout, pool, references, tmp_path):
+    world_size, flags = UNEVEN_LAYOUTS[layout]
+    found = outcome(pool, [*MODELS["six"], *RUN, *flags, "--micro-batch-size", "2"], world_size, tmp_path)
+    compare(found, references["six"])
 
 
 def test_micro_batch_size_changes_nothing(pool, references, tmp_path):

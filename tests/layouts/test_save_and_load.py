@@ -23,6 +23,7 @@ LAYOUTS = {
     "PP2": (2, ["--pipeline-model-parallel-size", "2"]),
     "PP4": (4, ["--pipeline-model-parallel-size", "4"]),
     "TP2.PP2": (4, [*TP2, "--pipeline-model-parallel-size", "2"]),
+    "PP2 of 1+3": (2, ["--pipeline-model-parallel-size", "2", "--decoder-first-pipeline-num-layers", "1"]),
     "DP2": (2, []),
     "DP2+ZeRO1": (2, ["--zero-stage", "1"]),
     "TP2.DP2+ZeRO1": (4, [*TP2, "--zero-stage", "1"]),

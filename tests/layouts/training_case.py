@@ -53,11 +53,11 @@ def _weights(sharding) -> list[tuple]:
 
 
 def _first_gradients(run) -> list[tuple]:
-    """The gradient of the first global batch, before any update; stage 0 holds it whole."""
+    """The gradient of the first global batch, before any update; stage 0 holds it whole; fp16 scales it."""
     from megatron_ext.backend.placement import placements
     from megatron_ext.training.step import forward_backward
 
-    if run.layout.zero_stage:
+    if run.layout.zero_stage or run.model_config.fp16:
         return []
     run.sharding.zero_grad()
     forward_backward(run, run.train_samples, 0, forward_only=False)

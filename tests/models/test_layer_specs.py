@@ -16,6 +16,7 @@ MODELS = {
     "llama": "",
     "gpt": "--normalization layernorm --activation gelu --add-bias-linear --position-embedding-type learned_absolute",
     "experts": "--num-experts 4",
+    "torch's attention": "--attention-backend local",
 }
 
 
@@ -30,3 +31,4 @@ def test_transformer_engines_specs_name_what_the_local_ones_do(model):
     found = json.loads(result.stdout.splitlines()[-1])
     assert found["transformer_engine"] == found["local"]
     assert len(found["local"]) > 20
+    assert found["attends"] == ["CoreAttention" if model == "torch's attention" else "TEDotProductAttention"]

@@ -1,7 +1,8 @@
 """A process in which Transformer Engine's layer specs can be built without a GPU; run by test_layer_specs.py.
 
 None of its forwards runs here: the compiled half is a stand-in, and torch is told of a device that is the CPU. What is checked
-is that the specs construct, and that every parameter has the global name and shape that the local spec gives it. Prints JSON.
+is that the specs construct, and that every parameter has the global name and shape that the local spec gives it. Prints JSON,
+the classes that attend in Transformer Engine's layers too.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ def pretend() -> None:
     torch.cuda.get_device_properties = lambda *_: types.SimpleNamespace(major=9, minor=0)
 
 
-def shapes(argv: list[str], layers_impl: str) -> dict[str, list[int]]:
-    """Global names and shapes of the model of `argv`."""
+def shapes(argv: list[str], layers_impl: str) -> tuple[dict[str, list[int]], list[str]]:
+    """Global names and shapes of the model of `argv`, and the classes of its core attentions."""
     from megatron_ext.backend.placement import placements
     from megatron_ext.models import gpt
     from megatron_ext.models.config import model_config
@@ -50,7 +51,9 @@ def shapes(argv: list[str], layers_impl: str) -> dict[str, list[int]]:
 
     config = read_configuration(["--mock-data", "--train-iters", "1", *argv], 1)
     core = model_config(config, config.tokenizer.vocab_size, layers_impl)
-    return {place.name: list(place.shape) for chunk in gpt.build(config.model, core, seed=1) for place, _ in placements(chunk)}
+    (model,) = gpt.build(config.model, core, seed=1)
+    attends = {type(layer.self_attention.core_attention).__name__ for layer in model.decoder.layers}
+    return {place.name: list(place.shape) for place, _ in placements(model)}, sorted(attends)
 
 
 def main(argv: list[str]) -> None:
@@ -59,7 +62,8 @@ def main(argv: list[str]) -> None:
     cpu.install()
     torch.cuda.is_available = lambda: True
     distributed.initialize_model_parallel()
-    print(json.dumps({implementation: shapes(argv, implementation) for implementation in ("local", "transformer_engine")}))
+    found = {implementation: shapes(argv, implementation) for implementation in ("local", "transformer_engine")}
+    print(json.dumps({name: shape for name, (shape, _) in found.items()} | {"attends": found["transformer_engine"][1]}))
 
 
 if __name__ == "__main__":

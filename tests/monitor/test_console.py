@@ -16,6 +16,7 @@ def record(**changes):
         loss=3.14159,
         grad_norm=1.5,
         learning_rate=3e-4,
+        global_batch_size=8,
         consumed_samples=160,
         consumed_tokens=10240,
         tokens_per_second=12345.0,
@@ -37,6 +38,10 @@ def test_one_line_has_it_all():
 
 def test_nan_and_skipped_updates_are_shown():
     text = line(record(loss=math.nan, grad_norm=math.inf, skipped=2), 200, "peak", 0)
+    assert "batch 8 |" in line(record(skipped=2), 200, "peak", 0, batch=16)
+    assert "rank 3 slow: 2.5× the median" in line(record(slowest_rank=3, slowest_factor=2.54), 200, "peak", 0)
+    assert "slow" not in line(record(slowest_rank=3, slowest_factor=1.4), 200, "peak", 0)
+    assert "scale 65536" in line(record(loss_scale=65536.0), 200, "peak", 0)
     assert "loss nan (not finite)" in text and "grad inf" in text and "skipped 2" in text
 
 

@@ -54,6 +54,32 @@ def test_layout_is_what_was_asked_for(argv, world_size, expected, pool):
         assert {key: found[key] for key in expected} == expected
 
 
+def parts(run):
+    """What this process holds, a word for each chunk: the embedding, layers by number, the output."""
+    from megatron_ext.backend.placement import unwrap
+
+    return [
+        "E" * model.pre_process + "".join(str(layer.layer_number) for layer in model.decoder.layers) + "L" * model.post_process
+        for model in map(unwrap, run.sharding.chunks)
+    ]
+
+
+PP2 = ["--pipeline-model-parallel-size", "2"]
+COUNTED = ("--account-for-embedding-in-pipeline-split", "--account-for-loss-in-pipeline-split")
+
+
+@pytest.mark.parametrize(("argv", "expected"), [
+    ([*PP2, "--decoder-first-pipeline-num-layers", "1"], [["E1"], ["234L"]]),
+    ([*PP2, "--decoder-last-pipeline-num-layers", "1"], [["E123"], ["4L"]]),
+    ([*PP2, "--num-layers", "5", COUNTED[0]], [["E12"], ["345L"]]),
+    ([*PP2, "--num-layers", "5", COUNTED[1]], [["E123"], ["45L"]]),
+    ([*PP2, "--num-layers", "6", *COUNTED, "--num-layers-per-virtual-pipeline-stage", "2"], [["E1", "45"], ["23", "6L"]]),
+    ([*PP2, "--pipeline-model-parallel-layout", "E|t|tt,|tL"], [["E", "23"], ["1", "4L"]]),
+])  # fmt: skip
+def test_stages_hold_what_was_asked_for(argv, expected, pool):
+    assert pool.run(look, 2, argv, parts) == expected
+
+
 def held(run):
     return sum(piece.end - piece.begin for piece in run.sharding.pieces())
 

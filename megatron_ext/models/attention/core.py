@@ -1,21 +1,32 @@
 """Core attention: softmax(q·kᵀ/√d)·v through torch's scaled_dot_product_attention, causal, grouped queries.
 
 Takes megatron-core's place of `DotProductAttention`, which holds S×S scores in memory: SDPA never does in the causal
-case, on CPU or GPU (FlashAttention, arXiv:2205.14135). Grouped queries (arXiv:2305.13245) share keys by index, without
-copies.
+case, on CPU or GPU (FlashAttention, arXiv:2205.14135). `--attention-backend` says whose kernel, else torch chooses. Grouped
+queries (arXiv:2305.13245) share keys by index, without copies.
 """
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 import torch.nn.functional as F
 from megatron.core import tensor_parallel
-from megatron.core.transformer.enums import AttnMaskType
+from megatron.core.transformer.enums import AttnBackend, AttnMaskType
 from megatron.core.transformer.module import MegatronModule
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+KERNELS = {
+    AttnBackend.flash: SDPBackend.FLASH_ATTENTION,
+    AttnBackend.fused: SDPBackend.CUDNN_ATTENTION,
+    AttnBackend.unfused: SDPBackend.MATH,
+}
 
 
 class CoreAttention(MegatronModule):
-    """Causal attention over this process's heads."""
+    """Causal attention over this process's heads. `kernel` None leaves the choice to torch."""
+
+    kernel: SDPBackend | None = None
 
     def __init__(
         self,
@@ -31,6 +42,7 @@ class CoreAttention(MegatronModule):
         super().__init__(config=config)
         self.dropout = config.attention_dropout if attention_dropout is None else attention_dropout
         self.softmax_scale = softmax_scale
+        self.kernel = KERNELS.get(config.attention_backend)
 
     def forward(
         self, query, key, value, attention_mask, attn_mask_type=AttnMaskType.causal, attention_bias=None, packed_seq_params=None
@@ -47,12 +59,13 @@ class CoreAttention(MegatronModule):
         return context.permute(2, 0, 1, 3).flatten(2)
 
     def _attend(self, query, key, value, dropout: float) -> torch.Tensor:
-        return F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            is_causal=query.shape[2] > 1,
-            dropout_p=dropout,
-            scale=self.softmax_scale,
-            enable_gqa=query.shape[1] != key.shape[1],
-        )
+        with contextlib.nullcontext() if self.kernel is None else sdpa_kernel(self.kernel):
+            return F.scaled_dot_product_attention(
+                query,
+                key,
+                value,
+                is_causal=query.shape[2] > 1,
+                dropout_p=dropout,
+                scale=self.softmax_scale,
+                enable_gqa=query.shape[1] != key.shape[1],
+            )

@@ -1,5 +1,5 @@
-"""Linear decay: 1 − p. `--lr-decay-style linear`"""
+"""Linear decay: 1 − p of the way from the least rate to the peak. `--lr-decay-style linear`"""
 
 
-def remaining(progress: float) -> float:
-    return 1.0 - progress
+def rate(position: int, way) -> float:
+    return way.between(1.0 - way.progress(position))

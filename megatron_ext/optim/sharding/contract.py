@@ -21,6 +21,7 @@ from megatron.core.transformer.module import Float16Module
 
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.backend.placement import Placement, placements
+from megatron_ext.optim.loss_scale import LossScale
 
 OPTIMIZERS = Registry("megatron_ext.optim.optimizers")
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -56,22 +57,28 @@ class Sharding(ABC):
     Attributes:
         chunks: the model chunks, wrapped for data parallelism; the forward pass goes through them.
         updates: updates applied so far (the step count of Adam's bias correction).
+        loss_scale: what the loss is multiplied by in fp16, else None.
     """
 
     distributed_optimizer: bool
 
-    def __init__(self, models: list[torch.nn.Module], model_config, flags):
+    def __init__(self, models: list[torch.nn.Module], model_config, flags, micro_batch_tokens: int):
         self.flags = flags
+        self.loss_scale = LossScale(flags, micro_batch_tokens) if model_config.fp16 else None
         self.updates = 0
         self.chunks = [self._wrap(model, model_config, first=index == 0) for index, model in enumerate(models)]
         self.optimizer = get_megatron_optimizer(
             OptimizerConfig(
                 lr=flags.lr,
                 min_lr=flags.min_lr,
+                decoupled_lr=flags.decoupled_lr,
+                decoupled_min_lr=flags.decoupled_min_lr,
                 weight_decay=flags.weight_decay,
                 clip_grad=flags.clip_grad,
                 bf16=model_config.bf16,
+                fp16=model_config.fp16,
                 params_dtype=model_config.params_dtype,
+                fp8_recipe=model_config.fp8_recipe if model_config.fp8 else None,
                 use_distributed_optimizer=self.distributed_optimizer,
                 overlap_param_gather=flags.overlap_param_gather,
                 **OPTIMIZERS.load(flags.optimizer).settings(flags),
@@ -85,10 +92,11 @@ class Sharding(ABC):
         self._set_step(0)
 
     def _wrap(self, model, model_config, first: bool):
-        if model_config.bf16:
+        if model_config.bf16 or model_config.fp16:
             model = Float16Module(model_config, model)
         ddp = DistributedDataParallelConfig(
-            grad_reduce_in_fp32=True,
+            grad_reduce_in_fp32=not self.flags.grad_reduce_in_bf16,
+            fp8_param_gather=model_config.fp8_param,
             overlap_grad_reduce=self.flags.overlap_grad_reduce,
             overlap_param_gather=self.flags.overlap_param_gather,
             use_distributed_optimizer=self.distributed_optimizer,
@@ -101,6 +109,10 @@ class Sharding(ABC):
             waits = [chunk.no_sync for chunk in self.chunks]
             model_config.no_sync_func = waits if len(waits) > 1 else waits[0]
         model_config.finalize_model_grads_func = finalize_model_grads
+        if self.loss_scale is not None:
+            model_config.grad_scale_func = lambda loss: loss * self.loss_scale.scale
+            for part in self.optimizer.chained_optimizers:
+                part.grad_scaler = self.loss_scale
 
     def _parts(self):
         """megatron-core's optimizers: one for dense parameters, one for experts; those without parameters here left out."""
@@ -112,12 +124,18 @@ class Sharding(ABC):
         self.optimizer.zero_grad()
 
     @torch.no_grad()
-    def update(self, learning_rate: float) -> Update:
-        """Clip by the global norm and step. A norm that is not finite moves no weight: the caller shows it."""
+    def update(self, learning_rate: float, own_rate: float | None = None) -> Update:
+        """Clip by the global norm and step. A norm that is not finite moves no weight: the caller shows it.
+
+        In fp16 the gradients are divided by the loss scale first, and the scale learns whether they were finite. `own_rate`
+        is the learning rate of the embedding and the output matrix where they have one of their own.
+        """
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate * group["lr_mult"]
+            group["lr"] = learning_rate if own_rate is None or group["default_config"] else own_rate
             group["weight_decay"] = self.flags.weight_decay * group["wd_mult"]
         broken = self.optimizer.prepare_grads()
+        if self.loss_scale is not None:
+            self.loss_scale.settle(broken)
         norm = float(self.optimizer.get_grad_norm())
         if broken or not math.isfinite(norm):
             return Update(norm, applied=False)
@@ -157,6 +175,14 @@ class Sharding(ABC):
         self._set_step(updates)
         for part in self._parts():
             self._weights_from_state(part)
+
+    def scaler_state(self) -> dict[str, float]:
+        """Plain numbers that the loss scale goes on from; empty without one."""
+        return {} if self.loss_scale is None else self.loss_scale.state_dict()
+
+    def load_scaler_state(self, state: dict[str, float]) -> None:
+        if self.loss_scale is not None:
+            self.loss_scale.load_state_dict(state)
 
     def _set_step(self, updates: int) -> None:
         """Adam's step count: torch's Adam keeps it in each parameter's state, Transformer Engine's and Apex's in the group."""
