@@ -38,19 +38,21 @@ class Monitor:
         """Open the sinks and say what is about to be trained."""
         self._begin_stretch()
         self._from, self._began = state.iteration, time.monotonic()
-        first_alone(lambda: self._open(state), "the run's records cannot be written")
+        save, board = self.config.checkpoint.save, self.config.monitor.tensorboard_dir
+        if save:
+            first_alone(lambda: self._open_records(save, state), f"--save {save}: the run's records cannot be written")
+        if board:
+            what = f"--tensorboard-dir {board}: its files cannot be written"
+            first_alone(lambda: self._sinks.append(TensorBoard(board, state.iteration)), what)
+        if self.layout.rank == 0:
+            console = Console(self.total, self.peak_origin, self.config.training.global_batch_size)
+            console.started(state.iteration)
+            self._sinks.append(console)
+            self._introduce(state)
 
-    def _open(self, state) -> None:
-        config = self.config
-        if config.checkpoint.save:
-            self._sinks.append(JsonLines(config.checkpoint.save, state.iteration))
-            (pathlib.Path(config.checkpoint.save) / "run.yaml").write_text(config.to_yaml(), encoding="utf-8")
-        if config.monitor.tensorboard_dir:
-            self._sinks.append(TensorBoard(config.monitor.tensorboard_dir, state.iteration))
-        console = Console(self.total, self.peak_origin, config.training.global_batch_size)
-        console.started(state.iteration)
-        self._sinks.append(console)
-        self._introduce(state)
+    def _open_records(self, save: str, state) -> None:
+        self._sinks.append(JsonLines(save, state.iteration))
+        (pathlib.Path(save) / "run.yaml").write_text(self.config.to_yaml(), encoding="utf-8")
 
     def _introduce(self, state) -> None:
         config = self.config
