@@ -23,6 +23,7 @@ class BusyClock:
 
     def __init__(self, device: torch.device):
         self._cuda = device.type == "cuda"
+        self.start()
 
     def start(self) -> None:
         self._began, self._waited = time.perf_counter(), cpu.waiting.seconds

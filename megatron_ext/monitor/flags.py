@@ -27,5 +27,5 @@ class MonitorFlags:
             yield Problem("--profile", None, "writes into the run's folder, and there is none", "add --save FOLDER")
         if c.profile_step_end <= c.profile_step_start:
             yield Problem("--profile-step-end", c.profile_step_end, f"is not above --profile-step-start {c.profile_step_start}")
-        if max(c.profile_ranks) >= c.world_size:
+        if "profile_ranks" in c.typed and max(c.profile_ranks) >= c.world_size:
             yield Problem("--profile-ranks", max(c.profile_ranks), f"is no process of this run, which has {c.world_size}")

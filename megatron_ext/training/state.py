@@ -26,13 +26,14 @@ class TrainState:
 
     def counts(self) -> dict:
         """The numbers a checkpoint holds, as JSON has them."""
+        scaler = self.sharding.scaler_state()
         return {
             "iteration": self.iteration,
             "consumed_samples": self.consumed_samples,
             "consumed_tokens": self.consumed_tokens,
             "skipped": self.skipped,
             "updates": self.sharding.updates,
-            "loss_scale": self.sharding.scaler_state(),
+            **({"loss_scale": scaler} if scaler else {}),
         }
 
     def set_counts(self, counts: dict) -> None:

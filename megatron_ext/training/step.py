@@ -43,9 +43,9 @@ def train_step(run, state) -> StepResult:
         chunk.train()
     state.sharding.zero_grad()
     size = batch_size(run.config.training, state.consumed_samples)
-    loss, tokens = forward_backward(run, run.train_samples, state.consumed_samples, False, size=size)
+    loss, tokens = forward_backward(run, run.train_samples, state.consumed_samples, forward_only=False, size=size)
     give_back(run.config.parallel, level=1)
-    scale = state.sharding.loss_scale and state.sharding.loss_scale.current
+    scale = None if state.sharding.loss_scale is None else state.sharding.loss_scale.current
     rate, own_rate = _learning_rates(run, state, size)
     update = state.sharding.update(rate, own_rate)
     give_back(run.config.parallel, level=2)
