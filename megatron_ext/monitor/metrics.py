@@ -20,7 +20,9 @@ class Record:
         flops_share: of the peak: this machine's measured GEMM rate, or the GPU's datasheet.
         memory_bytes: resident (CPU) or peak allocated (GPU) memory of rank 0.
         skipped: updates not applied so far, since the gradient was not finite.
-        eval_loss, eval_bits_per_byte: where evaluated.
+        eval_loss, eval_bits_per_byte: on the validation data, where evaluated.
+        eval_sets: with `--multiple-validation-sets`, `loss` and `bits_per_byte` of each set by its name.
+        test_loss, test_bits_per_byte, test_sets: the same on the test data, after the last update.
     """
 
     iteration: int
@@ -36,6 +38,10 @@ class Record:
     skipped: int
     eval_loss: float | None = None
     eval_bits_per_byte: float | None = None
+    eval_sets: dict[str, dict[str, float]] | None = None
+    test_loss: float | None = None
+    test_bits_per_byte: float | None = None
+    test_sets: dict[str, dict[str, float]] | None = None
 
     def as_dict(self) -> dict:
         """What is there, without the fields that were not measured."""

@@ -6,18 +6,21 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
 
 import torch
 
 from megatron_ext.arguments.config import Config
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.backend.distributed import first_finds
 from megatron_ext.backend.kernels import transformer_impl
 from megatron_ext.checkpoint.compatibility import architecture, schedule
 from megatron_ext.checkpoint.restore import Parts, refuse_to_start_over, restore, same_folder
 from megatron_ext.checkpoint.store import SaveFailed, Store
-from megatron_ext.data.samples import MockSamples, open_indexed, packed, split_documents
+from megatron_ext.data.build import Data
+from megatron_ext.data.build import build as build_data
+from megatron_ext.data.loader import Loader
+from megatron_ext.data.samples import Samples
 from megatron_ext.models import gpt
 from megatron_ext.models.config import ModelConfig, model_config
 from megatron_ext.monitor.monitor import Monitor
@@ -41,8 +44,8 @@ class Run:
     model_config: ModelConfig
     sharding: Sharding
     objective: ModuleType
-    train_samples: Any
-    valid_samples: Any
+    data: Data
+    loader: Loader
     token_bytes: torch.Tensor | None
     total_iters: int
     decay_iters: int
@@ -50,9 +53,17 @@ class Run:
     monitor: Monitor
 
     @property
+    def train_samples(self) -> Samples:
+        return self.data.train
+
+    @property
     def record(self) -> dict:
         """What must agree between a checkpoint and the run that goes on from it."""
-        return {"architecture": architecture(self.config), "schedule": schedule(self.config, self.decay_iters)}
+        return {
+            "architecture": architecture(self.config),
+            "schedule": schedule(self.config, self.decay_iters),
+            "data": self.train_samples.fingerprint,
+        }
 
     def restore(self) -> TrainState:
         """The newest whole checkpoint of `--save`, else of `--load`, else the beginning."""
@@ -104,7 +115,14 @@ def build(config: Config, device: torch.device) -> Run:
     core = model_config(config, tokenizer.vocab_size, transformer_impl(config.parallel.transformer_impl, device.type))
     models = gpt.build(config.model, core, config.training.seed)
     sharding = STAGES.load(f"zero_{config.optimizer.zero_stage}").Stage(models, core, config.optimizer)
-    train_samples, valid_samples = _samples(config, tokenizer.vocab_size)
+    data = build_data(
+        config.data,
+        config.model.seq_length,
+        config.training.seed,
+        tokenizer,
+        evaluates=config.training.eval_interval is not None,
+        agree=lambda find: first_finds(find, "the training data", each_node=not config.data.shared_storage),
+    )
     total = train_iterations(config)
     store = Store(config.checkpoint.save, layout, config.checkpoint, core.num_moe_experts) if config.checkpoint.save else None
     table = tokenizer.token_bytes()
@@ -115,29 +133,11 @@ def build(config: Config, device: torch.device) -> Run:
         model_config=core,
         sharding=sharding,
         objective=OBJECTIVES.load(config.training.objective),
-        train_samples=train_samples,
-        valid_samples=valid_samples,
+        data=data,
+        loader=Loader(config.data.num_workers, config.training.micro_batch_size, layout.data_rank, layout.data, device),
         token_bytes=torch.from_numpy(table).to(device) if table.any() else None,
         total_iters=total,
         decay_iters=config.optimizer.lr_decay_iters or total,
         store=store,
         monitor=Monitor(config, layout, device, tokenizer.vocab_size, total),
-    )
-
-
-def _samples(config: Config, vocab_size: int) -> tuple[Any, Any]:
-    """`(training samples, validation samples or None)`."""
-    data, length, seed = config.data, config.model.seq_length, config.training.seed
-    wants_valid = config.training.eval_interval is not None
-    if data.mock_data:
-        return MockSamples(vocab_size, length, seed), MockSamples(vocab_size, length, seed + 1)
-    indexed = open_indexed(data.data_path, vocab_size)
-    if data.valid_data_path is not None:
-        held_out = open_indexed(data.valid_data_path, vocab_size, "--valid-data-path")
-        train, valid, source = range(len(indexed)), range(len(held_out)), held_out
-    else:
-        (train, valid, _), source = split_documents(len(indexed), data.split), indexed
-    return (
-        packed(indexed, train, length, seed, "training"),
-        packed(source, valid, length, seed, "validation") if wants_valid else None,
     )

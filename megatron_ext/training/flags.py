@@ -8,7 +8,6 @@ from megatron_ext.arguments.registry import Registry
 
 # Flags that do nothing without another.
 NEEDS = {
-    "eval_iters": "eval_interval",
     "valid_data_path": "eval_interval",
     "recompute_num_layers": "recompute_granularity",
     "moe_router_topk": "num_experts",
@@ -58,6 +57,7 @@ class TrainingFlags:
             if name in c.typed and getattr(c, needed) is None:
                 option, other = (f"--{word.replace('_', '-')}" for word in (name, needed))
                 yield Problem(option, getattr(c, name), f"has no effect without {other}", f"give {other} or leave it out")
+        yield from _check_evaluation(c)
         lengths = [name for name in LENGTHS if getattr(c, name) is not None]
         options = ["--" + name.replace("_", "-") for name in lengths]
         if not lengths:
@@ -89,6 +89,18 @@ class TrainingFlags:
                 c.recompute_num_layers,
                 f"does not divide the {c.num_layers // (stages * chunks)} layers of a stage",
             )
+
+
+def _check_evaluation(c):
+    if c.eval_interval is None and c.test_data_path is None:
+        for name in ("eval_iters", "full_validation", "multiple_validation_sets"):
+            if name in c.typed:
+                option = f"--{name.replace('_', '-')}"
+                yield Problem(option, getattr(c, name), "has no effect without --eval-interval", "give it or leave this out")
+    if c.full_validation and "eval_iters" in c.typed:
+        yield Problem("--eval-iters", c.eval_iters, "has no effect with --full-validation", "give one of the two")
+    if c.eval_interval is not None and c.valid_data_path is None and (c.train_data_path or c.test_data_path):
+        yield Problem("--eval-interval", c.eval_interval, "needs validation data", "give --valid-data-path")
 
 
 def _data_parallel_size(c) -> int:

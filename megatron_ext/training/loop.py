@@ -1,6 +1,6 @@
 """The loop: from a restored state to the end of the run, in plain sight.
 
-Named collaborators, no callbacks: `train_step` moves the state, `evaluate` measures it, the store keeps it, the monitor
+Named collaborators, no callbacks: `train_step` moves the state, `due_measures` evaluates it, the store keeps it, the monitor
 shows it.
 """
 
@@ -10,7 +10,7 @@ import time
 
 import torch
 
-from megatron_ext.training.evaluate import evaluate
+from megatron_ext.training.evaluate import due_measures
 from megatron_ext.training.state import TrainState
 from megatron_ext.training.step import train_step
 
@@ -18,12 +18,11 @@ from megatron_ext.training.step import train_step
 def train(run) -> TrainState:
     """Train until the run's end or one of the reasons to stop earlier; returns the state."""
     state = run.restore()
-    flags, started, reason = run.config.training, time.monotonic(), None
+    started, reason = time.monotonic(), None
     run.monitor.start(state)
     while state.iteration < run.total_iters and reason is None:
         result = train_step(run, state)
-        measured = evaluate(run, state) if _due(state.iteration, flags.eval_interval) else {}
-        run.monitor.step(state, result, measured)
+        run.monitor.step(state, result, due_measures(run, state))
         reason = _reason_to_stop(run, state, time.monotonic() - started)
         run.poll()
         if _due(state.iteration, run.config.checkpoint.save_interval):

@@ -1,0 +1,17 @@
+"""Flags of tools/benchmark.py, a group for each benchmark."""
+
+from __future__ import annotations
+
+from megatron_ext.arguments.flags import flag, flag_group
+
+
+@flag_group("benchmark", "What is measured")
+class DataBenchmarkFlags:
+    folder: str = flag("benchmark_data", "where the made-up data goes; removed at the end", front=True)
+    documents: int = flag(100_000_000, "documents of the large data set, 20 bytes each on disk", least=1, front=True)
+    tokens_per_document: int = flag(500, "mean of their lengths, from 1 to twice as many", least=1, front=True)
+    seconds: float = flag(5.0, "how long each loader is measured", positive=True, front=True)
+    num_workers: int = flag(2, "threads of the loader", least=0, front=True)
+
+
+GROUPS = {"data": DataBenchmarkFlags}
