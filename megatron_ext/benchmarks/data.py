@@ -39,7 +39,8 @@ def _measure(flags, folder: pathlib.Path):
     large, small = str(folder / "large"), str(folder / "small")
     tokens = make_pair(large, flags.documents, flags.tokens_per_document, real=False)
     make_pair(small, 200_000, flags.tokens_per_document, real=True)
-    yield "large data set", f"{flags.documents:,} documents, {tokens:,} tokens, .idx {os.path.getsize(large + '.idx') / 1e9:.2f} GB"
+    size = os.path.getsize(large + ".idx") / 1e9
+    yield "large data set", f"{flags.documents:,} documents, {tokens:,} tokens, .idx {size:.2f} GB"
     for state in ("cold", "cached"):
         if state == "cold":
             _forget(large + ".idx")

@@ -156,6 +156,6 @@ def _lock(file, deadline: float) -> bool:
 
 def _is_still(path: pathlib.Path, file) -> bool:
     try:
-        return os.stat(path).st_ino == os.fstat(file.fileno()).st_ino
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
     except FileNotFoundError:
         return False

@@ -16,7 +16,9 @@ class DataFlags:
         None, "prefix of the .bin/.idx pair that tools/preprocess_data.py wrote; or several: A B, or 0.7 A 0.3 B", front=True
     )
     data_args_path: str | None = flag(None, "a file with what would follow --data-path")
-    split: str = flag("969,30,1", "shares of each pair's documents for training, validation and test")
+    split: str = flag(
+        "969,30,1", "shares of each pair's documents for training, validation and test; no test if its share is below a sample"
+    )
     train_data_path: tuple[str, ...] | None = flag(None, "as --data-path, all of it for training")
     valid_data_path: tuple[str, ...] | None = flag(None, "validation data of its own; --data-path is then all for training")
     test_data_path: tuple[str, ...] | None = flag(None, "test data of its own, evaluated at the end; the same holds")
@@ -37,7 +39,7 @@ class DataFlags:
 
     @staticmethod
     def resolve(c):
-        if c.mock_data and c.tokenizer_model is None and c.vocab_size is None:
+        if c.mock_data and hasattr(c, "vocab_size") and c.tokenizer_model is None and c.vocab_size is None:
             c.vocab_size = 8192
 
     @staticmethod
