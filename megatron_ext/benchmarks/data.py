@@ -45,8 +45,9 @@ def _measure(flags, folder: pathlib.Path):
         if state == "cold":
             _forget(large + ".idx")
         found = _fresh_process(functools.partial(_first_batch, large, flags.num_workers))
-        yield f"first batch, {state}", (
-            f"{found['data']:.1f} s, with start and imports {found['all']:.1f} s; peak memory {found['memory'] / 1e9:.2f} GB"
+        yield (
+            f"first batch, {state}",
+            (f"{found['data']:.1f} s, with start and imports {found['all']:.1f} s; peak memory {found['memory'] / 1e9:.2f} GB"),
         )
     training = _fresh_process(_tiny_training_rate)
     yield "training, preset tiny", f"{training:,.0f} tokens/s"

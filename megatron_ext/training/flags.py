@@ -95,8 +95,8 @@ def _check_evaluation(c):
     if c.eval_interval is None and c.test_data_path is None:
         for name in ("eval_iters", "full_validation", "multiple_validation_sets"):
             if name in c.typed:
-                option = f"--{name.replace('_', '-')}"
-                yield Problem(option, getattr(c, name), "has no effect without --eval-interval", "give it or leave this out")
+                option, value = f"--{name.replace('_', '-')}", getattr(c, name)
+                yield Problem(option, None if value is True else value, "has no effect without --eval-interval", "give it or leave this out")
     if c.full_validation and "eval_iters" in c.typed:
         yield Problem("--eval-iters", c.eval_iters, "has no effect with --full-validation", "give one of the two")
     if c.eval_interval is not None and c.valid_data_path is None and (c.train_data_path or c.test_data_path):

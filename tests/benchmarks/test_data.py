@@ -33,7 +33,13 @@ def test_it_runs_in_small_and_leaves_nothing(tmp_path, capsys):
     argv = ["data", "--folder", str(tmp_path / "b"), "--documents", "2000", "--seconds", "0.2", "--tokens-per-document", "50"]
     assert benchmark.main(argv) == 0
     said = capsys.readouterr().out
-    for what in ("large data set", "first batch, cold", "first batch, cached", "training, preset tiny", "loader, large, length 4096"):
+    for what in (
+        "large data set",
+        "first batch, cold",
+        "first batch, cached",
+        "training, preset tiny",
+        "loader, large, length 4096",
+    ):
         assert what in said
     assert not (tmp_path / "b").exists()
 

@@ -128,7 +128,9 @@ def test_whole_validation(pairs):
     for number, each in enumerate(data.valid, 1):
         assert isinstance(each.samples, InOrder)
         targets = np.concatenate([each.samples[n][1:] for n in range(each.size)])
-        assert targets[targets >= 0].tolist() == list(range(100_000 * number + 1, 100_000 * number + each.samples.documents.tokens))
+        assert targets[targets >= 0].tolist() == list(
+            range(100_000 * number + 1, 100_000 * number + each.samples.documents.tokens)
+        )
     split = build(flags(data_path=pairs[0], split="80,15,5", full_validation=True), 8, seed=1)
     assert [whole(each.samples) for each in (*split.valid, *split.test)] == [(80, 95), (95, 100)]
 
@@ -193,7 +195,9 @@ def test_one_process_looks_for_all(pairs):
     assert data.train.fingerprint["sets"][0]["xxh3"] == "from another process"
 
 
-@pytest.mark.parametrize(("shares", "sizes"), [([969.0, 30.0, 1.0], [969, 30, 1]), ([1.0], [1000, 0, 0]), ([8, 1], [889, 111, 0])])
+@pytest.mark.parametrize(
+    ("shares", "sizes"), [([969.0, 30.0, 1.0], [969, 30, 1]), ([1.0], [1000, 0, 0]), ([8, 1], [889, 111, 0])]
+)
 def test_split_by_shares(shares, sizes):
     assert [len(part) for part in split_documents(1000, shares)] == sizes
 
