@@ -33,7 +33,9 @@ def main(argv: Sequence[str]) -> int:
             from megatron_ext.training.build import build
             from megatron_ext.training.loop import train
 
-            train(build(config, device))
+            run = build(config, device)
+            with run.loader:
+                train(run)
     except UserError as error:
         report(error, "pretrain_gpt.py")
         return 1

@@ -58,7 +58,7 @@ REQUIRES = [
 
 HF = ["safetensors>=0.4", "transformers>=4.50"]
 EXTRAS = {
-    "data": ["fsspec", "nltk", "xxhash"],
+    "data": ["fsspec", "nltk"],
     "hf": HF,
     "ray": ["ray>=2.40"],
     # Kernels. NVIDIA's Apex comes from its source: the `apex` of PyPI is somebody else's package.

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from megatron_ext.arguments.problems import UserError
 
@@ -272,6 +272,28 @@ def first_alone(action: Callable[[], None], what: str) -> None:
     import torch
 
     all_or_none(action if torch.distributed.get_rank() == 0 else lambda: None, what)
+
+
+def first_finds(find: Callable[[bool], Any], what: str, each_node: bool = False) -> Any:
+    """Every process runs `find(first)`; all get what rank 0 found. If it failed on one, all raise UserError.
+
+    Args:
+        each_node: nodes may see different files: `first` holds for one process of each, and they must find the same.
+    """
+    import torch
+
+    rank, node = torch.distributed.get_rank(), os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+    nodes = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(nodes, node)
+    first = nodes.index(node) == rank if each_node else rank == 0
+    found: list[Any] = [None]
+    all_or_none(lambda: found.__setitem__(0, find(first)), what)
+    everybody = [None] * len(nodes)
+    torch.distributed.all_gather_object(everybody, (first, found[0] if first else None))
+    for other, (counts, theirs) in zip(nodes, everybody, strict=True):
+        if counts and theirs != everybody[0][1]:
+            raise UserError(f"{what}: node {other} does not have the same as node {nodes[0]}; copy it there again")
+    return everybody[0][1]
 
 
 def stop() -> None:

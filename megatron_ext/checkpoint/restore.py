@@ -14,6 +14,7 @@ from megatron_ext.checkpoint.flags import OF_LOAD
 from megatron_ext.checkpoint.random_states import set_random_states
 from megatron_ext.checkpoint.source import Source, Wanted
 from megatron_ext.checkpoint.store import PREFIXES, is_foreign
+from megatron_ext.data.fingerprint import refuse_changed
 
 # Megatron-LM keeps fp32 weights with the optimizer's state, and the model's own in the type it computes in.
 WEIGHT_NAMES = ("optimizer.state.fp32_param.", "optimizer.state.param.", "")
@@ -65,6 +66,8 @@ def restore(path: pathlib.Path, run, state, parts: Parts = Parts()) -> None:
     refuse_another_architecture(path, saved.get("architecture", {}), run.record["architecture"])
     if parts.progress and not run.config.checkpoint.override_opt_param_scheduler:
         refuse_another_schedule(path, saved.get("schedule", {}), run.record["schedule"])
+    if parts.progress and "data" in saved:
+        refuse_changed(str(path), saved["data"], run.record["data"], run.config.data.accept_changed_data)
     same_layout = saved.get("layout") == str(run.layout)
     all_or_none(lambda: _read(path, run, state, parts, parts.random_states and same_layout), f"loading {path}")
     if parts.progress:

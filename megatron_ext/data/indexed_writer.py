@@ -19,9 +19,9 @@ import numpy as np
 
 from megatron_ext.data.whole_file import WholeFile, naming
 
-_MAGIC, _VERSION = b"MMIDIDX\x00\x00", 1
+MAGIC, VERSION = b"MMIDIDX\x00\x00", 1
 _CODES = {"int32": 4, "uint16": 8}
-_HEADER = len(_MAGIC) + 8 + 1 + 8 + 8
+HEADER = len(MAGIC) + 8 + 1 + 8 + 8
 _CHUNK = 2**20
 
 
@@ -46,7 +46,7 @@ class IndexedWriter:
         except BaseException:
             self._bin.discard()
             raise
-        self._idx.write(bytes(_HEADER))
+        self._idx.write(bytes(HEADER))
 
     def add(self, tokens: np.ndarray, lengths: np.ndarray) -> None:
         """Add documents: `tokens` `[sum of lengths]` of all of them, and `lengths` `[documents]`."""
@@ -64,13 +64,13 @@ class IndexedWriter:
         offset = 0
         for start in range(0, self.documents, _CHUNK):
             count = min(_CHUNK, self.documents - start)
-            lengths = np.frombuffer(self._idx.read_at(_HEADER + 4 * start, 4 * count), np.int32)
+            lengths = np.frombuffer(self._idx.read_at(HEADER + 4 * start, 4 * count), np.int32)
             ends = offset + np.cumsum(lengths, dtype=np.int64) * self.dtype.itemsize
             self._idx.write(np.concatenate([[offset], ends[:-1]]).astype(np.int64).data)
             offset = int(ends[-1])
         for start in range(0, self.documents + 1, _CHUNK):
             self._idx.write(np.arange(start, min(start + _CHUNK, self.documents + 1), dtype=np.int64).data)
-        self._idx.write_at(0, _MAGIC + struct.pack("<QBQQ", _VERSION, self._code, self.documents, self.documents + 1))
+        self._idx.write_at(0, MAGIC + struct.pack("<QBQQ", VERSION, self._code, self.documents, self.documents + 1))
         self._bin.seal()
         self._idx.seal()
 

@@ -31,9 +31,21 @@ class WholeFile:
         self.path, self._partial = path, path + ".partial"
         with naming(path):
             os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-            self._file = open(os.open(self._partial, os.O_RDWR | os.O_CREAT, 0o666), "w+b", buffering=2**20)
-            self._lock()
+            self._open()
+            while not self._is_still_there():  # its last holder gave it its name between our opening and our locking
+                self._file.close()
+                self._open()
             self._file.truncate(0)
+
+    def _open(self) -> None:
+        self._file = open(os.open(self._partial, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=2**20)
+        self._lock()
+
+    def _is_still_there(self) -> bool:
+        try:
+            return os.path.samestat(os.stat(self._partial), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            return False
 
     def _lock(self) -> None:
         try:

@@ -53,10 +53,18 @@ def line(record: Record, total: int, peak: str, seconds_left: float, batch: int 
         parts.append(f"skipped {record.skipped}")
     if record.slowest_factor is not None and record.slowest_factor > SLOW:
         parts.append(f"rank {record.slowest_rank} slow: {record.slowest_factor:.1f}× the median")
-    if record.eval_loss is not None:
-        bits = "" if record.eval_bits_per_byte is None else f" ({record.eval_bits_per_byte:.3f} bits/byte)"
-        parts.append(f"eval {record.eval_loss:.4f}{bits}")
+    for what in ("eval", "test"):
+        measures = {"loss": getattr(record, f"{what}_loss"), "bits_per_byte": getattr(record, f"{what}_bits_per_byte")}
+        if measures["loss"] is not None:
+            parts.append(f"{what} {_measured(measures)}")
+        sets = getattr(record, f"{what}_sets") or {}
+        parts += [f"{what} {name} {_measured(measures)}" for name, measures in sets.items()]
     return " | ".join(parts)
+
+
+def _measured(measures: dict[str, float]) -> str:
+    bits = measures.get("bits_per_byte")
+    return f"{measures['loss']:.4f}" + ("" if bits is None else f" ({bits:.3f} bits/byte)")
 
 
 def amount(value: float) -> str:

@@ -25,7 +25,9 @@ class Record:
         busy_seconds_min, busy_seconds_median, busy_seconds_max: of an update, over the processes, without waiting for others
             (backend/busy.py); left out, like the next, where there is one process.
         slowest_rank, slowest_factor: the process that is slowest for its work, and by which factor (monitor/straggler.py).
-        eval_loss, eval_bits_per_byte: where evaluated.
+        eval_loss, eval_bits_per_byte: on the validation data, where evaluated.
+        eval_sets: with `--multiple-validation-sets`, `loss` and `bits_per_byte` of each set by its name.
+        test_loss, test_bits_per_byte, test_sets: the same on the test data, after the last update.
     """
 
     iteration: int
@@ -48,6 +50,10 @@ class Record:
     slowest_factor: float | None = None
     eval_loss: float | None = None
     eval_bits_per_byte: float | None = None
+    eval_sets: dict[str, dict[str, float]] | None = None
+    test_loss: float | None = None
+    test_bits_per_byte: float | None = None
+    test_sets: dict[str, dict[str, float]] | None = None
 
     def as_dict(self) -> dict:
         """What is there, without the fields that were not measured."""

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import torch
 
+from megatron_ext.data.samples import NO_TOKEN
+
 
 def batch(tokens: torch.Tensor) -> dict[str, torch.Tensor]:
-    """tokens `[b, s + 1]` → `input_ids`, `labels`, `position_ids` and fp32 `loss_mask`, each `[b, s]`."""
+    """tokens `[b, s + 1]` → `input_ids`, `labels`, `position_ids` and fp32 `loss_mask`, each `[b, s]`.
+
+    `NO_TOKEN`, past the end of a data set, is no target, and reads as token 0.
+    """
+    mask, tokens = tokens[:, 1:] != NO_TOKEN, tokens.clamp(min=0)
     inputs, labels = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
     positions = torch.arange(inputs.shape[1], device=tokens.device).expand_as(inputs)
     return {
         "input_ids": inputs,
         "labels": labels,
         "position_ids": positions,
-        "loss_mask": torch.ones(labels.shape, dtype=torch.float32, device=tokens.device),
+        "loss_mask": mask.float(),
     }
 
 

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
 
 import torch
 from megatron.core.utils import configure_nvtx_profiling
@@ -15,11 +14,15 @@ from megatron_ext.arguments.config import Config
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.backend.busy import BusyClock
+from megatron_ext.backend.distributed import first_finds
 from megatron_ext.backend.kernels import start_userbuffers, transformer_impl
 from megatron_ext.checkpoint.compatibility import architecture, schedule
 from megatron_ext.checkpoint.restore import Parts, refuse_to_start_over, restore, same_folder
 from megatron_ext.checkpoint.store import SaveFailed, Store
-from megatron_ext.data.samples import MockSamples, open_indexed, packed, split_documents
+from megatron_ext.data.build import Data
+from megatron_ext.data.build import build as build_data
+from megatron_ext.data.loader import Loader
+from megatron_ext.data.samples import Samples
 from megatron_ext.models import gpt
 from megatron_ext.models.config import ModelConfig, model_config
 from megatron_ext.models.initialization import initial
@@ -53,8 +56,8 @@ class Run:
     model_config: ModelConfig
     sharding: Sharding
     objective: ModuleType
-    train_samples: Any
-    valid_samples: Any
+    data: Data
+    loader: Loader
     token_bytes: torch.Tensor | None
     total_iters: int
     way: Way
@@ -65,9 +68,17 @@ class Run:
     trace: Trace
 
     @property
+    def train_samples(self) -> Samples:
+        return self.data.train
+
+    @property
     def record(self) -> dict:
         """What must agree between a checkpoint and the run that goes on from it."""
-        return {"architecture": architecture(self.config), "schedule": schedule(self.config, self.way.decay, self.way_in_samples)}
+        return {
+            "architecture": architecture(self.config),
+            "schedule": schedule(self.config, self.way.decay, self.way_in_samples),
+            "data": self.train_samples.fingerprint,
+        }
 
     def restore(self) -> TrainState:
         """The newest whole checkpoint of `--save`, else of `--load`, else the beginning."""
@@ -125,7 +136,14 @@ def build(config: Config, device: torch.device) -> Run:
     sharding = STAGES.load(f"zero_{config.optimizer.zero_stage}").Stage(models, core, config.optimizer, tokens)
     if core.fp8_param:
         draw_master_weights(sharding, core, config.training.seed)
-    train_samples, valid_samples = _samples(config, tokenizer.vocab_size)
+    data = build_data(
+        config.data,
+        config.model.seq_length,
+        config.training.seed,
+        tokenizer,
+        evaluates=config.training.eval_interval is not None,
+        agree=lambda find: first_finds(find, "the training data", each_node=not config.data.shared_storage),
+    )
     total = train_iterations(config)
     samples = in_samples(config.optimizer, config.training.rampup_batch_size is not None)
     store = Store(config.checkpoint.save, layout, config.checkpoint, core.num_moe_experts) if config.checkpoint.save else None
@@ -137,8 +155,8 @@ def build(config: Config, device: torch.device) -> Run:
         model_config=core,
         sharding=sharding,
         objective=OBJECTIVES.load(config.training.objective),
-        train_samples=train_samples,
-        valid_samples=valid_samples,
+        data=data,
+        loader=Loader(config.data.num_workers, config.training.micro_batch_size, layout.data_rank, layout.data, device),
         token_bytes=torch.from_numpy(table).to(device) if table.any() else None,
         total_iters=total,
         way=way(config.optimizer, batch_size.samples_in(config.training, total) if samples else total, samples),
@@ -156,21 +174,3 @@ def draw_master_weights(sharding: Sharding, core: ModelConfig, seed: int) -> Non
     for piece in sharding.pieces():
         piece.tensors["weight"].copy_(initial(piece.place, core, seed).reshape(-1)[piece.begin : piece.end])
     sharding.loaded(0)
-
-
-def _samples(config: Config, vocab_size: int) -> tuple[Any, Any]:
-    """`(training samples, validation samples or None)`."""
-    data, length, seed = config.data, config.model.seq_length, config.training.seed
-    wants_valid = config.training.eval_interval is not None
-    if data.mock_data:
-        return MockSamples(vocab_size, length, seed), MockSamples(vocab_size, length, seed + 1)
-    indexed = open_indexed(data.data_path, vocab_size)
-    if data.valid_data_path is not None:
-        held_out = open_indexed(data.valid_data_path, vocab_size, "--valid-data-path")
-        train, valid, source = range(len(indexed)), range(len(held_out)), held_out
-    else:
-        (train, valid, _), source = split_documents(len(indexed), data.split), indexed
-    return (
-        packed(indexed, train, length, seed, "training"),
-        packed(source, valid, length, seed, "validation") if wants_valid else None,
-    )

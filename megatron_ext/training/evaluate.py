@@ -1,4 +1,4 @@
-"""Evaluation during training: loss and bits per byte on the validation data, always on the same samples.
+"""Evaluation during training, and on the test data at its end: loss and bits per byte, always on the same samples.
 
 Bits per byte do not depend on the tokenizer: loss summed in bits over the bytes of text that the targets stand for.
 """
@@ -12,21 +12,47 @@ import torch
 from megatron_ext.training.step import forward_backward
 
 
+def due_measures(run, state) -> dict:
+    """What is to be measured after this update: validation every `--eval-interval`, the test data after the last one."""
+    interval, measures = run.config.training.eval_interval, {}
+    if run.data.valid and interval is not None and state.iteration % interval == 0:
+        measures |= evaluate(run, state, run.data.valid, "eval")
+    if run.data.test and state.iteration == run.total_iters:
+        measures |= evaluate(run, state, run.data.test, "test")
+    return measures
+
+
 @torch.no_grad()
-def evaluate(run, state) -> dict[str, float]:
-    """`eval_loss` (nats a token) and, with a tokenizer, `eval_bits_per_byte` over `--eval-iters` global batches."""
-    totals = [0.0, 0.0, 0.0]
-    table = run.token_bytes
-    extra = (lambda batch: [(table[batch["labels"]] * batch["loss_mask"]).sum()]) if table is not None else None
+def evaluate(run, state, sets, prefix: str) -> dict:
+    """`PREFIX_loss` (nats a token) and, with a tokenizer, `PREFIX_bits_per_byte` over all targets of all sets.
+
+    With `--multiple-validation-sets`, `PREFIX_sets` holds both for each set by its name.
+    """
     with state.sharding.whole_weights():
         for chunk in state.sharding.chunks:
             chunk.eval()
-        for batch in range(run.config.training.eval_iters):
-            first = batch * run.config.training.global_batch_size
-            sums = forward_backward(run, run.valid_samples, first, forward_only=True, extra=extra)
-            totals = [total + value for total, value in zip(totals, [*sums, 0.0], strict=False)]
-    loss, targets, covered = totals
-    result = {"eval_loss": loss / targets}
+        sums = {each.name: _sums(run, each) for each in sets}
+    result = {f"{prefix}_{name}": value for name, value in _measures(sum(sums.values())).items()}
+    if run.config.data.multiple_validation_sets:
+        result[f"{prefix}_sets"] = {name: _measures(each) for name, each in sums.items()}
+    return result
+
+
+def _sums(run, evaluated) -> torch.Tensor:
+    """`[nats, targets, bytes of text]` over a set: all of it where it has an end, else `--eval-iters` global batches."""
+    size, table = run.config.training.global_batch_size, run.token_bytes
+    count = run.config.training.eval_iters if evaluated.size is None else -(-evaluated.size // size)
+    extra = (lambda batch: [(table[batch["labels"]] * batch["loss_mask"]).sum()]) if table is not None else None
+    totals = torch.zeros(3, dtype=torch.float64)
+    for batch in range(count):
+        sums = forward_backward(run, evaluated.samples, batch * size, forward_only=True, extra=extra)
+        totals[: len(sums)] += torch.tensor(sums, dtype=torch.float64)
+    return totals
+
+
+def _measures(sums: torch.Tensor) -> dict[str, float]:
+    nats, targets, covered = sums.tolist()
+    result = {"loss": nats / targets}
     if covered > 0:
-        result["eval_bits_per_byte"] = loss / math.log(2) / covered
+        result["bits_per_byte"] = nats / math.log(2) / covered
     return result

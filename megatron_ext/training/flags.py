@@ -11,7 +11,6 @@ from megatron_ext.training import batch_size
 
 # Flags that do nothing without another.
 NEEDS = {
-    "eval_iters": "eval_interval",
     "valid_data_path": "eval_interval",
     "recompute_num_layers": "recompute_granularity",
     "manual_gc_interval": "manual_gc",
@@ -69,6 +68,7 @@ class TrainingFlags:
             if name in c.typed and getattr(c, needed) in (None, False):
                 option, other = (f"--{word.replace('_', '-')}" for word in (name, needed))
                 yield Problem(option, getattr(c, name), f"has no effect without {other}", f"give {other} or leave it out")
+        yield from _check_evaluation(c)
         lengths = [name for name in LENGTHS if getattr(c, name) is not None]
         options = ["--" + name.replace("_", "-") for name in lengths]
         if not lengths:
@@ -98,6 +98,19 @@ class TrainingFlags:
                         "--recompute-num-layers", c.recompute_num_layers, f"does not divide the {chunk.layers} layer(s) {where}"
                     )
                     break
+
+
+def _check_evaluation(c):
+    if c.eval_interval is None and c.test_data_path is None:
+        for name in ("eval_iters", "full_validation", "multiple_validation_sets"):
+            if name in c.typed:
+                option, value = f"--{name.replace('_', '-')}", getattr(c, name)
+                shown = None if value is True else value
+                yield Problem(option, shown, "has no effect without --eval-interval", "give it or leave this out")
+    if c.full_validation and "eval_iters" in c.typed:
+        yield Problem("--eval-iters", c.eval_iters, "has no effect with --full-validation", "give one of the two")
+    if c.eval_interval is not None and c.valid_data_path is None and (c.train_data_path or c.test_data_path):
+        yield Problem("--eval-interval", c.eval_interval, "needs validation data", "give --valid-data-path")
 
 
 def _data_parallel_size(c) -> int:

@@ -1,6 +1,6 @@
 """The loop: from a restored state to the end of the run, in plain sight.
 
-Named collaborators, no callbacks: `train_step` moves the state, `evaluate` measures it, the store keeps it, the monitor
+Named collaborators, no callbacks: `train_step` moves the state, `due_measures` evaluates it, the store keeps it, the monitor
 shows it, the trace records it.
 """
 
@@ -10,7 +10,7 @@ import time
 
 import torch
 
-from megatron_ext.training.evaluate import evaluate
+from megatron_ext.training.evaluate import due_measures
 from megatron_ext.training.memory import collect, garbage_by_hand
 from megatron_ext.training.state import TrainState
 from megatron_ext.training.step import train_step
@@ -19,20 +19,19 @@ from megatron_ext.training.step import train_step
 def train(run) -> TrainState:
     """Train until the run's end or one of the reasons to stop earlier; returns the state."""
     state = run.restore()
-    flags, started, reason = run.config.training, time.monotonic(), None
+    started, reason = time.monotonic(), None
     run.monitor.start(state)
-    with garbage_by_hand(flags):
+    with garbage_by_hand(run.config.training):
         while state.iteration < run.total_iters and reason is None:
             run.trace.before(state.iteration)
             result = train_step(run, state)
             run.trace.after(state.iteration)
-            measured = evaluate(run, state) if _due(state.iteration, flags.eval_interval) else {}
-            run.monitor.step(state, result, measured)
+            run.monitor.step(state, result, due_measures(run, state))
             reason = _reason_to_stop(run, state, time.monotonic() - started)
             run.poll()
             if _due(state.iteration, run.config.checkpoint.save_interval):
                 run.save(state, last=False)
-            collect(flags, state.iteration)
+            collect(run.config.training, state.iteration)
     run.trace.finish()
     run.save(state, last=True)
     run.monitor.finish(state, reason)

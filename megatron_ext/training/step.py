@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import time
 from collections.abc import Iterator
 
@@ -11,7 +12,6 @@ import torch
 from megatron.core import parallel_state
 from megatron.core.pipeline_parallel import get_forward_backward_func
 
-from megatron_ext.data.batches import micro_batches
 from megatron_ext.optim.schedules import decoupled, learning_rate
 from megatron_ext.training.batch_size import batch_size
 from megatron_ext.training.memory import give_back
@@ -67,7 +67,7 @@ def train_step(run, state) -> StepResult:
 
 def _learning_rates(run, state, size: int) -> tuple[float, float | None]:
     """Of this update, and of its embedding and output matrix where they have their own."""
-    position = state.consumed_samples + size if run.way_in_samples else state.sharding.updates + 1
+    position = state.consumed_samples + size if run.way_in_samples else state.iteration - state.skipped + 1
     flags, own = run.config.optimizer, decoupled(run.config.optimizer, run.way)
     return learning_rate(position, flags, run.way), None if own is None else learning_rate(position, flags, own)
 
@@ -83,13 +83,10 @@ def forward_backward(run, samples, first_sample: int, forward_only: bool, extra=
     """
     training, layout = run.config.training, run.layout
     count = (size or training.global_batch_size) // (training.micro_batch_size * layout.data)
-    deal = functools.partial(
-        micro_batches, samples, first_sample, count, training.micro_batch_size, layout.data_rank, layout.data
-    )
-    chunks = run.sharding.chunks
+    batches, chunks = run.loader.batches(samples, first_sample, count), run.sharding.chunks
     sums = get_forward_backward_func()(
         forward_step_func=functools.partial(_forward, run, extra),
-        data_iterator=[deal() for _ in chunks] if len(chunks) > 1 else deal(),
+        data_iterator=list(itertools.tee(batches, len(chunks))) if len(chunks) > 1 else batches,
         model=chunks,
         num_microbatches=count,
         seq_length=run.config.model.seq_length,

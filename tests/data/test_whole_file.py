@@ -1,5 +1,6 @@
 """A file is there whole or not at all."""
 
+import fcntl
 import os
 import pathlib
 import subprocess
@@ -83,3 +84,22 @@ def test_no_room_and_no_folder_are_one_sentence(tmp_path):
     found = subprocess.run([sys.executable, "-c", code, str(tmp_path / "b")], capture_output=True, text=True, cwd=ROOT)
     assert "UserError" in found.stderr and "b: cannot be written (File too large)" in found.stderr
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_file_published_between_opening_and_locking_is_not_written_over(tmp_path, monkeypatch):
+    first = WholeFile(str(tmp_path / "a"))
+    first.write(b"first")
+    first.seal()
+    lock, publish = fcntl.flock, [first.publish]
+
+    def later(*args):
+        while publish:
+            publish.pop()()
+        lock(*args)
+
+    monkeypatch.setattr(fcntl, "flock", later)
+    second = WholeFile(str(tmp_path / "a"))
+    assert (tmp_path / "a").read_bytes() == b"first"
+    second.write(b"second")
+    assert (tmp_path / "a").read_bytes() == b"first"
+    second.discard()

@@ -36,6 +36,12 @@ def test_one_line_has_it_all():
     )
 
 
+def test_sets_follow_by_name_and_the_test_data_comes_last():
+    sets = {"wiki": {"loss": 2.0, "bits_per_byte": 1.0}, "code": {"loss": 3.0}}
+    text = line(record(eval_loss=2.5, eval_sets=sets, test_loss=2.75, test_bits_per_byte=1.5), 200, "peak", 0)
+    assert text.endswith(" | eval 2.5000 | eval wiki 2.0000 (1.000 bits/byte) | eval code 3.0000 | test 2.7500 (1.500 bits/byte)")
+
+
 def test_nan_and_skipped_updates_are_shown():
     text = line(record(loss=math.nan, grad_norm=math.inf, skipped=2), 200, "peak", 0)
     assert "batch 8 |" in line(record(skipped=2), 200, "peak", 0, batch=16)

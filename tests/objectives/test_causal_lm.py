@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from megatron_ext.data.samples import NO_TOKEN
 from megatron_ext.objectives import causal_lm
 
 
@@ -12,6 +13,13 @@ def test_labels_are_the_inputs_shifted_by_one():
     assert batch["input_ids"].tolist() == [[5, 6, 7], [1, 2, 3]]
     assert batch["labels"].tolist() == [[6, 7, 8], [2, 3, 4]]
     assert batch["position_ids"].tolist() == [[0, 1, 2], [0, 1, 2]]
+
+
+def test_past_the_end_of_the_data_there_is_no_target():
+    batch = causal_lm.batch(torch.tensor([[5, 6, NO_TOKEN, NO_TOKEN], [NO_TOKEN] * 4]))
+    assert batch["loss_mask"].tolist() == [[1, 0, 0], [0, 0, 0]]
+    assert batch["input_ids"].tolist() == [[5, 6, 0], [0, 0, 0]]
+    assert batch["labels"].tolist() == [[6, 0, 0], [0, 0, 0]]
 
 
 def test_loss_is_the_sum_over_unmasked_targets():

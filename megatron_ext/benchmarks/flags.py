@@ -1,0 +1,24 @@
+"""Flags of tools/benchmark.py, a group for each benchmark."""
+
+from __future__ import annotations
+
+from megatron_ext.arguments.flags import flag, flag_group
+from megatron_ext.arguments.registry import Registry
+
+
+@flag_group("benchmark", "What is measured")
+class DataBenchmarkFlags:
+    folder: str = flag("benchmark_data", "where the made-up data goes; removed at the end", front=True)
+    documents: int = flag(100_000_000, "documents of the large data set, 20 bytes each on disk", least=1, front=True)
+    tokens_per_document: int = flag(500, "mean of their lengths, from 1 to twice as many", least=1, front=True)
+    seconds: float = flag(5.0, "how long each loader is measured", positive=True, front=True)
+    num_workers: int = flag(2, "threads of the loader", least=0, front=True)
+
+
+@flag_group("benchmark", "What is measured")
+class CheckpointBenchmarkFlags:
+    folder: str = flag(".", "where checkpoints are written for the while", front=True)
+    preset: str = flag("gpt3_125m", "the model", choices=Registry("megatron_ext.models.presets"), front=True)
+
+
+GROUPS = {"data": DataBenchmarkFlags, "checkpoint": CheckpointBenchmarkFlags}

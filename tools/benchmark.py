@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+"""Measure this machine, one part of the way at a time.
+
+python tools/benchmark.py data                          # the loader: 100 million documents, cold and cached
+python tools/benchmark.py data --documents 1000000
+"""
+
+from __future__ import annotations
+
+import importlib
+import pathlib
+import sys
+from collections.abc import Sequence
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from megatron_ext.arguments.config import read
+from megatron_ext.arguments.problems import ConfigurationError, UserError, did_you_mean, report
+from megatron_ext.benchmarks.flags import GROUPS
+
+PROGRAM = "benchmark.py"
+
+
+def main(argv: Sequence[str]) -> int:
+    if not argv or argv[0] not in GROUPS:
+        asked, names = " ".join(argv[:1]) or "nothing", ", ".join(GROUPS)
+        hint = did_you_mean(asked, GROUPS) or f"benchmarks are: {names}"
+        print(f"{PROGRAM}: {asked} cannot be measured; {hint}", file=sys.stderr)
+        return 2
+    name = argv[0]
+    try:
+        flags = read([GROUPS[name]], argv[1:], f"{PROGRAM} {name}", f"Measures: {name}.").benchmark
+        for what, how_much in importlib.import_module(f"megatron_ext.benchmarks.{name}").run(flags):
+            print(f"{what:>38}  {how_much}", flush=True)
+    except ConfigurationError as error:
+        report(error, PROGRAM)
+        return 2
+    except UserError as error:
+        report(error, PROGRAM)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
