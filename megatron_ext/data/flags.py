@@ -17,7 +17,7 @@ class DataFlags:
 
     @staticmethod
     def resolve(c):
-        if c.mock_data and c.tokenizer_model is None and c.vocab_size is None:
+        if c.mock_data and c.tokenizer_model is None and c.vocab_file is None and c.vocab_size is None:
             c.vocab_size = 8192
 
     @staticmethod
