@@ -25,6 +25,8 @@ def main(argv: Sequence[str]) -> int:
     except (ConfigurationError, UserError) as error:
         report(error, "pretrain_gpt.py")
         return 2
+    if launch.rank == 0:
+        print(*config.notes, sep="\n", end="\n" * bool(config.notes), flush=True)
     # Only now torch and megatron-core are imported: --help and a wrong flag answer at once.
     try:
         from megatron_ext.training.layout import processes

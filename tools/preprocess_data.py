@@ -28,6 +28,7 @@ def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice ends as cleanly as Ctrl-C
     try:
         config = read([InputFlags, TokenizerFlags, PreprocessFlags], argv, PROGRAM, ABOUT)
+        print(*config.notes, sep="\n", end="\n" * bool(config.notes), flush=True)
         _preprocess(config)
     except ConfigurationError as error:
         report(error, PROGRAM)

@@ -1,5 +1,7 @@
 """From a command line to one frozen configuration: defaults < preset < YAML < flags → resolve → check → freeze.
 
+Megatron-LM's defaults come between ours and the preset, where its scripts are run (`megatron_lm/defaults.py`).
+
 `read` is the only way to make a `Config`. All problems come out together (`ConfigurationError`), nothing is changed
 afterwards, and `to_yaml` writes what was resolved so that `--config run.yaml` gives the same configuration again.
 """
@@ -13,19 +15,27 @@ from typing import Any
 
 import yaml
 
-from megatron_ext.arguments.aliases import VALUES
 from megatron_ext.arguments.command_line import parse_command_line
-from megatron_ext.arguments.flags import Flag, flags_of, fold
+from megatron_ext.arguments.flags import Flag, flags_of
+from megatron_ext.arguments.megatron_lm import defaults
+from megatron_ext.arguments.megatron_lm.rows import TRANSLATED
+from megatron_ext.arguments.megatron_lm.translate import Given, known_value
 from megatron_ext.arguments.problems import ConfigurationError, Problem, did_you_mean
 
 PRESETS = "megatron_ext.models.presets"
 
 
 class Config(SimpleNamespace):
-    """The frozen configuration: one attribute a group (`config.model.num_layers`), and the number of processes."""
+    """The frozen configuration: one attribute a group (`config.model.num_layers`), and the number of processes.
 
-    def __init__(self, world_size: int, **groups: Any):
+    `notes` are lines to show at the start of a run; being no part of the configuration, they are not compared.
+    """
+
+    __slots__ = ("notes",)
+
+    def __init__(self, world_size: int, notes: Sequence[str] = (), **groups: Any):
         super().__init__(world_size=world_size, **groups)
+        object.__setattr__(self, "notes", tuple(notes))
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"the configuration is frozen: {name} cannot be set")
@@ -75,21 +85,24 @@ def read(
         problems += yaml_problems
         for flag in flags_of(without) if without else ():
             from_yaml.pop(flag.name, None)
-    values = {name: flag.default for name, flag in flags.items()}
     problems += _convert(flags, from_yaml, "{name} in " + str(yaml_path))
     problems += _convert(flags, given, "{option}")
     if problems:
         raise ConfigurationError(problems)
-    given_anywhere = {**from_yaml, **given}
-    values |= _preset(given_anywhere.get("preset")) | (base(given_anywhere) if base else {}) | given_anywhere
-    draft = SimpleNamespace(**values, world_size=world_size, given=frozenset({**from_yaml, **given}), typed=frozenset(given))
+    explicit = {**from_yaml, **given}
+    whose = defaults.decide(flags, explicit, given)
+    above = _preset(explicit.get("preset")) | (base(explicit) if base else {}) | explicit
+    fallback = {name: flag.default for name, flag in flags.items()} | whose
+    draft = SimpleNamespace(**fallback | above, world_size=world_size, given=frozenset(explicit), typed=frozenset(given))
+    draft.fallback, draft.open, draft.spelled, draft.notes = fallback, flags.keys() - above.keys(), given.spelled, []
     for group in groups:
         getattr(group, "resolve", lambda c: None)(draft)
-    problems = [problem for group in groups for problem in getattr(group, "check", lambda c: ())(draft)]
+    problems = [given.as_typed(problem) for group in groups for problem in getattr(group, "check", lambda c: ())(draft)]
     if problems:
         raise ConfigurationError(problems)
     return Config(
         world_size,
+        defaults.notes(flags, draft, given),
         **{group.group_name: group(**{flag.name: getattr(draft, flag.name) for flag in flags_of(group)}) for group in groups},
     )
 
@@ -98,20 +111,20 @@ def _convert(flags: dict[str, Flag], values: dict[str, Any], place: str) -> list
     """Convert `values` in place to their flags' types; what cannot be is returned and dropped."""
     problems = []
     for name in list(values):
-        flag = flags[name]
-        where = place.format(name=name, option=flag.option)
+        flag, known = flags[name], known_value(name, values[name])
+        option = values.options[name] if isinstance(values, Given) else flag.option
+        where = place.format(name=name, option=option)
+        if known is not None:
+            if known.fate != TRANSLATED:
+                problems.append(Problem(where, values.pop(name), known.why))
+                continue
+            values[name] = known.ours
         try:
-            values[name] = flag.convert(_translated(flag, values[name]))
+            values[name] = flag.convert(values[name])
         except ValueError as error:
             close = did_you_mean(str(values[name]), map(str, flag.choices)) if flag.choices is not None else ""
             problems.append(Problem(where, values.pop(name), str(error), close))
     return problems
-
-
-def _translated(flag: Flag, value: Any) -> Any:
-    """Another spelling of a value (Megatron-LM's) in ours."""
-    other = VALUES.get(flag.name, {})
-    return other.get(fold(value), value) if isinstance(value, str) else value
 
 
 def _preset(name: str | None) -> dict[str, Any]:

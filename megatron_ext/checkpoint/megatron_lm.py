@@ -16,6 +16,14 @@ from megatron_ext.checkpoint import safe_pickle
 
 _ACTIVATIONS = (("swiglu", "swiglu"), ("squared_relu", "squared_relu"), ("quick_geglu", "quick_geglu"))
 
+
+def _activation(arguments: Namespace) -> str:
+    """Its plain gelu is the tanh form where bias and gelu are one kernel, as they are unless said otherwise."""
+    fused = getattr(arguments, "bias_gelu_fusion", True) and arguments.add_bias_linear
+    plain = "gelu_tanh" if fused else "gelu"
+    return next((ours for theirs, ours in _ACTIVATIONS if getattr(arguments, theirs, False)), plain)
+
+
 # Our field: how it follows from Megatron-LM's arguments. A rule that finds its argument missing is passed over.
 FIELDS: dict[str, Callable[[Namespace], Any]] = {
     "num_layers": lambda a: a.num_layers,
@@ -28,7 +36,7 @@ FIELDS: dict[str, Callable[[Namespace], Any]] = {
     "max_position_embeddings": lambda a: a.max_position_embeddings,
     "normalization": lambda a: str(a.normalization).lower(),
     "norm_epsilon": lambda a: a.norm_epsilon if hasattr(a, "norm_epsilon") else a.layernorm_epsilon,
-    "activation": lambda a: next((ours for theirs, ours in _ACTIVATIONS if getattr(a, theirs, False)), "gelu"),
+    "activation": _activation,
     "position_embedding_type": lambda a: str(a.position_embedding_type),
     "rotary_base": lambda a: a.rotary_base,
     "rotary_percent": lambda a: a.rotary_percent,

@@ -39,7 +39,8 @@ class DataFlags:
 
     @staticmethod
     def resolve(c):
-        if c.mock_data and hasattr(c, "vocab_size") and c.tokenizer_model is None and c.vocab_size is None:
+        named = getattr(c, "tokenizer_model", None) or getattr(c, "vocab_file", None)
+        if c.mock_data and hasattr(c, "vocab_size") and not named and c.vocab_size is None:
             c.vocab_size = 8192
 
     @staticmethod

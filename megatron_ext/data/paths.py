@@ -62,5 +62,5 @@ def _weight(word: str, prefix: str) -> Fraction:
 
 
 def split_shares(split: str) -> list[float]:
-    """`"969,30,1"` → [969.0, 30.0, 1.0]."""
-    return [float(share) for share in split.replace("/", ",").split(",")]
+    """`"969,30,1"` → [969.0, 30.0, 1.0]; quotes around it, which one of Megatron-LM's scripts leaves in, are passed over."""
+    return [float(share) for share in split.strip("'\"").replace("/", ",").split(",")]

@@ -11,8 +11,9 @@ def build(flags: TokenizerFlags) -> Tokenizer:
     """The tokenizer that checked flags name. UserError: its file is broken, or its size is not what was asked for."""
     tokenizer = LOADERS.load(flags.tokenizer_type).load(flags)
     if flags.vocab_size is not None and flags.vocab_size != tokenizer.vocab_size:
+        file = flags.tokenizer_model or flags.vocab_file
         raise UserError(
-            f"--vocab-size {flags.vocab_size}: {flags.tokenizer_model} has {tokenizer.vocab_size} entries; leave --vocab-size "
-            "out (to round the embedding up there is --make-vocab-size-divisible-by)"
+            f"--vocab-size {flags.vocab_size}: {file} has {tokenizer.vocab_size} entries; leave --vocab-size out (to round the "
+            "embedding up there is --make-vocab-size-divisible-by)"
         )
     return tokenizer

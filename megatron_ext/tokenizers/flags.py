@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.tokenizers.files import NAMES, find, sniff
-from megatron_ext.tokenizers.patterns import PATTERNS, pattern_of_file
+from megatron_ext.tokenizers.patterns import MEGATRON_CONTROL_COUNT, PATTERNS, pattern_of_file
 
 LOADERS = Registry("megatron_ext.tokenizers.loaders")
 ALGORITHMS = Registry("megatron_ext.tokenizers.training")
@@ -19,8 +21,13 @@ class TokenizerFlags:
         None, "the tokenizer's file (tokenizer.json, *.model, *.tiktoken) or the folder that holds it", front=True
     )
     eod_token: str | None = flag(None, "name of the control token that ends a document (default: found by known names)")
+    vocab_file: str | None = flag(None, "GPT-2's vocabulary (vocab.json), beside --merge-file")
+    merge_file: str | None = flag(None, "GPT-2's merges (merges.txt), beside --vocab-file")
     tiktoken_pattern: str | None = flag(
         None, f"how a tiktoken file splits text: {', '.join(PATTERNS)}, or a regular expression (default: by the file's name)"
+    )
+    tiktoken_num_special_tokens: int | None = flag(
+        None, f"ids before the ranks in Megatron-LM's JSON form of a tiktoken file [{MEGATRON_CONTROL_COUNT:,}]", least=7
     )
     vocab_size: int | None = flag(None, "ids of the null tokenizer, the last of which ends a document", least=2)
 
@@ -29,6 +36,8 @@ class TokenizerFlags:
         if c.tokenizer_type is None and c.tokenizer_model is not None:
             file = find(c.tokenizer_model)
             c.tokenizer_type = sniff(file) if file else None
+        elif c.tokenizer_type is None and (c.vocab_file is not None or c.merge_file is not None):
+            c.tokenizer_type = "gpt2_bpe"
         elif c.tokenizer_type is None and c.vocab_size is not None:
             c.tokenizer_type = "null"
         if c.tokenizer_type == "tiktoken" and c.tokenizer_model is not None and c.tiktoken_pattern is None:
@@ -37,7 +46,9 @@ class TokenizerFlags:
     @staticmethod
     def check(c):
         kind, model = c.tokenizer_type, c.tokenizer_model
-        if kind is None and model is None:
+        if kind == "gpt2_bpe":
+            yield from _check_gpt2(c)
+        elif kind is None and model is None:
             yield Problem(
                 "--tokenizer-model", None, "is missing", "give a tokenizer's file, or --vocab-size for a null tokenizer"
             )
@@ -54,17 +65,35 @@ class TokenizerFlags:
             yield Problem(
                 "--tiktoken-pattern", None, f"is missing: {model} does not tell it", f"give one of {', '.join(PATTERNS)}"
             )
-        if kind != "tiktoken" and c.tiktoken_pattern is not None:
-            yield Problem("--tiktoken-pattern", c.tiktoken_pattern, f"has no effect with --tokenizer-type {kind}", "leave it out")
+        for name in ("tiktoken_pattern", "tiktoken_num_special_tokens"):
+            if kind != "tiktoken":
+                yield from _without_effect(c, name, kind)
+        for name in ("vocab_file", "merge_file"):
+            if kind not in (None, "gpt2_bpe"):
+                yield from _without_effect(c, name, kind)
 
 
 def _check_null(c):
     if c.vocab_size is None:
         yield Problem("--vocab-size", None, "is missing for --tokenizer-type null", "give the number of ids")
     for name in ("tokenizer_model", "eod_token"):
-        if getattr(c, name) is not None:
-            option = "--" + name.replace("_", "-")
-            yield Problem(option, getattr(c, name), "has no effect with --tokenizer-type null", "leave it out")
+        yield from _without_effect(c, name, "null")
+
+
+def _check_gpt2(c):
+    for name, other in (("vocab_file", "merge_file"), ("merge_file", "vocab_file")):
+        path, option = getattr(c, name), "--" + name.replace("_", "-")
+        if path is None:
+            yield Problem(option, None, "is missing for --tokenizer-type gpt2_bpe", f"give it beside --{other.replace('_', '-')}")
+        elif not os.path.isfile(path):
+            yield Problem(option, path, "is not there", "give GPT-2's vocab.json and merges.txt")
+    yield from _without_effect(c, "tokenizer_model", "gpt2_bpe")
+
+
+def _without_effect(c, name: str, kind: str | None):
+    if getattr(c, name) is not None:
+        option = "--" + name.replace("_", "-")
+        yield Problem(option, getattr(c, name), f"has no effect with --tokenizer-type {kind}", "leave it out")
 
 
 @flag_group("training", "What is learned")

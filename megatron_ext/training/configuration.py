@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from megatron_ext.arguments.config import Config, read
+from megatron_ext.arguments.megatron_lm.defaults import MegatronFlags
 from megatron_ext.backend.flags import ParallelFlags
 from megatron_ext.checkpoint.flags import CheckpointFlags
 from megatron_ext.data.flags import DataFlags
@@ -16,7 +17,18 @@ from megatron_ext.optim.flags import OptimizerFlags
 from megatron_ext.tokenizers.flags import TokenizerFlags
 from megatron_ext.training.flags import TrainingFlags, length_in_updates
 
-GROUPS = (ModelFlags, DataFlags, TokenizerFlags, TrainingFlags, OptimizerFlags, ParallelFlags, CheckpointFlags, MonitorFlags)
+# Megatron-LM's habits are resolved before all else.
+GROUPS = (
+    MegatronFlags,
+    ModelFlags,
+    DataFlags,
+    TokenizerFlags,
+    TrainingFlags,
+    OptimizerFlags,
+    ParallelFlags,
+    CheckpointFlags,
+    MonitorFlags,
+)
 DESCRIPTION = "Train a language model. The same flags run on a laptop's CPU and, under torchrun or srun, on a cluster."
 
 

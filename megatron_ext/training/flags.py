@@ -65,7 +65,7 @@ class TrainingFlags:
     @staticmethod
     def check(c):
         for name, needed in NEEDS.items():
-            if name in c.typed and getattr(c, needed) in (None, False):
+            if name in c.typed and getattr(c, needed) in (None, False) and not (c.megatron_defaults and needed == "save"):
                 option, other = (f"--{word.replace('_', '-')}" for word in (name, needed))
                 yield Problem(option, getattr(c, name), f"has no effect without {other}", f"give {other} or leave it out")
         yield from _check_evaluation(c)

@@ -80,24 +80,6 @@ def test_configuration_is_frozen():
         config.model.num_layers = 1
 
 
-@pytest.mark.parametrize(
-    ("megatron", "group", "field", "value"),
-    [
-        (["--swiglu"], "model", "activation", "swiglu"),
-        (["--disable-bias-linear"], "model", "add_bias_linear", False),
-        (["--use-distributed-optimizer"], "optimizer", "zero_stage", 1),
-        (["--use-rotary-position-embeddings"], "model", "position_embedding_type", "rope"),
-        (["--layernorm-epsilon", "1e-3"], "model", "norm_epsilon", 1e-3),
-        (["--normalization", "RMSNorm"], "model", "normalization", "rmsnorm"),
-        (["--preset", "gpt3-125m"], "model", "preset", "gpt3_125m"),
-        (["--position-embedding-type", "learned_absolute"], "model", "position_embedding_type", "learned_absolute"),
-    ],
-)
-def test_megatron_spellings(megatron, group, field, value):
-    config = read_configuration([*MOCK, *megatron], 1)
-    assert getattr(getattr(config, group), field) == value
-
-
 def test_length_given_by_hand_replaces_the_presets():
     config = read_configuration(["--preset", "llama-7b", *MOCK], 1)
     assert train_iterations(config) == 10

@@ -137,3 +137,20 @@ def test_moments_in_buckets_are_refused_by_name(pool, tmp_path):
     with pytest.raises(AssertionError, match="no optimizer state that fits every layout; --no-load-optim"):
         pool.run(restored, 2, [*argv, "--load", str(tmp_path)], tensors)
     assert pool.run(restored, 2, [*argv, "--load", str(tmp_path), "--no-load-optim"], tensors)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "activation"),
+    [
+        (dict(add_bias_linear=True, bias_gelu_fusion=True), "gelu_tanh"),
+        (dict(add_bias_linear=True, bias_gelu_fusion=False), "gelu"),
+        (dict(add_bias_linear=False, bias_gelu_fusion=True), "gelu"),
+        (dict(add_bias_linear=True, bias_gelu_fusion=True, swiglu=True), "swiglu"),
+    ],
+)
+def test_its_gelu_is_the_tanh_form_where_bias_and_gelu_are_one_kernel(arguments, activation):
+    import argparse
+
+    from megatron_ext.checkpoint.megatron_lm import architecture
+
+    assert architecture(argparse.Namespace(**arguments))["activation"] == activation

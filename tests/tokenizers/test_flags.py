@@ -53,7 +53,12 @@ def test_megatron_lms_names(tmp_path):
     assert (
         parse("--tokenizer-type", "SentencePieceTokenizer", "--tokenizer-model", str(tmp_path)).tokenizer_type == "sentencepiece"
     )
-    assert parse("--tokenizer-type", "NullTokenizer", "--vocab-size", "9").tokenizer_type == "null"
+    for name in ("GPTSentencePieceTokenizer", "Llama2Tokenizer"):
+        assert parse("--tokenizer-type", name, "--tokenizer-model", str(tmp_path)).tokenizer_type == "sentencepiece"
+    (tmp_path / "tokenizer.json").write_text(texts.byte_level_bpe_json())
+    assert build(parse("--tokenizer-type", "HuggingFaceTokenizer", "--tokenizer-model", str(tmp_path))).vocab_size == 600
+    null = parse("--tokenizer-type", "NullTokenizer", "--vocab-size", "9")
+    assert (null.tokenizer_type, build(null).vocab_size, build(null).eod) == ("null", 9, 8)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +71,7 @@ def test_megatron_lms_names(tmp_path):
         (["--tokenizer-type", "null"], "--vocab-size: is missing"),
         (["--tokenizer-type", "null", "--vocab-size", "9", "--eod-token", "x"], "--eod-token x: has no effect"),
         (["--vocab-size", "9", "--tiktoken-pattern", "gpt2"], "--tiktoken-pattern gpt2: has no effect"),
+        (["--vocab-size", "9", "--tiktoken-num-special-tokens", "9"], "--tiktoken-num-special-tokens 9: has no effect"),
         (["--tokenizer-type", "sentencepiecs"], "did you mean sentencepiece?"),
     ],
 )
@@ -93,7 +99,7 @@ def test_the_end_token_can_be_named(tmp_path):
 
 
 def test_every_loader_can_load():
-    assert list(LOADERS) == ["huggingface", "null", "sentencepiece", "tiktoken"]
+    assert list(LOADERS) == ["gpt2_bpe", "huggingface", "null", "sentencepiece", "tiktoken"]
     assert all(callable(LOADERS.load(name).load) for name in LOADERS)
 
 

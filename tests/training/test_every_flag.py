@@ -71,6 +71,7 @@ CHANGES_PARAMETERS = {
 
 # flag: the test that shows what it does.
 SHOWN_ELSEWHERE = {
+    "megatron_defaults": "tests/arguments/megatron_lm/test_defaults.py::test_what_brings_megatron_lms",
     "preset": "tests/arguments/test_config.py::test_command_line_beats_yaml_beats_preset_beats_default",
     "lr_warmup_fraction": "tests/optim/schedules/test_schedules.py::test_default_warm_up_and_end",
     "lr_decay_samples": "tests/optim/schedules/test_schedules.py::test_samples_replace_updates",
@@ -165,6 +166,9 @@ SHOWN_ELSEWHERE = {
     "accept_changed_data": "tests/training/test_data.py::test_changed_data_is_refused_and_moved_data_is_not",
     "tokenizer_type": "tests/tokenizers/test_flags.py::test_the_kind_is_seen_from_the_file_or_its_folder",
     "tokenizer_model": "tests/tokenizers/test_flags.py::test_the_kind_is_seen_from_the_file_or_its_folder",
+    "vocab_file": "tests/tokenizers/loaders/test_gpt2_bpe.py::test_ids_are_those_of_gpt2tokenizer",
+    "merge_file": "tests/tokenizers/loaders/test_gpt2_bpe.py::test_ids_are_those_of_gpt2tokenizer",
+    "tiktoken_num_special_tokens": "tests/tokenizers/loaders/test_tiktoken.py::test_the_number_of_special_tokens_can_be_told",
     "tiktoken_pattern": "tests/tokenizers/loaders/test_tiktoken.py::test_the_pattern_decides_what_may_be_merged",
     "eod_token": "tests/tokenizers/test_flags.py::test_the_end_token_can_be_named",
 }

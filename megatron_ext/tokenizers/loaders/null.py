@@ -1,7 +1,7 @@
 """`--tokenizer-type null`: no text, only numbers; for speed trials and for data that is numbers already.
 
 A document is written as ids in decimal, between spaces. `--vocab-size N` gives the ids 0 to N - 1, and N - 1 ends a
-document. (Megatron-LM's NullTokenizer has one id more than it was asked for; here the model's size is what the flag says.)
+document, as in Megatron-LM's newest NullTokenizer. (Up to core 0.16 it had one id more than it was asked for.)
 """
 
 from __future__ import annotations

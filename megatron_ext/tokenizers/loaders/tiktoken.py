@@ -1,7 +1,7 @@
 """`--tokenizer-type tiktoken`: byte-level BPE from a file of ranks, and a pattern that splits the text first.
 
 Two forms of file: OpenAI's and Llama 3's lines of "base64 rank", with the control tokens after the ranks; and Megatron-LM's
-JSON list, with 1,000 control tokens before them (patterns.py has both layouts).
+JSON list, with 1,000 control tokens (`--tiktoken-num-special-tokens`) before them (patterns.py has both layouts).
 """
 
 from __future__ import annotations
@@ -32,8 +32,15 @@ def too_long_a_run(text: str) -> bool:
 
 
 class TiktokenTokenizer(Tokenizer):
-    def __init__(self, file: pathlib.Path, pattern: str, eod_token: str | None = None, vocab_size: int | None = None):
-        ranks, control = _read(file, pattern, vocab_size)
+    def __init__(
+        self,
+        file: pathlib.Path,
+        pattern: str,
+        eod_token: str | None = None,
+        vocab_size: int | None = None,
+        control_count: int | None = None,
+    ):
+        ranks, control = _read(file, pattern, vocab_size, control_count)
         self._pattern = patterns.PATTERNS.get(pattern, pattern)
         try:
             self._encoding = tiktoken.Encoding(file.stem, pat_str=self._pattern, mergeable_ranks=ranks, special_tokens=control)
@@ -62,12 +69,19 @@ class TiktokenTokenizer(Tokenizer):
         return self._print
 
 
-def _read(file: pathlib.Path, pattern: str, vocab_size: int | None) -> tuple[dict[bytes, int], dict[str, int]]:
+def _read(
+    file: pathlib.Path, pattern: str, vocab_size: int | None, control_count: int | None
+) -> tuple[dict[bytes, int], dict[str, int]]:
     """`(ranks by bytes, ids of control tokens)` of either form of file."""
     try:
         content = file.read_bytes()
         if content.lstrip()[:1] == b"[":
-            ranks, control = _megatron(json.loads(content), vocab_size)
+            ranks, control = _megatron(json.loads(content), vocab_size, control_count or patterns.MEGATRON_CONTROL_COUNT)
+        elif control_count is not None:
+            raise UserError(
+                f"--tiktoken-num-special-tokens {control_count}: {file} is not of Megatron-LM's JSON form, and has its control "
+                "tokens after the ranks; leave it out"
+            )
         else:
             ranks, control = _lines(content, pattern)
         if any(bytes([byte]) not in ranks for byte in range(256)):
@@ -85,8 +99,7 @@ def _lines(content: bytes, pattern: str) -> tuple[dict[bytes, int], dict[str, in
     return ranks, {name: after + place for name, place in places.items()}
 
 
-def _megatron(entries: list[dict], vocab_size: int | None) -> tuple[dict[bytes, int], dict[str, int]]:
-    count = patterns.MEGATRON_CONTROL_COUNT
+def _megatron(entries: list[dict], vocab_size: int | None, count: int) -> tuple[dict[bytes, int], dict[str, int]]:
     kept = entries[: (vocab_size or patterns.MEGATRON_VOCAB_SIZE) - count]
     ranks = {base64.b64decode(entry["token_bytes"], validate=True): entry["rank"] + count for entry in kept}
     named = patterns.MEGATRON_CONTROL_TOKENS
@@ -96,4 +109,4 @@ def _megatron(entries: list[dict], vocab_size: int | None) -> tuple[dict[bytes, 
 
 def load(flags: TokenizerFlags) -> TiktokenTokenizer:
     file = find(flags.tokenizer_model, "tiktoken")
-    return TiktokenTokenizer(file, flags.tiktoken_pattern, flags.eod_token, flags.vocab_size)
+    return TiktokenTokenizer(file, flags.tiktoken_pattern, flags.eod_token, flags.vocab_size, flags.tiktoken_num_special_tokens)

@@ -5,7 +5,10 @@ import base64
 import pytest
 import tiktoken
 
+from megatron_ext.arguments.config import read
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.tokenizers.build import build
+from megatron_ext.tokenizers.flags import TokenizerFlags
 from megatron_ext.tokenizers.loaders.tiktoken import LONGEST_RUN, TiktokenTokenizer
 from megatron_ext.tokenizers.patterns import CONTROL_TOKENS, PATTERNS, pattern_of_file
 from tests import texts
@@ -46,6 +49,21 @@ def test_megatron_cores_reader_gives_the_same_ids(tmp_path):
         for text in texts.library_texts():
             assert ours.encode(text) == theirs.text_to_ids(text)
     assert TiktokenTokenizer(file, "v2", vocab_size=size - 100).vocab_size == size - 100
+
+
+def test_the_number_of_special_tokens_can_be_told(tmp_path):
+    from megatron.core.tokenizers.text.libraries.tiktoken_tokenizer import TikTokenTokenizer
+
+    file = write(tmp_path, texts.megatron_tiktoken_file(), "x.json")
+    argv = ["--tokenizer-type", "TikTokenizer", "--tokenizer-model", str(file), "--tiktoken-pattern", "v2"]
+    ours = build(read([TokenizerFlags], [*argv, "--tiktoken-num-special-tokens", "20"], "x", "").tokenizer)
+    size = 20 + len(texts.ranks())
+    theirs = TikTokenTokenizer(str(file), pattern="v2", vocab_size=size, num_special_tokens=20)
+    assert (ours.vocab_size, ours.eod) == (theirs.vocab_size, theirs.eod) == (size, 2)
+    for text in texts.library_texts(5):
+        assert ours.encode(text) == theirs.text_to_ids(text)
+    with pytest.raises(UserError, match="--tiktoken-num-special-tokens 20: .* is not of Megatron-LM's JSON form"):
+        TiktokenTokenizer(write(tmp_path, texts.tiktoken_file()), "gpt2", control_count=20)
 
 
 def test_control_tokens_lie_where_the_published_encodings_have_them(tmp_path):

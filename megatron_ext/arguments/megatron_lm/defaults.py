@@ -1,0 +1,178 @@
+"""Megatron-LM's defaults, and the habits of its that a copied script relies on. `--megatron-defaults`
+
+A script of Megatron-LM's says nothing of LayerNorm, biases or dropout: they are its defaults. So where the command line has a
+spelling that only Megatron-LM has, its defaults take the place of ours for what is not given: our defaults < Megatron-LM's <
+preset < YAML < flags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from megatron_ext.arguments.flags import Flag, flag, flag_group
+from megatron_ext.arguments.megatron_lm.translate import Given
+from megatron_ext.arguments.problems import Problem
+
+# Field -> Megatron-LM's default, where it is not ours.
+DEFAULTS: dict[str, Any] = {
+    "normalization": "layernorm",
+    "activation": "gelu_tanh",
+    "position_embedding_type": "learned_absolute",
+    "add_bias_linear": True,
+    "hidden_dropout": 0.1,
+    "attention_dropout": 0.1,
+    "moe_token_dispatcher_type": "allgather",
+    "min_lr": 0.0,
+    "lr_decay_style": "linear",
+    "lr_warmup_fraction": 0.0,
+    "weight_decay": 0.01,
+    "adam_beta2": 0.999,
+    "eval_interval": 1000,
+    "eval_iters": 100,
+    "log_interval": 100,
+}
+
+# Flags that are ours as well, but that only a script of Megatron-LM's has.
+ITS_OWN = ("vocab_file", "merge_file")
+
+# Flag -> flags that Megatron-LM passes over without it; scripts carry them along.
+ONLY_WITH = {
+    "load": {"ckpt_step", "finetune", "no_load_optim", "no_load_rng"},
+    "fp16": {"loss_scale", "initial_loss_scale", "min_loss_scale", "loss_scale_window", "hysteresis"},
+    "fp8_format": {"fp8_recipe", "fp8_amax_history_len", "fp8_amax_compute_algo", "fp8_param_gather"},
+    "cuda_graph_impl": {"cuda_graph_scope", "cuda_graph_warmup_steps"},
+    "num_experts": {
+        "moe_router_topk", "moe_ffn_hidden_size", "moe_aux_loss_coeff", "moe_token_dispatcher_type",
+        "expert_tensor_parallel_size",
+    },
+    "recompute_granularity": {"recompute_num_layers"},
+    "manual_gc": {"manual_gc_interval"},
+    "profile": {"profile_step_start", "profile_step_end", "profile_ranks"},
+}  # fmt: skip
+
+
+@flag_group("megatron", "Megatron-LM's scripts")
+class MegatronFlags:
+    megatron_defaults: bool | None = flag(
+        None, "Megatron-LM's defaults for what is not given [if a flag is given that only Megatron-LM has]"
+    )
+
+    @staticmethod
+    def resolve(c):
+        if "--group-query-attention" in c.spelled and c.num_query_groups is None:
+            c.num_query_groups = 1
+        if c.megatron_defaults:
+            _mlp(c)
+            _what_does_not_apply(c)
+            _evaluation(c)
+            if c.num_experts is not None and "expert_tensor_parallel_size" in c.open:
+                c.expert_tensor_parallel_size = c.tensor_model_parallel_size
+
+    @staticmethod
+    def check(c):
+        position = c.position_embedding_type
+        if "--no-position-embedding" in c.spelled and position not in ("rope", "none"):
+            yield Problem("--no-position-embedding", None, f"contradicts positions of kind {position}", "add "
+                          "--position-embedding-type none")  # fmt: skip
+        if c.megatron_defaults and "num_query_groups" in c.typed and "--group-query-attention" not in c.spelled:
+            yield Problem(
+                "--num-query-groups",
+                c.num_query_groups,
+                "counts in Megatron-LM only beside --group-query-attention, and always here",
+                "add --group-query-attention, or leave both out",
+            )
+        if c.num_experts is not None:
+            yield from _experts(c)
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _mlp(c) -> None:
+    """The activation, and the MLP's width where it is not given.
+
+    Megatron-LM adds the bias and takes gelu in one kernel, which has the tanh form; without it, gelu is exact.
+    """
+    if "activation" in c.open:
+        if "--no-bias-gelu-fusion" in c.spelled or not c.add_bias_linear:
+            c.activation = "gelu"
+    if c.ffn_hidden_size is None and c.activation.endswith("glu"):
+        c.ffn_hidden_size = int(4 * c.hidden_size * 2 / 3) // 64 * 64  # down to a multiple; ours goes up
+
+
+def _what_does_not_apply(c) -> None:
+    """What Megatron-LM passes over in silence is left out here, and said."""
+    if c.sequence_parallel and c.tensor_model_parallel_size == 1:
+        c.sequence_parallel = False
+        c.notes.append("--sequence-parallel is off: there is one tensor-parallel process")
+    if c.tiktoken_pattern is not None and c.tokenizer_type not in (None, "tiktoken"):
+        c.notes.append(f"--tiktoken-pattern {c.tiktoken_pattern} is left out: the tokenizer is {c.tokenizer_type}")
+        c.tiktoken_pattern = None
+    for needed, names in ONLY_WITH.items():
+        if getattr(c, needed) in (None, False, "none"):
+            for name in sorted(names & c.typed):
+                setattr(c, name, c.fallback[name])
+                c.notes.append(f"{_option(name)} is left out: there is no {_option(needed)}")
+            c.typed, c.given = c.typed - names, c.given - names
+
+
+def _evaluation(c) -> None:
+    """No evaluation where nobody asked for one and none could be made: without validation data, or in a shorter run."""
+    if "eval_interval" not in c.open:
+        return
+    shares = c.split.replace("/", ",").split(",")
+    held_out = c.valid_data_path or c.mock_data or (len(shares) > 1 and shares[1].strip(" 0.") != "")
+    if not held_out or (c.train_iters is not None and c.train_iters < c.eval_interval):
+        c.eval_interval = None
+
+
+def _experts(c) -> Iterator[Problem]:
+    kind = " ".join(c.spelled.get("--moe-router-load-balancing-type", ["aux_loss"]))
+    if c.megatron_defaults and c.moe_aux_loss_coeff and kind != "seq_aux_loss" and "moe_aux_loss_coeff" in c.typed:
+        yield Problem(
+            "--moe-aux-loss-coeff",
+            c.moe_aux_loss_coeff,
+            f"weighs Megatron-LM's {kind} there and the loss of each sequence here",
+            "add --moe-router-load-balancing-type seq_aux_loss, or leave the coefficient out",
+        )
+    if "--moe-router-pre-softmax" in c.spelled and c.moe_router_topk > 1:
+        yield Problem(
+            "--moe-router-pre-softmax", None, f"is not there for --moe-router-topk {c.moe_router_topk}", "leave it out, or use 1"
+        )
+
+
+def decide(flags: dict[str, Flag], explicit: dict[str, Any], given: Given) -> dict[str, Any]:
+    """The defaults that are not ours: Megatron-LM's if they were asked for, or if something typed is its own.
+
+    Args:
+        explicit: what YAML and flags say; a `megatron_defaults: null` is taken out of it.
+    """
+    if "megatron_defaults" not in flags:
+        return {}
+    given.its_own += [given.options[name] for name in ITS_OWN if name in given]
+    wanted = explicit.get("megatron_defaults")
+    if wanted is None:
+        wanted = bool(given.its_own)
+        explicit.pop("megatron_defaults", None)
+    return {"megatron_defaults": wanted} | ({name: DEFAULTS[name] for name in DEFAULTS if name in flags} if wanted else {})
+
+
+def notes(flags: dict[str, Flag], c: Any, given: Given) -> list[str]:
+    """What a run says at its start: whose defaults hold, what has no effect, what was left out; `c` is the resolved draft."""
+    lines = []
+    if getattr(c, "megatron_defaults", False):
+        why = f", since {given.its_own[0]} is its own" if "megatron_defaults" not in c.given else ""
+        held = [
+            f"{name.replace('_', '-')} {str(getattr(c, name)).lower()}"
+            for name in DEFAULTS
+            if name in c.open and getattr(c, name) != flags[name].default
+        ]
+        lines.append(f"Megatron-LM's defaults hold{why}: {', '.join(held) or 'all is given'} (--no-megatron-defaults takes ours)")
+    if given.without_effect:
+        by_reason: dict[str, list[str]] = {}
+        for option, reason in given.without_effect.items():
+            by_reason.setdefault(reason, []).append(option)
+        lines.append("without effect: " + "; ".join(f"{', '.join(options)} ({reason})" for reason, options in by_reason.items()))
+    return lines + given.remarks + c.notes
