@@ -2,11 +2,17 @@
 
 `read` is the only way to make a `Config`. All problems come out together (`ConfigurationError`), nothing is changed
 afterwards, and `to_yaml` writes what was resolved so that `--config run.yaml` gives the same configuration again.
+
+Values that nobody gave and `resolve` derived (the MLP's width from the hidden size) stand in a section of their own,
+`derived`. Read back, such a value stands, unless flags typed besides change it: it is derived with and without them, and
+where the two differ, the new one is taken. So `--config run.yaml --hidden-size 512` is a model of 512, all through. What was
+derived from the number of processes (the global batch) is no property of the file, and stands as if it had been given.
 """
 
 from __future__ import annotations
 
 import importlib
+import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -19,34 +25,39 @@ from megatron_ext.arguments.flags import Flag, flags_of, fold
 from megatron_ext.arguments.problems import ConfigurationError, Problem, did_you_mean
 
 PRESETS = "megatron_ext.models.presets"
+DERIVED = "derived"
 
 
 class Config(SimpleNamespace):
-    """The frozen configuration: one attribute a group (`config.model.num_layers`), and the number of processes."""
+    """The frozen configuration: one attribute a group (`config.model.num_layers`), the number of processes, derived names."""
 
-    def __init__(self, world_size: int, **groups: Any):
-        super().__init__(world_size=world_size, **groups)
+    def __init__(self, world_size: int, derived: frozenset[str] = frozenset(), **groups: Any):
+        super().__init__(world_size=world_size, derived=derived, **groups)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"the configuration is frozen: {name} cannot be set")
 
     def groups(self) -> Iterator[Any]:
-        return (value for name, value in vars(self).items() if name != "world_size")
+        return (value for name, value in vars(self).items() if name not in ("world_size", "derived"))
 
     def flat(self) -> dict[str, Any]:
         """Every flag's resolved value by field name."""
         return {flag.name: getattr(group, flag.name) for group in self.groups() for flag in flags_of(type(group))}
 
     def to_yaml(self) -> str:
-        """The resolved configuration as YAML, a section a group; what is None is left out."""
-        sections = []
+        """The resolved configuration as YAML, a section a group and one of what was derived; what is None is left out."""
+        sections, derived = [], {}
         for group in self.groups():
             values = {flag.name: getattr(group, flag.name) for flag in flags_of(type(group))}
             lines = {
                 name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if value is not None
             }
+            derived |= {name: lines.pop(name) for name in list(lines) if name in self.derived}
             if lines:
-                sections.append(f"# {group.group_title}\n" + yaml.safe_dump(lines, sort_keys=False, allow_unicode=True))
+                sections.append(f"# {group.group_title}\n" + _dump(lines))
+        if derived:
+            sections.append("# Derived from the above; with --config they stand unless flags besides change them\n")
+            sections[-1] += _dump({DERIVED: derived})
         return "\n".join(sections)
 
 
@@ -69,29 +80,47 @@ def read(
     """
     flags = {flag.name: flag for group in groups for flag in flags_of(group)}
     given, yaml_path, problems = parse_command_line(groups, argv, program, description)
-    from_yaml: dict[str, Any] = {}
+    from_yaml, recorded = {}, {}
     if yaml_path is not None:
-        from_yaml, yaml_problems = _read_yaml(yaml_path, flags)
+        from_yaml, recorded, yaml_problems = _read_yaml(yaml_path, flags)
         problems += yaml_problems
         for flag in flags_of(without) if without else ():
             from_yaml.pop(flag.name, None)
-    values = {name: flag.default for name, flag in flags.items()}
+            recorded.pop(flag.name, None)
     problems += _convert(flags, from_yaml, "{name} in " + str(yaml_path))
+    problems += _convert(flags, recorded, DERIVED + ": {name} in " + str(yaml_path))
     problems += _convert(flags, given, "{option}")
     if problems:
         raise ConfigurationError(problems)
-    given_anywhere = {**from_yaml, **given}
-    values |= _preset(given_anywhere.get("preset")) | (base(given_anywhere) if base else {}) | given_anywhere
-    draft = SimpleNamespace(**values, world_size=world_size, given=frozenset({**from_yaml, **given}), typed=frozenset(given))
-    for group in groups:
-        getattr(group, "resolve", lambda c: None)(draft)
+    saved = base({**from_yaml, **given}) if base else {}
+    draft, open_ = _resolved(groups, flags, saved, from_yaml, given, world_size)
+    if recorded:
+        without_typed, _ = _resolved(groups, flags, saved, from_yaml, {}, world_size)
+        for name in open_ & recorded.keys():
+            if getattr(draft, name) == getattr(without_typed, name):
+                setattr(draft, name, recorded[name])
     problems = [problem for group in groups for problem in getattr(group, "check", lambda c: ())(draft)]
     if problems:
         raise ConfigurationError(problems)
+    elsewhere, _ = _resolved(groups, flags, saved, from_yaml, given, 2 * world_size)
+    own, other = vars(draft), vars(elsewhere)
     return Config(
         world_size,
+        frozenset(name for name in open_ if own[name] is not None and (name in recorded or own[name] == other[name])),
         **{group.group_name: group(**{flag.name: getattr(draft, flag.name) for flag in flags_of(group)}) for group in groups},
     )
+
+
+def _resolved(
+    groups, flags: dict[str, Flag], saved: dict, from_yaml: dict, typed: dict, world_size: int
+) -> tuple[Any, set[str]]:
+    """`(the flat draft after every group's resolve, names of what nobody gave: derived, or None still)`."""
+    values = {name: flag.default for name, flag in flags.items()}
+    values |= _preset({**from_yaml, **typed}.get("preset")) | saved | from_yaml | typed
+    draft = SimpleNamespace(**values, world_size=world_size, given=frozenset({**from_yaml, **typed}), typed=frozenset(typed))
+    for group in groups:
+        getattr(group, "resolve", lambda c: None)(draft)
+    return draft, {name for name in flags if values[name] is None}
 
 
 def _convert(flags: dict[str, Flag], values: dict[str, Any], place: str) -> list[Problem]:
@@ -121,17 +150,37 @@ def _preset(name: str | None) -> dict[str, Any]:
     return dict(importlib.import_module(f"{PRESETS}.{name}").PRESET)
 
 
-def _read_yaml(path: str, flags: dict[str, Flag]) -> tuple[dict[str, Any], list[Problem]]:
-    """The keys of a YAML file, written as fields or as flags; unknown ones become problems."""
+def all_values(path: pathlib.Path) -> dict[str, Any]:
+    """The values in a run.yaml that `to_yaml` wrote, the derived ones too, by field name."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {**content.pop(DERIVED, {}), **content}
+
+
+def _dump(values: dict) -> str:
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _read_yaml(path: str, flags: dict[str, Flag]) -> tuple[dict[str, Any], dict[str, Any], list[Problem]]:
+    """`(values, derived values, problems)` of a YAML file; keys are written as fields or as flags, unknown ones are problems."""
     try:
         with open(path, encoding="utf-8") as file:
             content = yaml.safe_load(file) or {}
     except OSError as error:
-        return {}, [Problem("--config", path, f"cannot be read: {error.strerror}")]
+        return {}, {}, [Problem("--config", path, f"cannot be read: {error.strerror}")]
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        return {}, [Problem("--config", path, "is not valid YAML: " + " ".join(str(error).split()))]
+        return {}, {}, [Problem("--config", path, "is not valid YAML: " + " ".join(str(error).split()))]
     if not isinstance(content, dict):
-        return {}, [Problem("--config", path, f"expected `flag: value` lines, found {type(content).__name__}")]
+        return {}, {}, [Problem("--config", path, f"expected `flag: value` lines, found {type(content).__name__}")]
+    derived = content.pop(DERIVED, None) or {}
+    if not isinstance(derived, dict):
+        return {}, {}, [Problem(f"{DERIVED} in {path}", None, f"expected `flag: value` lines, found {type(derived).__name__}")]
+    values, problems = _known(content, flags, path)
+    recorded, more = _known(derived, flags, path)
+    return values, recorded, problems + more
+
+
+def _known(content: dict, flags: dict[str, Flag], path: str) -> tuple[dict[str, Any], list[Problem]]:
+    """`(values by field, a problem for each key that is no flag)`."""
     values, problems = {}, []
     for key, value in content.items():
         name = str(key).replace("-", "_")
