@@ -118,7 +118,7 @@ def in_order(steps: Iterable[list[Continuation]]) -> Iterator[tuple[Continuation
             at, told = at + 1, 0
 
 
-def generate(trained, requests: Sequence[Request], flags) -> Iterator[tuple[Continuation, str]]:
+def generate(trained, requests: Sequence[Request], flags, cached: bool = True) -> Iterator[tuple[Continuation, str]]:
     """`(continuation, new text)` of all requests in their order, on rank 0; the last of a continuation has a finish_reason.
 
     Data-parallel processes take a batch each, and give theirs when all have finished: only the first streams. The other
@@ -128,7 +128,7 @@ def generate(trained, requests: Sequence[Request], flags) -> Iterator[tuple[Cont
     groups, mine = parallel_state.get_data_parallel_world_size(), parallel_state.get_data_parallel_rank()
     for first in range(0, len(batches), groups):
         done: list[Continuation] = []
-        steps = grow(trained, batches[first + mine], flags) if first + mine < len(batches) else ()
+        steps = grow(trained, batches[first + mine], flags, cached) if first + mine < len(batches) else ()
         for result, piece in in_order(steps):
             yield result, piece
             done += [result] if result.finish_reason is not None else []
