@@ -69,6 +69,7 @@ def read(
     world_size: int = 1,
     without: type | None = None,
     base: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    checked: Sequence[type] | None = None,
 ) -> Config:
     """Parse, resolve, check and freeze. Prints help and exits 0 when asked to; raises ConfigurationError otherwise.
 
@@ -77,6 +78,7 @@ def read(
         world_size: processes of this run, which checks may look at.
         without: a group whose values in YAML are passed over (another layout than the one that wrote the file).
         base: from what was given to values that stand above the preset's and below YAML's (a checkpoint's own).
+        checked: the groups whose checks count, where a saved run's model is used and the rest of it is past [all].
     """
     flags = {flag.name: flag for group in groups for flag in flags_of(group)}
     given, yaml_path, problems = parse_command_line(groups, argv, program, description)
@@ -99,7 +101,7 @@ def read(
         for name in open_ & recorded.keys():
             if getattr(draft, name) == getattr(without_typed, name):
                 setattr(draft, name, recorded[name])
-    problems = [problem for group in groups for problem in getattr(group, "check", lambda c: ())(draft)]
+    problems = [problem for group in checked or groups for problem in getattr(group, "check", lambda c: ())(draft)]
     if problems:
         raise ConfigurationError(problems)
     elsewhere, _ = _resolved(groups, flags, saved, from_yaml, given, 2 * world_size)

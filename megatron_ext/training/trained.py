@@ -11,19 +11,19 @@ import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 import yaml
 
-from megatron_ext.arguments.config import Config
-from megatron_ext.arguments.problems import ConfigurationError
+from megatron_ext.arguments.config import Config, read
+from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend import distributed
 from megatron_ext.backend.flags import ParallelFlags
 from megatron_ext.checkpoint.load_model import find_checkpoint, load_weights
 from megatron_ext.models.flags import ModelFlags
-from megatron_ext.training.configuration import read_configuration
+from megatron_ext.tokenizers.flags import TokenizerFlags
+from megatron_ext.training.configuration import GROUPS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,22 +66,24 @@ def open_run(flags, device: torch.device) -> Trained:
 
 def _configuration(checkpoint: pathlib.Path, flags, device: torch.device) -> Config:
     """The run's configuration, in the layout that the tool was asked for. ConfigurationError if the model cannot have it."""
-    argv = ["--config", str(checkpoint / "run.yaml"), *_tokenizer(checkpoint, flags)]
-    config = read_configuration(argv, world_size=1, without=ParallelFlags)
-    tensor = flags.tensor_model_parallel_size
-    parallel = dataclasses.replace(
-        config.parallel,
-        device=device.type,
-        transformer_impl="local",
-        tensor_model_parallel_size=tensor,
-        pipeline_model_parallel_size=flags.pipeline_model_parallel_size,
-        expert_tensor_parallel_size=tensor if config.model.num_experts else 1,
+    if not (checkpoint / "run.yaml").exists():
+        raise UserError(
+            f"--load {checkpoint}: has no run.yaml, which tells the architecture; a checkpoint of Megatron-LM becomes a run by "
+            "pretrain_gpt.py --load … --save …",
+            shared=True,
+        )
+    tensor, pipeline = str(flags.tensor_model_parallel_size), str(flags.pipeline_model_parallel_size)
+    layout = ["--tensor-model-parallel-size", tensor, "--pipeline-model-parallel-size", pipeline]
+    layout += ["--expert-tensor-parallel-size", tensor, "--transformer-impl", "local", "--device", device.type]
+    return read(
+        GROUPS,
+        ["--config", str(checkpoint / "run.yaml"), *layout, *_tokenizer(checkpoint, flags)],
+        "",
+        "",
+        torch.distributed.get_world_size(),
+        without=ParallelFlags,
+        checked=(ModelFlags, TokenizerFlags),
     )
-    config = Config(**{**vars(config), "parallel": parallel, "world_size": torch.distributed.get_world_size()})
-    problems = list(ModelFlags.check(SimpleNamespace(**config.flat(), world_size=config.world_size)))
-    if problems:
-        raise ConfigurationError(problems)
-    return config
 
 
 def _tokenizer(checkpoint: pathlib.Path, flags) -> list[str]:
@@ -109,5 +111,5 @@ def _build(config: Config, checkpoint: pathlib.Path, device: torch.device) -> Tr
 
     tokenizer = build(config.tokenizer)
     model = gpt.build(config.model, model_config(config, tokenizer.vocab_size, "local"), seed=None)[0].eval()
-    distributed.all_or_none(lambda: load_weights(model, checkpoint))
+    load_weights(model, checkpoint)
     return Trained(config, model, tokenizer, device, config.model.max_position_embeddings)

@@ -77,8 +77,9 @@ def test_a_derived_value_stands_as_recorded_unless_typed_flags_change_it(tmp_pat
     path = tmp_path / "run.yaml"
     back = saved(path, MOCK)
     path.write_text(path.read_text().replace("  ffn_hidden_size: 704\n", "  ffn_hidden_size: 640\n"))
-    for typed, expected in (([], 640), (["--lr", "1e-3"], 640), (["--hidden-size", "256"], 640), (["--hidden-size", "512"], 1408)):
-        assert read_configuration([*back, *typed], 1).model.ffn_hidden_size == expected
+    expected = {"": 640, "--lr 1e-3": 640, "--hidden-size 256": 640, "--hidden-size 512": 1408}
+    for typed, width in expected.items():
+        assert read_configuration([*back, *typed.split()], 1).model.ffn_hidden_size == width
 
 
 def test_the_batch_of_a_run_is_the_same_on_other_processes(tmp_path):

@@ -48,5 +48,5 @@ def continuations(trained, flags, cached: bool = True) -> list[tuple]:
         told[place] = told.get(place, "") + piece
         if result.finish_reason is not None:
             found.append((*place, result.ids, result.text, result.finish_reason))
-    assert {place: text for place, text in told.items()} == {(row[0], row[1]): row[3] for row in found}
+    assert told == {(row[0], row[1]): row[3] for row in found}
     return found
