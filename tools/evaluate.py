@@ -2,11 +2,13 @@
 """Bits per byte of held-out documents under a trained model, by source, beside gzip -9 on the same text.
 
 python tools/evaluate.py --load RUN --documents heldout.jsonl
+torchrun --nproc-per-node 2 tools/evaluate.py --load RUN --documents heldout.jsonl --tensor-model-parallel-size 2
 """
 
 from __future__ import annotations
 
 import pathlib
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -14,38 +16,44 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from megatron_ext.arguments.config import read
 from megatron_ext.arguments.problems import ConfigurationError, UserError, report
+from megatron_ext.backend.distributed import first_for_all, launch_environment
 from megatron_ext.evaluation.flags import EvaluationFlags
+from megatron_ext.training.flags import TrainedFlags
+
+PROGRAM = "evaluate.py"
+ABOUT = "Bits per byte of held-out documents under a trained model."
 
 
 def main(argv: Sequence[str]) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a process that waits for another in native code would not hear Ctrl-C
     try:
-        flags = read(
-            [EvaluationFlags], argv, "evaluate.py", "Bits per byte of held-out documents under a trained model."
-        ).evaluation
+        launch = launch_environment()
+        config = read([TrainedFlags, EvaluationFlags], argv, PROGRAM, ABOUT, launch.world_size)
+        _evaluate(config, launch)
     except ConfigurationError as error:
-        report(error, "evaluate.py")
+        report(error, PROGRAM)
         return 2
-    try:
-        _evaluate(flags)
     except UserError as error:
-        report(error, "evaluate.py")
+        report(error, PROGRAM)
         return 1
     return 0
 
 
-def _evaluate(flags) -> None:
+def _evaluate(config, launch) -> None:
     from rich.console import Console
     from rich.table import Table
 
     from megatron_ext.evaluation.bits_per_byte import score
     from megatron_ext.evaluation.documents import by_source
-    from megatron_ext.training.trained import trained_model
+    from megatron_ext.training.trained import joined, open_run
 
-    groups = by_source(flags.documents, flags.text_key, flags.source_key, flags.max_documents)
+    flags = config.evaluation
     table = Table("source", "documents", "kB", "bytes/token", "loss (nats/token)", "bits/byte", "gzip -9 bits/byte")
-    with trained_model(flags.load, flags.device) as trained:
+    with joined(config.run, launch) as device:
+        groups = first_for_all(lambda: by_source(flags.documents, flags.text_key, flags.source_key, flags.max_documents))
+        trained = open_run(config.run, device)
         for source, texts in groups.items():
-            found = score(trained.model, trained.tokenizer, texts, trained.window, flags.batch_size, trained.device)
+            found = score(trained.model, trained.tokenizer, texts, trained.window, flags.batch_size, device)
             table.add_row(
                 source,
                 str(found.documents),
@@ -55,7 +63,8 @@ def _evaluate(flags) -> None:
                 f"{found.bits_per_byte:.3f}",
                 f"{found.gzip_bits_per_byte:.3f}",
             )
-    Console().print(table)
+    if launch.rank == 0:
+        Console().print(table)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,18 @@ Megatron-LM's defaults come between ours and the preset, where its scripts are r
 
 `read` is the only way to make a `Config`. All problems come out together (`ConfigurationError`), nothing is changed
 afterwards, and `to_yaml` writes what was resolved so that `--config run.yaml` gives the same configuration again.
+
+Values that nobody gave and `resolve` derived (the MLP's width from the hidden size) stand in a section of their own,
+`derived`. Read back, such a value stands, unless flags typed besides change it: it is derived with and without them, and
+where the two differ, the new one is taken. So `--config run.yaml --hidden-size 512` is a model of 512, all through. What was
+derived from the number of processes (the global batch) is no property of the file, and stands as if it had been given.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -23,40 +30,45 @@ from megatron_ext.arguments.megatron_lm.translate import Given, known_value
 from megatron_ext.arguments.problems import ConfigurationError, Problem, did_you_mean
 
 PRESETS = "megatron_ext.models.presets"
+DERIVED = "derived"
 
 
 class Config(SimpleNamespace):
-    """The frozen configuration: one attribute a group (`config.model.num_layers`), and the number of processes.
+    """The frozen configuration: one attribute a group (`config.model.num_layers`), the number of processes, derived names.
 
     `notes` are lines to show at the start of a run; being no part of the configuration, they are not compared.
     """
 
     __slots__ = ("notes",)
 
-    def __init__(self, world_size: int, notes: Sequence[str] = (), **groups: Any):
-        super().__init__(world_size=world_size, **groups)
+    def __init__(self, world_size: int, notes: Sequence[str] = (), derived: frozenset[str] = frozenset(), **groups: Any):
+        super().__init__(world_size=world_size, derived=derived, **groups)
         object.__setattr__(self, "notes", tuple(notes))
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"the configuration is frozen: {name} cannot be set")
 
     def groups(self) -> Iterator[Any]:
-        return (value for name, value in vars(self).items() if name != "world_size")
+        return (value for name, value in vars(self).items() if name not in ("world_size", "derived"))
 
     def flat(self) -> dict[str, Any]:
         """Every flag's resolved value by field name."""
         return {flag.name: getattr(group, flag.name) for group in self.groups() for flag in flags_of(type(group))}
 
     def to_yaml(self) -> str:
-        """The resolved configuration as YAML, a section a group; what is None is left out."""
-        sections = []
+        """The resolved configuration as YAML, a section a group and one of what was derived; what is None is left out."""
+        sections, derived = [], {}
         for group in self.groups():
             values = {flag.name: getattr(group, flag.name) for flag in flags_of(type(group))}
             lines = {
                 name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if value is not None
             }
+            derived |= {name: lines.pop(name) for name in list(lines) if name in self.derived}
             if lines:
-                sections.append(f"# {group.group_title}\n" + yaml.safe_dump(lines, sort_keys=False, allow_unicode=True))
+                sections.append(f"# {group.group_title}\n" + _dump(lines))
+        if derived:
+            sections.append("# Derived from the above; with --config they stand unless flags besides change them\n")
+            sections[-1] += _dump({DERIVED: derived})
         return "\n".join(sections)
 
 
@@ -68,6 +80,7 @@ def read(
     world_size: int = 1,
     without: type | None = None,
     base: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    checked: Sequence[type] | None = None,
 ) -> Config:
     """Parse, resolve, check and freeze. Prints help and exits 0 when asked to; raises ConfigurationError otherwise.
 
@@ -76,35 +89,80 @@ def read(
         world_size: processes of this run, which checks may look at.
         without: a group whose values in YAML are passed over (another layout than the one that wrote the file).
         base: from what was given to values that stand above the preset's and below YAML's (a checkpoint's own).
+        checked: the groups whose checks count, where a saved run's model is used and the rest of it is past [all].
     """
     flags = {flag.name: flag for group in groups for flag in flags_of(group)}
     given, yaml_path, problems = parse_command_line(groups, argv, program, description)
-    from_yaml: dict[str, Any] = {}
+    from_yaml, recorded = {}, {}
     if yaml_path is not None:
-        from_yaml, yaml_problems = _read_yaml(yaml_path, flags)
+        from_yaml, recorded, yaml_problems = _read_yaml(yaml_path, flags)
         problems += yaml_problems
         for flag in flags_of(without) if without else ():
             from_yaml.pop(flag.name, None)
+            recorded.pop(flag.name, None)
     problems += _convert(flags, from_yaml, "{name} in " + str(yaml_path))
+    problems += _convert(flags, recorded, DERIVED + ": {name} in " + str(yaml_path))
     problems += _convert(flags, given, "{option}")
     if problems:
         raise ConfigurationError(problems)
     explicit = {**from_yaml, **given}
     whose = defaults.decide(flags, explicit, given)
-    above = _preset(explicit.get("preset")) | (base(explicit) if base else {}) | explicit
-    fallback = {name: flag.default for name, flag in flags.items()} | whose
-    draft = SimpleNamespace(**fallback | above, world_size=world_size, given=frozenset(explicit), typed=frozenset(given))
-    draft.fallback, draft.open, draft.spelled, draft.notes = fallback, flags.keys() - above.keys(), given.spelled, []
-    for group in groups:
-        getattr(group, "resolve", lambda c: None)(draft)
-    problems = [given.as_typed(problem) for group in groups for problem in getattr(group, "check", lambda c: ())(draft)]
+    saved = base(explicit) if base else {}
+    sources = _Sources(groups, flags, {name: flag.default for name, flag in flags.items()} | whose, saved, from_yaml, explicit)
+    draft = sources.resolved(given, given.spelled, world_size)
+    unset = sources.unset(given)
+    if recorded:
+        without_typed = sources.resolved({}, {}, world_size)
+        for name in unset & recorded.keys():
+            if getattr(draft, name) == getattr(without_typed, name):
+                setattr(draft, name, recorded[name])
+    checks = [group.check for group in checked or groups if hasattr(group, "check")]
+    problems = [given.as_typed(problem) for check in checks for problem in check(draft)]
     if problems:
         raise ConfigurationError(problems)
+    own, other = vars(draft), vars(sources.resolved(given, given.spelled, 2 * world_size))
     return Config(
         world_size,
         defaults.notes(flags, draft, given),
+        frozenset(name for name in unset if own[name] is not None and (name in recorded or own[name] == other[name])),
         **{group.group_name: group(**{flag.name: getattr(draft, flag.name) for flag in flags_of(group)}) for group in groups},
     )
+
+
+@dataclasses.dataclass
+class _Sources:
+    """Where values come from, lower to upper: defaults (whosever), the preset, a checkpoint's own, YAML, what was typed.
+
+    Of YAML and what was typed, only what is left in `explicit` counts.
+    """
+
+    groups: Sequence[type]
+    flags: dict[str, Flag]
+    fallback: dict[str, Any]
+    saved: dict[str, Any]
+    from_yaml: dict[str, Any]
+    explicit: dict[str, Any]
+
+    def resolved(self, typed: dict[str, Any], spelled: dict, world_size: int) -> Any:
+        """The flat draft after every group's `resolve`, as if `typed` had been typed, with these spellings."""
+        given, above = self._given(typed), self._above(typed)
+        draft = SimpleNamespace(**self.fallback | above, world_size=world_size, given=frozenset(given), typed=frozenset(typed))
+        draft.fallback, draft.open, draft.spelled, draft.notes = self.fallback, self.flags.keys() - above.keys(), spelled, []
+        for group in self.groups:
+            getattr(group, "resolve", lambda c: None)(draft)
+        return draft
+
+    def unset(self, typed: dict[str, Any]) -> set[str]:
+        """Names of what nobody gave and has no default: what is derived, or stays None."""
+        values = self.fallback | self._above(typed)
+        return {name for name in self.flags if values[name] is None}
+
+    def _given(self, typed: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in {**self.from_yaml, **typed}.items() if name in self.explicit}
+
+    def _above(self, typed: dict[str, Any]) -> dict[str, Any]:
+        given = self._given(typed)
+        return _preset(given.get("preset")) | self.saved | given
 
 
 def _convert(flags: dict[str, Flag], values: dict[str, Any], place: str) -> list[Problem]:
@@ -134,17 +192,37 @@ def _preset(name: str | None) -> dict[str, Any]:
     return dict(importlib.import_module(f"{PRESETS}.{name}").PRESET)
 
 
-def _read_yaml(path: str, flags: dict[str, Flag]) -> tuple[dict[str, Any], list[Problem]]:
-    """The keys of a YAML file, written as fields or as flags; unknown ones become problems."""
+def all_values(path: pathlib.Path) -> dict[str, Any]:
+    """The values in a run.yaml that `to_yaml` wrote, the derived ones too, by field name."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {**content.pop(DERIVED, {}), **content}
+
+
+def _dump(values: dict) -> str:
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _read_yaml(path: str, flags: dict[str, Flag]) -> tuple[dict[str, Any], dict[str, Any], list[Problem]]:
+    """`(values, derived values, problems)` of a YAML file; keys are written as fields or as flags, unknown ones are problems."""
     try:
         with open(path, encoding="utf-8") as file:
             content = yaml.safe_load(file) or {}
     except OSError as error:
-        return {}, [Problem("--config", path, f"cannot be read: {error.strerror}")]
+        return {}, {}, [Problem("--config", path, f"cannot be read: {error.strerror}")]
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        return {}, [Problem("--config", path, "is not valid YAML: " + " ".join(str(error).split()))]
+        return {}, {}, [Problem("--config", path, "is not valid YAML: " + " ".join(str(error).split()))]
     if not isinstance(content, dict):
-        return {}, [Problem("--config", path, f"expected `flag: value` lines, found {type(content).__name__}")]
+        return {}, {}, [Problem("--config", path, f"expected `flag: value` lines, found {type(content).__name__}")]
+    derived = content.pop(DERIVED, None) or {}
+    if not isinstance(derived, dict):
+        return {}, {}, [Problem(f"{DERIVED} in {path}", None, f"expected `flag: value` lines, found {type(derived).__name__}")]
+    values, problems = _known(content, flags, path)
+    recorded, more = _known(derived, flags, path)
+    return values, recorded, problems + more
+
+
+def _known(content: dict, flags: dict[str, Flag], path: str) -> tuple[dict[str, Any], list[Problem]]:
+    """`(values by field, a problem for each key that is no flag)`."""
     values, problems = {}, []
     for key, value in content.items():
         name = str(key).replace("-", "_")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +26,14 @@ class Problem:
 
 
 class UserError(ValueError):
-    """Something the user can mend (a missing file, a broken checkpoint): shown as one sentence, without a traceback."""
+    """Something the user can mend (a missing file, a broken checkpoint): shown as one sentence, without a traceback.
+
+    `shared` says that all processes of the run raise it, so that one of them can speak for all.
+    """
+
+    def __init__(self, message: str, shared: bool = False):
+        super().__init__(message)
+        self.shared = shared
 
 
 class ConfigurationError(UserError):
@@ -34,7 +43,8 @@ class ConfigurationError(UserError):
         self.problems = tuple(problems)
         count = len(self.problems)
         title = "1 problem" if count == 1 else f"{count} problems"
-        super().__init__("\n".join([f"the configuration has {title}:"] + [f"  - {problem}" for problem in self.problems]))
+        text = "\n".join([f"the configuration has {title}:"] + [f"  - {problem}" for problem in self.problems])
+        super().__init__(text, shared=True)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -43,11 +53,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]}?" if close else ""
 
 
-def report(error: Exception, program: str) -> None:
-    """Print an error as a person should see it. Of many ranks, rank 0 speaks for a problem that all of them share."""
-    import sys
+def report(error: UserError, program: str) -> None:
+    """Print an error as a person should see it. Of many ranks, rank 0 speaks for a problem that all of them share.
 
-    shared = isinstance(error, ConfigurationError)
+    The others wait meanwhile: torchrun ends all processes as soon as one has left, and would cut rank 0 short.
+    """
     rank = os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or "0"
-    if not shared or rank == "0":
+    if error.shared and rank != "0":
+        time.sleep(10)
+    else:
         print(f"{program}: {error}", file=sys.stderr, flush=True)

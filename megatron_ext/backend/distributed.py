@@ -252,26 +252,43 @@ def initialize_model_parallel(
         gc.freeze()  # what is imported by now stays for good: a collection then takes 2 ms, not 200
 
 
-def all_or_none(action: Callable[[], None], what: str) -> None:
-    """Every process runs `action`; if it failed on one, all raise UserError, so that none waits for another for ever."""
+def all_or_none(action: Callable[[], Any], what: str = "") -> Any:
+    """Every process runs `action`; if it failed on one, all raise UserError, so that none waits for another for ever.
+
+    Args:
+        what: said before the reason.
+
+    Returns:
+        What the action gave here.
+    """
     import torch
 
-    problem = None
+    problem = value = None
     try:
-        action()
+        value = action()
     except (OSError, RuntimeError, UserError) as error:  # torch reports a full disk as RuntimeError
         problem = str(error) or type(error).__name__
     problems = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(problems, problem)
     if any(problems):
-        raise UserError(f"{what}: {next(filter(None, problems))}")
+        raise UserError(": ".join(filter(None, (what, next(filter(None, problems))))), shared=True)
+    return value
 
 
-def first_alone(action: Callable[[], None], what: str) -> None:
-    """Rank 0 runs `action`; if it failed, all raise."""
+def first_alone(action: Callable[[], Any], what: str = "") -> Any:
+    """Rank 0 runs `action` and gets its value; if it failed, all raise."""
     import torch
 
-    all_or_none(action if torch.distributed.get_rank() == 0 else lambda: None, what)
+    return all_or_none(action if torch.distributed.get_rank() == 0 else lambda: None, what)
+
+
+def first_for_all(action: Callable[[], Any], what: str = "") -> Any:
+    """Rank 0 runs `action`, all get its value; if it failed, all raise."""
+    import torch
+
+    value = [first_alone(action, what)]
+    torch.distributed.broadcast_object_list(value, src=0)
+    return value[0]
 
 
 def first_finds(find: Callable[[bool], Any], what: str, each_node: bool = False) -> Any:

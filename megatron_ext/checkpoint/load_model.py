@@ -39,7 +39,7 @@ def load_weights(model: torch.nn.Module, path: pathlib.Path) -> None:
     if not is_foreign(path):
         problem = manifest.verify_together(path)
         if problem is not None:
-            raise UserError(problem)
+            raise UserError(problem, shared=True)
     wanted = [
         Wanted(place, 0, parameter.numel(), WEIGHT_NAMES, parameter.data.view(-1)) for place, parameter in placements(model)
     ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
-import yaml
-
+from megatron_ext.arguments.config import all_values
+from megatron_ext.arguments.config import all_values
 from megatron_ext.arguments.flags import flags_of
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.checkpoint import megatron_lm
@@ -25,7 +25,7 @@ def saved_arguments(save: str | None, load: str | None, ckpt_step: int | None) -
     if is_foreign(found):
         values = megatron_lm.architecture(megatron_lm.common(found).get("args"))
     else:
-        values = yaml.safe_load((found / "run.yaml").read_text(encoding="utf-8"))
+        values = all_values(found / "run.yaml")
     names = {flag.name for flag in flags_of(ModelFlags)} - {"preset"}
     if "num_layers" not in values:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in megatron_lm.FIELDS)

@@ -3,6 +3,8 @@
 Each document is one stream: the end-of-document token stands before it, every token of the text and the end token after
 it are predicted, so the code is complete and a document could be decoded from it. A text longer than the model's window
 is read in windows that overlap by half, each token being predicted once, with at least half a window before it.
+
+The model may be spread over processes; those beyond one model's share the windows among them.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
+from megatron.core import parallel_state
+
+from megatron_ext.inference.stages import forward, share
 
 
 @dataclasses.dataclass
@@ -57,13 +62,18 @@ def score(model, tokenizer, texts: list[str], window: int, batch_size: int, devi
             (ids[begin:end], ids[begin + 1 : end + 1], first - begin) for begin, end, first in windows(len(ids) - 1, window)
         ]
     pieces.sort(key=lambda piece: len(piece[0]))  # windows of a length go together: little padding
-    for at in range(0, len(pieces), batch_size):
-        result.nats += _nats(model, pieces[at : at + batch_size], device)
+    nats = torch.zeros(1, dtype=torch.float64, device=device)
+    mine = parallel_state.get_data_parallel_rank()
+    for batch, at in enumerate(range(0, len(pieces), batch_size)):
+        if batch % parallel_state.get_data_parallel_world_size() == mine:
+            nats += _nats(model, pieces[at : at + batch_size], device)
+    torch.distributed.all_reduce(nats, group=parallel_state.get_data_parallel_group())
+    result.nats = share(nats).item()
     return result
 
 
 def _nats(model, pieces: list[tuple], device) -> float:
-    """Padding stands at the end, where a causal model lets no real token see it."""
+    """On the last stage; 0 on others. Padding stands at the end, where a causal model lets no real token see it."""
     length = max(len(inputs) for inputs, _, _ in pieces)
     inputs = torch.stack([F.pad(inputs, (0, length - len(inputs))) for inputs, _, _ in pieces]).to(device)
     targets = torch.stack(
@@ -73,5 +83,7 @@ def _nats(model, pieces: list[tuple], device) -> float:
         ]
     ).to(device)
     positions = torch.arange(length, device=device).expand_as(inputs)
-    logits = model(inputs, positions, None)[..., : model.config.vocab_size].float()
+    logits = forward(model, inputs, positions)
+    if logits is None:
+        return 0.0
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100, reduction="sum").item()

@@ -8,17 +8,13 @@ from megatron_ext.arguments.problems import Problem
 
 @flag_group("evaluation", "Evaluation")
 class EvaluationFlags:
-    load: str | None = flag(None, "the run's folder, or one checkpoint in it", front=True)
     documents: str | None = flag(None, "a JSONL file of held-out documents", front=True)
     text_key: str = flag("text", "the key of a document's text")
     source_key: str = flag("source", "the key by which documents are told apart; one group where it is missing", front=True)
     max_documents: int | None = flag(None, "documents of each source at most [all]", least=1)
     batch_size: int = flag(8, "windows in one forward pass", least=1)
-    device: str = flag("auto", "where the model runs", choices=("auto", "cpu", "cuda"))
 
     @staticmethod
     def check(c):
-        if c.load is None:
-            yield Problem("--load", None, "is missing", "give the folder that training saved to")
         if c.documents is None:
             yield Problem("--documents", None, "is missing", "give a JSONL file of held-out documents")

@@ -8,24 +8,43 @@ from megatron_ext.arguments.problems import Problem
 
 @flag_group("generation", "Generation")
 class GenerationFlags:
-    load: str | None = flag(None, "the run's folder, or one checkpoint in it", front=True)
     prompt: tuple[str, ...] = flag((), "texts to continue", front=True)
-    max_new_tokens: int = flag(100, "tokens to add at most; the end-of-document token ends a text earlier", least=1, front=True)
+    prompts_file: str | None = flag(
+        None, "texts to continue from a file: one a line, or of .jsonl the value of --prompt-key", front=True
+    )
+    prompt_key: str = flag("prompt", "where the text lies in a line of --prompts-file FILE.jsonl")
+    output: str | None = flag(
+        None, "write JSON lines here, not the texts to the terminal: prompt, text, ids, finish_reason", front=True
+    )
+    max_new_tokens: int = flag(100, "tokens to add at most", least=1, front=True)
+    num_samples: int = flag(1, "continuations of each prompt", least=1, front=True)
     temperature: float = flag(
         0.0, "0 takes the likeliest token; above, tokens are drawn from softmax(logits / temperature)", least=0.0, front=True
     )
     top_k: int = flag(0, "draw from the k likeliest tokens only; 0 from all", least=0)
     top_p: float = flag(1.0, "draw from the likeliest tokens that make up this probability", positive=True, most=1.0)
-    seed: int = flag(1234, "of the draws", least=0)
-    device: str = flag("auto", "where the model runs", choices=("auto", "cpu", "cuda"))
+    repetition_penalty: float = flag(
+        1.0, "divides the logits (negative ones: multiplies) of tokens that the text has", positive=True
+    )
+    stop: tuple[str, ...] = flag((), "end a text before any of these strings")
+    ignore_eod: bool = flag(False, "go on after the token that ends a document")
+    batch_size: int = flag(8, "texts that go through the model together", least=1)
+    seed: int = flag(1234, "of the draws, which depend on it, the prompt's and the sample's number and nothing else", least=0)
 
     @staticmethod
     def check(c):
-        if c.load is None:
-            yield Problem("--load", None, "is missing", "give the folder that training saved to")
-        if not c.prompt:
-            yield Problem("--prompt", None, "is missing", "give one text or several")
-        if c.temperature == 0.0 and (c.top_k or c.top_p < 1.0):
-            yield Problem(
-                "--temperature", 0, "takes the likeliest token, so --top-k and --top-p have no effect", "set it above 0"
-            )
+        if not c.prompt and c.prompts_file is None:
+            yield Problem("--prompt", None, "is missing", "give one text or several, or --prompts-file")
+        if c.prompt and c.prompts_file is not None:
+            yield Problem("--prompt and --prompts-file", None, "contradict each other", "give one")
+        if "prompt_key" in c.typed and c.prompts_file is None:
+            yield Problem("--prompt-key", c.prompt_key, "has no effect without --prompts-file", "leave it out")
+        if c.temperature == 0.0:
+            told = [("--top-k", bool(c.top_k)), ("--top-p", c.top_p < 1.0), ("--num-samples", c.num_samples > 1)]
+            words = [option for option, given in told if given]
+            if words:
+                yield Problem(
+                    "--temperature", 0, f"takes the likeliest token, so {', '.join(words)} would do nothing", "set it above 0"
+                )
+        if "" in c.stop:
+            yield Problem("--stop", "''", "is empty, and every text has that", "leave it out")

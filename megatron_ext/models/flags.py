@@ -133,10 +133,6 @@ def _experts(c):
         yield Problem(
             "--num-experts", c.num_experts, f"is not a multiple of --expert-model-parallel-size {c.expert_model_parallel_size}"
         )
-    if c.tensor_model_parallel_size > 1 and not c.sequence_parallel:
-        yield Problem(
-            "--num-experts", c.num_experts, "with tensor parallelism needs the sequence split as well", "add --sequence-parallel"
-        )
     if c.add_bias_linear:
         yield Problem("--add-bias-linear", None, "is not there for experts", "use --no-add-bias-linear")
 

@@ -22,6 +22,12 @@ class GPT(GPTModel):
         """labels `[b, s]`, logits `[s, b, padded vocabulary / tp]` → cross entropy in nats, `[b, s]`, fp32."""
         return super().compute_language_model_loss(labels, self.hide_padding(logits))
 
+    def _postprocess(self, hidden_states, *args, inference_context=None, **kwargs):
+        """Generating, only the last token of each text needs logits: with a Cache, `[b, 1, padded vocabulary]`."""
+        if inference_context is not None and self.post_process:
+            hidden_states = inference_context.last_of_rows(hidden_states)
+        return super()._postprocess(hidden_states, *args, inference_context=inference_context, **kwargs)
+
     def hide_padding(self, logits: torch.Tensor) -> torch.Tensor:
         """Logits with −∞ at the entries that only pad the vocabulary: probability 0, gradient 0.
 

@@ -1,4 +1,7 @@
-"""Flags of the run: batch, length, precision, recompute, evaluation, when to stop (Megatron-LM's names)."""
+"""Flags of the run: batch, length, precision, recompute, evaluation, when to stop (Megatron-LM's names).
+
+And those by which a tool opens a run that was trained.
+"""
 
 from __future__ import annotations
 
@@ -98,6 +101,13 @@ class TrainingFlags:
                         "--recompute-num-layers", c.recompute_num_layers, f"does not divide the {chunk.layers} layer(s) {where}"
                     )
                     break
+        if c.num_experts is not None and c.tensor_model_parallel_size > 1 and not c.sequence_parallel:
+            yield Problem(
+                "--num-experts",
+                c.num_experts,
+                "with tensor parallelism needs the sequence split as well, to be trained",
+                "add --sequence-parallel",
+            )
 
 
 def _check_evaluation(c):
@@ -178,3 +188,31 @@ def length_in_updates(c) -> int:
         return c.train_iters
     samples = c.train_samples if c.train_samples is not None else -(-c.train_tokens // c.seq_length)
     return batch_size.updates_for(c, samples)
+
+
+@flag_group("run", "The trained run")
+class TrainedFlags:
+    load: str | None = flag(None, "the run's folder, or one checkpoint in it", front=True)
+    tokenizer_model: str | None = flag(
+        None, "the tokenizer's file or folder, where it is not where the run had it [the run's, sought from the run's folder up]"
+    )
+    tokenizer_type: str | None = flag(None, "its kind [the run's]", choices=Registry("megatron_ext.tokenizers.loaders"))
+    device: str = flag("auto", "where the model runs", choices=("auto", "cpu", "cuda"), front=True)
+    tensor_model_parallel_size: int = flag(1, "processes that share each layer's matrices", least=1, front=True)
+    pipeline_model_parallel_size: int = flag(1, "stages that share the layers", least=1, front=True)
+    distributed_timeout_minutes: float = flag(
+        10.0, "minutes after which a process that waits for another gives up", positive=True
+    )
+
+    @staticmethod
+    def check(c):
+        if c.load is None:
+            yield Problem("--load", None, "is missing", "give the folder that training saved to")
+        share = c.tensor_model_parallel_size * c.pipeline_model_parallel_size
+        if c.world_size % share:
+            yield Problem(
+                "--tensor-model-parallel-size × --pipeline-model-parallel-size",
+                share,
+                f"does not divide the {c.world_size} process(es) of this run",
+                f"start a multiple of {share} with torchrun --nproc-per-node {share}",
+            )

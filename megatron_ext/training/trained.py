@@ -1,25 +1,34 @@
-"""A trained run, opened for use: model, tokenizer and configuration on one process, for generation and evaluation."""
+"""A trained run, opened for use: its model in evaluation mode, whole or spread, and its tokenizer.
+
+The layout is the tool's, whatever the run was trained on, and without sequence parallelism: what is read and written here is
+a few tokens, not a batch. Layers are the local ones, whose attention can keep a cache; with Transformer Engine installed they
+give the same function.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 import torch
+import yaml
 
-from megatron_ext.arguments.config import Config
-from megatron_ext.backend.distributed import Launch
+from megatron_ext.arguments.config import Config, read
+from megatron_ext.arguments.problems import UserError
+from megatron_ext.backend import distributed
 from megatron_ext.backend.flags import ParallelFlags
 from megatron_ext.checkpoint.load_model import find_checkpoint, load_weights
-from megatron_ext.training.configuration import read_configuration
-from megatron_ext.training.layout import processes
+from megatron_ext.models.flags import ModelFlags
+from megatron_ext.tokenizers.flags import TokenizerFlags
+from megatron_ext.training.configuration import GROUPS
 
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """Attributes: window: the most tokens that the model takes at once."""
+    """Attributes: model: this process's part; window: the most tokens that the model takes at once."""
 
     config: Config
     model: torch.nn.Module
@@ -29,23 +38,78 @@ class Trained:
 
 
 @contextlib.contextmanager
-def trained_model(folder: str, device: str) -> Iterator[Trained]:
-    """The newest checkpoint of a run's folder (or the checkpoint that `folder` is), in evaluation mode."""
-    checkpoint = find_checkpoint(folder)
-    # What the run was spread over does not matter for using it: one process holds it whole.
-    config = read_configuration(
-        ["--config", str(checkpoint / "run.yaml"), "--device", device], world_size=1, without=ParallelFlags
-    )
-    with processes(
-        Launch(rank=0, world_size=1, local_rank=0, local_world_size=1, master_addr="", master_port=0, launcher="python"), config
-    ) as where:
-        from megatron_ext.backend.kernels import transformer_impl
-        from megatron_ext.models import gpt
-        from megatron_ext.models.config import model_config
-        from megatron_ext.tokenizers.build import build
+def joined(flags, launch: distributed.Launch) -> Iterator[torch.device]:
+    """Inside, this process is one of the tool's; nothing is read yet, so that the tool can look at its other inputs first.
 
-        tokenizer = build(config.tokenizer)
-        core = model_config(config, tokenizer.vocab_size, transformer_impl(config.parallel.transformer_impl, where.type))
-        model = gpt.build(config.model, core, seed=None)[0].eval()
-        load_weights(model, checkpoint)
-        yield Trained(config, model, tokenizer, where, config.model.max_position_embeddings)
+    Args:
+        flags: `training.flags.TrainedFlags`, checked.
+    """
+    device = distributed.start(launch, distributed.resolve_device(flags.device), flags.distributed_timeout_minutes)
+    try:
+        yield device
+    finally:
+        distributed.stop()
+
+
+def open_run(flags, device: torch.device) -> Trained:
+    """The newest checkpoint of `--load` (or the checkpoint that it is), read by all processes. UserError says what is wrong."""
+    checkpoint = distributed.first_for_all(lambda: find_checkpoint(flags.load))
+    config = _configuration(checkpoint, flags, device)
+    parallel = config.parallel
+    distributed.initialize_model_parallel(
+        tensor=parallel.tensor_model_parallel_size,
+        pipeline=parallel.pipeline_model_parallel_size,
+        expert_tensor=parallel.expert_tensor_parallel_size,
+    )
+    return _build(config, checkpoint, device)
+
+
+def _configuration(checkpoint: pathlib.Path, flags, device: torch.device) -> Config:
+    """The run's configuration, in the layout that the tool was asked for. ConfigurationError if the model cannot have it."""
+    if not (checkpoint / "run.yaml").exists():
+        raise UserError(
+            f"--load {checkpoint}: has no run.yaml, which tells the architecture; a checkpoint of Megatron-LM becomes a run by "
+            "pretrain_gpt.py --load … --save …",
+            shared=True,
+        )
+    tensor, pipeline = str(flags.tensor_model_parallel_size), str(flags.pipeline_model_parallel_size)
+    layout = ["--tensor-model-parallel-size", tensor, "--pipeline-model-parallel-size", pipeline]
+    layout += ["--expert-tensor-parallel-size", tensor, "--transformer-impl", "local", "--device", device.type]
+    return read(
+        GROUPS,
+        ["--config", str(checkpoint / "run.yaml"), *layout, *_tokenizer(checkpoint, flags)],
+        "",
+        "",
+        torch.distributed.get_world_size(),
+        without=ParallelFlags,
+        checked=(ModelFlags, TokenizerFlags),
+    )
+
+
+def _tokenizer(checkpoint: pathlib.Path, flags) -> list[str]:
+    """Where the tokenizer is, as flags for what run.yaml says otherwise.
+
+    A relative path was relative to the folder that the run was trained in: most often one above the run's own.
+    """
+    kind = ["--tokenizer-type", flags.tokenizer_type] if flags.tokenizer_type else []
+    if flags.tokenizer_model is not None:
+        return ["--tokenizer-model", flags.tokenizer_model, *kind]
+    try:
+        saved = yaml.safe_load((checkpoint / "run.yaml").read_text(encoding="utf-8")).get("tokenizer_model")
+    except (OSError, yaml.YAMLError, AttributeError):
+        return kind  # reading the configuration tells what is wrong with the file
+    for folder in checkpoint.resolve().parents if saved else ():
+        if (folder / saved).exists():
+            return ["--tokenizer-model", str(folder / saved), *kind]
+    return kind
+
+
+def _build(config: Config, checkpoint: pathlib.Path, device: torch.device) -> Trained:
+    from megatron_ext.models import gpt
+    from megatron_ext.models.config import model_config
+    from megatron_ext.tokenizers.build import build
+
+    tokenizer = build(config.tokenizer)
+    model = gpt.build(config.model, model_config(config, tokenizer.vocab_size, "local"), seed=None)[0].eval()
+    load_weights(model, checkpoint)
+    return Trained(config, model, tokenizer, device, config.model.max_position_embeddings)

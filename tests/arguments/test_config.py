@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import yaml
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
+from megatron_ext.arguments.config import Config
 from megatron_ext.arguments.problems import ConfigurationError
 from megatron_ext.training.configuration import GROUPS, read_configuration, train_iterations
 
@@ -48,6 +52,81 @@ def test_yaml_of_a_configuration_gives_it_again(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text(config.to_yaml())
     assert read_configuration(["--config", str(path)], 1) == config
+
+
+def saved(path, argv, world_size=1):
+    path.write_text(read_configuration(argv, world_size).to_yaml())
+    return ["--config", str(path)]
+
+
+def test_what_follows_from_a_flag_follows_it_with_config_too(tmp_path):
+    back = saved(tmp_path / "run.yaml", MOCK)
+    again = read_configuration([*back, "--hidden-size", "512", "--lr", "1e-3", "--seq-length", "1024"], 1)
+    assert (again.model.ffn_hidden_size, again.model.kv_channels, again.model.max_position_embeddings) == (1408, 128, 1024)
+    assert again.optimizer.min_lr == pytest.approx(1e-4)
+
+
+def test_what_was_given_stays_when_another_flag_is_typed(tmp_path):
+    back = saved(tmp_path / "run.yaml", [*MOCK, "--ffn-hidden-size", "100", "--min-lr", "1e-6"])
+    again = read_configuration([*back, "--hidden-size", "512", "--lr", "1e-3"], 1)
+    assert (again.model.ffn_hidden_size, again.optimizer.min_lr) == (100, 1e-6)
+
+
+def test_a_derived_value_stands_as_recorded_unless_typed_flags_change_it(tmp_path):
+    """A run made when the rule was another opens as what it was."""
+    path = tmp_path / "run.yaml"
+    back = saved(path, MOCK)
+    path.write_text(path.read_text().replace("  ffn_hidden_size: 704\n", "  ffn_hidden_size: 640\n"))
+    expected = {"": 640, "--lr 1e-3": 640, "--hidden-size 256": 640, "--hidden-size 512": 1408}
+    for typed, width in expected.items():
+        assert read_configuration([*back, *typed.split()], 1).model.ffn_hidden_size == width
+
+
+def test_the_batch_of_a_run_is_the_same_on_other_processes(tmp_path):
+    back = saved(tmp_path / "run.yaml", [*MOCK, "--micro-batch-size", "2"], world_size=4)
+    for argv in ([], ["--tensor-model-parallel-size", "2"], ["--micro-batch-size", "1"]):
+        assert read_configuration([*back, *argv], 2).training.global_batch_size == 8
+
+
+def test_yaml_is_a_complete_record(tmp_path):
+    config = read_configuration([*MOCK, "--preset", "tiny", "--num-experts", "4"], 1)
+    content = yaml.safe_load(config.to_yaml())
+    derived = content.pop("derived")
+    assert derived["moe_ffn_hidden_size"] == 192 and not derived.keys() & content.keys()
+    expected = {name: list(value) if isinstance(value, tuple) else value for name, value in config.flat().items()}
+    assert {**content, **derived} == {name: value for name, value in expected.items() if value is not None}
+
+
+SOME = {
+    "--hidden-size": ["64", "96"], "--num-attention-heads": ["2", "4"], "--kv-channels": ["8", "32"], "--activation": ["gelu"],
+    "--ffn-hidden-size": ["80"], "--num-query-groups": ["1", "2"], "--seq-length": ["16", "32"], "--num-experts": ["2", "4"],
+    "--max-position-embeddings": ["32"], "--moe-ffn-hidden-size": ["24"], "--lr": ["1e-3"], "--min-lr": ["1e-5"],
+    "--train-samples": ["7"], "--preset": ["tiny"],
+}  # fmt: skip
+FLAGS = st.dictionaries(st.sampled_from(sorted(SOME)), st.integers(0, 1)).map(
+    lambda chosen: {option: SOME[option][number % len(SOME[option])] for option, number in chosen.items()}
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(given=FLAGS, typed=FLAGS)
+def test_typing_flags_beside_config_is_typing_them_at_once(given, typed, tmp_path_factory):
+    typed = {option: value for option, value in typed.items() if option not in ("--preset", "--train-samples")}  # weaker, other
+
+    def argv(flags):
+        return [word for pair in flags.items() for word in pair]
+
+    def found(flags):
+        try:
+            return read_configuration(flags, 1)
+        except ConfigurationError as error:
+            return [problem.flag for problem in error.problems]
+
+    base = ["--mock-data", "--tokenizer-type", "null", "--vocab-size", "100", "--num-layers", "2"]
+    base += [] if "--train-samples" in given else ["--train-iters", "10"]
+    assume(isinstance(found([*base, *argv(given)]), Config))
+    back = saved(tmp_path_factory.mktemp("yaml") / "run.yaml", [*base, *argv(given)])
+    assert found([*back, *argv(typed)]) == found([*base, *argv({**given, **typed})])
 
 
 def test_yaml_names_an_unknown_key_and_its_file(tmp_path):

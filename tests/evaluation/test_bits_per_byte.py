@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megatron_ext.evaluation.bits_per_byte import score, windows
+from megatron_ext.evaluation.bits_per_byte import windows
 
 
 @given(st.integers(1, 200), st.integers(1, 40))
@@ -35,17 +35,27 @@ class Bytes:
 class Uniform(torch.nn.Module):
     config = SimpleNamespace(vocab_size=257)
 
-    def forward(self, inputs, positions, mask):
+    def forward(self, inputs, positions, mask, **settings):
         return torch.zeros((*inputs.shape, 300))
 
 
-@pytest.mark.parametrize("batch_size", [1, 3])
-def test_uniform_model_needs_log2_of_the_vocabulary_a_token(batch_size):
+def scored(launch, model, texts, window, batch_size):
+    """The score of a model that every process holds whole."""
+    from megatron_ext.backend import distributed
+    from megatron_ext.evaluation.bits_per_byte import score
+
+    device = distributed.start(launch, "cpu")
+    distributed.initialize_model_parallel()
+    return score(model, Bytes(), texts, window, batch_size, device)
+
+
+@pytest.mark.parametrize(("batch_size", "world_size"), [(1, 1), (3, 1), (1, 3)])
+def test_uniform_model_needs_log2_of_the_vocabulary_a_token(batch_size, world_size, pool):
     texts = ["a" * 5, "bc" * 30, "é"]
-    found = score(Uniform(), Bytes(), texts, window=8, batch_size=batch_size, device="cpu")
     tokens = 5 + 60 + 2 + 3
-    assert (found.tokens, found.size, found.documents) == (tokens, 67, 3)
-    assert found.bits_per_byte == pytest.approx(tokens * math.log2(257) / 67)
+    for found in pool.run(scored, world_size, Uniform(), texts, 8, batch_size):
+        assert (found.tokens, found.size, found.documents) == (tokens, 67, 3)
+        assert found.bits_per_byte == pytest.approx(tokens * math.log2(257) / 67)
 
 
 class Copies(torch.nn.Module):
@@ -53,13 +63,13 @@ class Copies(torch.nn.Module):
 
     config = SimpleNamespace(vocab_size=257)
 
-    def forward(self, inputs, positions, mask):
+    def forward(self, inputs, positions, mask, **settings):
         logits = torch.zeros((*inputs.shape, 257))
         return logits.scatter(2, (inputs[..., None] + 1) % 257, 50.0)
 
 
-def test_a_model_that_knows_the_text_needs_no_bits():
+def test_a_model_that_knows_the_text_needs_no_bits(pool):
     text = "".join(map(chr, range(100)))
-    found = score(Copies(), Bytes(), [text, text[:30]], window=16, batch_size=2, device="cpu")
+    found = pool.run(scored, 1, Copies(), [text, text[:30]], 16, 2)[0]
     surprises = 2  # the end of each text
     assert found.nats == pytest.approx(surprises * 50.0, rel=1e-3)

@@ -39,7 +39,7 @@ CASES = {
     "no such choice": (TRAIN, f"{MOCK} --normalization rmsnrm", "did you mean rmsnorm?"),
     "no such preset": (TRAIN, f"{MOCK} --preset lama-7b", "--preset lama-7b"),
     "two lengths": (TRAIN, f"{MOCK} --train-tokens 5000", "contradict each other"),
-    "heads that do not divide": (TRAIN, f"{MOCK} --num-attention-heads 5 --num-query-groups 5", "multiple of --num-attention-heads 5"),
+    "heads that do not divide": (TRAIN, f"{MOCK} --num-attention-heads 5 --num-query-groups 5", "of --num-attention-heads 5"),
     "groups that do not divide": (TRAIN, f"{MOCK} --num-query-groups 3", "does not divide"),
     "layout beyond the processes": (TRAIN, f"{MOCK} --tensor-model-parallel-size 2", "torchrun --nproc-per-node 2"),
     "sequence parallel alone": (TRAIN, f"{MOCK} --sequence-parallel", "--sequence-parallel: splits over tensor-parallel"),

@@ -47,24 +47,30 @@ class CoreAttention(MegatronModule):
     def forward(
         self, query, key, value, attention_mask, attn_mask_type=AttnMaskType.causal, attention_bias=None, packed_seq_params=None
     ):
-        """query `[s, b, heads, d]`, key and value `[s, b, groups, d]` → `[s, b, heads · d]`."""
+        """query `[s, b, heads, d]`, key and value `[s', b, groups, d]` → `[s, b, heads · d]`.
+
+        Args:
+            attention_mask: `[b, 1, s, s']`, True where a query may look. None: each looks at itself and what is before it,
+                where queries and keys are the same tokens; a single query, the newest token's, looks at all keys.
+        """
         query, key, value = (x.permute(1, 2, 0, 3) for x in (query, key, value))
         dropout = self.dropout if self.training else 0.0
         if dropout > 0.0:
             # Heads differ between tensor-parallel processes, so their dropout must too.
             with tensor_parallel.get_cuda_rng_tracker().fork():
-                context = self._attend(query, key, value, dropout)
+                context = self._attend(query, key, value, attention_mask, dropout)
         else:
-            context = self._attend(query, key, value, 0.0)
+            context = self._attend(query, key, value, attention_mask, 0.0)
         return context.permute(2, 0, 1, 3).flatten(2)
 
-    def _attend(self, query, key, value, dropout: float) -> torch.Tensor:
+    def _attend(self, query, key, value, mask, dropout: float) -> torch.Tensor:
         with contextlib.nullcontext() if self.kernel is None else sdpa_kernel(self.kernel):
             return F.scaled_dot_product_attention(
                 query,
                 key,
                 value,
-                is_causal=query.shape[2] > 1,
+                attn_mask=mask,
+                is_causal=mask is None and query.shape[2] > 1,
                 dropout_p=dropout,
                 scale=self.softmax_scale,
                 enable_gqa=query.shape[1] != key.shape[1],

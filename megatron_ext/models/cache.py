@@ -1,0 +1,89 @@
+"""What a model's layers remember of the texts that they read, so that a new token alone goes through the model.
+
+Attention of token n needs the keys and values of tokens 0…n, which do not change once they are computed: with them kept, a
+step costs one token's matrices and not n tokens' (arXiv:1911.02150, section 2.4). A row is a text. Rows may differ in length:
+slot i of a row holds its token i, so positions are the slots and padding stands at the end, where causality hides it. A row
+thus sees the same as it would alone, whatever the kind of positions.
+
+Memory: layers · 2 · groups · head width · slots · rows numbers, for attention that keeps keys and values. What a layer keeps
+is its own business, rows first: `extend` serves everything that grows by a slot a token, `memory` all else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from megatron.core.inference.contexts import BaseInferenceContext
+
+
+class Cache(BaseInferenceContext):
+    """One a batch; goes through the model as megatron-core's `inference_context`.
+
+    Attributes:
+        max_sequence_length: positions the model has; the length of tables of positions.
+        lengths: tokens of each row, those that are going through the model included: `[b]`.
+        positions: of the tokens that are going through the model, padding too: `[b, s]`.
+        end: slots that are looked at: the longest row's length.
+        mask: `[b, 1, s, end]`, True where a token may look; None where causality alone says it.
+        memory: by layer number, what it keeps by name; tensors with rows first.
+    """
+
+    def __init__(self, slots: int, max_positions: int, device: torch.device):
+        super().__init__(materialize_only_last_token_logits=False)  # megatron-core would take the padding's
+        self.max_sequence_length = max_positions
+        self._slots, self._device = slots, device
+        self.memory: dict[int, dict[str, torch.Tensor]] = {}
+
+    def is_static_batching(self) -> bool:
+        """As megatron-core calls it when keys and values come as plain tensors."""
+        return True
+
+    def is_decode_only(self) -> bool:
+        """Asked for megatron-core's CUDA graphs and flash decoding, which are not used here."""
+        return False
+
+    def read(self, counts: Sequence[int]) -> None:
+        """Announce the first tokens of all rows, `counts[row]` of them, padded to the longest at the end."""
+        self._announce(torch.zeros(len(counts), dtype=torch.long, device=self._device), torch.tensor(counts, device=self._device))
+        self.mask = None
+
+    def next(self) -> None:
+        """Announce one more token a row."""
+        self._announce(self.lengths, torch.ones_like(self.lengths))
+        slots = torch.arange(self.end, device=self._device)
+        visible = slots <= self.positions[..., None]
+        self.mask = None if bool(visible.all()) else visible[:, None]
+
+    def _announce(self, before: torch.Tensor, counts: torch.Tensor) -> None:
+        self.lengths = before + counts
+        self.end = int(self.lengths.max())
+        if self.end > self._slots:
+            raise ValueError(f"a row of {self.end} tokens does not fit into the cache's {self._slots} slots")
+        self.positions = before[:, None] + torch.arange(int(counts.max()), device=self._device)
+        self._last = counts - 1
+
+    def extend(self, layer: int, **new: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Keep what a layer computed for the announced tokens, and give what it keeps of all: `[b, n, s, d]` → `[b, n, end, d]`.
+
+        What padding leaves behind lies beyond its row's length: hidden, and overwritten by the row's next token.
+        """
+        kept = self.memory.setdefault(layer, {})
+        for name, tensor in new.items():
+            if name not in kept:
+                kept[name] = tensor.new_zeros((*tensor.shape[:2], self._slots, tensor.shape[3]))
+            index = self.positions[:, None, :, None].expand_as(tensor)
+            kept[name].scatter_(2, index, tensor)
+        return tuple(kept[name][:, :, : self.end] for name in new)
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Go on with these rows alone, in this order; a row may be taken several times."""
+        index = torch.tensor(rows, device=self._device)
+        self.lengths = self.lengths[index]
+        for kept in self.memory.values():
+            for name in kept:
+                kept[name] = kept[name][index]
+
+    def last_of_rows(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Of the announced tokens, the last real one of each row: `[s, b, h]` → `[1, b, h]`."""
+        return hidden[self._last, torch.arange(hidden.shape[1], device=self._device)][None]
