@@ -31,9 +31,9 @@ GPT3 = """
 """
 
 
-def run(program: str, *argv) -> str:
+def run(program: str, *argv, cwd: pathlib.Path = ROOT) -> str:
     done = subprocess.run(
-        [sys.executable, str(ROOT / program), *map(str, argv)], capture_output=True, text=True, cwd=ROOT, timeout=110
+        [sys.executable, str(ROOT / program), *map(str, argv)], capture_output=True, text=True, cwd=cwd, timeout=110
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -81,8 +81,8 @@ def corpus(tmp_path):
 
 
 def test_gpt_3_175b(corpus):
-    line = words(GPT3_175B + SMALL + GPT3, corpus, ON_A_GPU)
-    shown = run("pretrain_gpt.py", *line)
+    line = words(GPT3_175B + SMALL + GPT3, ".", ON_A_GPU)
+    shown = run("pretrain_gpt.py", *line, cwd=corpus)
     assert shown.startswith(
         "Megatron-LM's defaults hold, since --vocab-file is its own: normalization layernorm, activation gelu_tanh"
     )
@@ -90,3 +90,6 @@ def test_gpt_3_175b(corpus):
     resolved = resolved_flags(corpus)
     assert (resolved["add_bias_linear"], resolved["hidden_dropout"], resolved["tokenizer_type"]) == (True, 0.1, "gpt2_bpe")
     assert (resolved["ffn_hidden_size"], resolved["fp16"], resolved["rampup_batch_size"]) == (128, True, [2, 2, 4])
+    # The tokenizer's two files are found from the run's folder up, and the model computes in fp16 here too.
+    text = run("tools/generate.py", "--load", corpus / "run", *"--prompt import --max-new-tokens 3 --device cpu".split())
+    assert text.startswith("import")
