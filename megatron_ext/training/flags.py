@@ -197,6 +197,8 @@ class TrainedFlags:
         None, "the tokenizer's file or folder, where it is not where the run had it [the run's, sought from the run's folder up]"
     )
     tokenizer_type: str | None = flag(None, "its kind [the run's]", choices=Registry("megatron_ext.tokenizers.loaders"))
+    vocab_file: str | None = flag(None, "GPT-2's vocabulary, where the run had the tokenizer of its two files [likewise]")
+    merge_file: str | None = flag(None, "GPT-2's merges [likewise]")
     device: str = flag("auto", "where the model runs", choices=("auto", "cpu", "cuda"), front=True)
     tensor_model_parallel_size: int = flag(1, "processes that share each layer's matrices", least=1, front=True)
     pipeline_model_parallel_size: int = flag(1, "stages that share the layers", least=1, front=True)

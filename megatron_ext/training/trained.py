@@ -91,17 +91,23 @@ def _tokenizer(checkpoint: pathlib.Path, flags) -> list[str]:
 
     A relative path was relative to the folder that the run was trained in: most often one above the run's own.
     """
-    kind = ["--tokenizer-type", flags.tokenizer_type] if flags.tokenizer_type else []
-    if flags.tokenizer_model is not None:
-        return ["--tokenizer-model", flags.tokenizer_model, *kind]
-    try:
-        saved = yaml.safe_load((checkpoint / "run.yaml").read_text(encoding="utf-8")).get("tokenizer_model")
-    except (OSError, yaml.YAMLError, AttributeError):
-        return kind  # reading the configuration tells what is wrong with the file
-    for folder in checkpoint.resolve().parents if saved else ():
-        if (folder / saved).exists():
-            return ["--tokenizer-model", str(folder / saved), *kind]
-    return kind
+    found = ["--tokenizer-type", flags.tokenizer_type] if flags.tokenizer_type else []
+    files = ("tokenizer_model", "vocab_file", "merge_file")
+    given = {name: getattr(flags, name) for name in files if getattr(flags, name) is not None}
+    if not given:
+        try:
+            saved = yaml.safe_load((checkpoint / "run.yaml").read_text(encoding="utf-8"))
+            given = {name: _from_above(checkpoint, saved[name]) for name in files if saved.get(name)}
+        except (OSError, yaml.YAMLError, AttributeError):
+            pass  # reading the configuration tells what is wrong with the file
+    for name, path in given.items():
+        found += ["--" + name.replace("_", "-"), path]
+    return found
+
+
+def _from_above(checkpoint: pathlib.Path, path: str) -> str:
+    """`path` from the nearest folder above where it is, or as it was."""
+    return next((str(folder / path) for folder in checkpoint.resolve().parents if (folder / path).exists()), path)
 
 
 def _build(config: Config, checkpoint: pathlib.Path, device: torch.device) -> Trained:
@@ -110,6 +116,8 @@ def _build(config: Config, checkpoint: pathlib.Path, device: torch.device) -> Tr
     from megatron_ext.tokenizers.build import build
 
     tokenizer = build(config.tokenizer)
-    model = gpt.build(config.model, model_config(config, tokenizer.vocab_size, "local"), seed=None)[0].eval()
+    core = model_config(config, tokenizer.vocab_size, "local")
+    # Norms too are of the type that was trained, as megatron-core's Float16Module has them.
+    model = gpt.build(config.model, core, seed=None)[0].to(core.params_dtype).eval()
     load_weights(model, checkpoint)
     return Trained(config, model, tokenizer, device, config.model.max_position_embeddings)

@@ -31,9 +31,9 @@ GPT3 = """
 """
 
 
-def run(program: str, *argv) -> str:
+def run(program: str, *argv, cwd: pathlib.Path = ROOT) -> str:
     done = subprocess.run(
-        [sys.executable, str(ROOT / program), *map(str, argv)], capture_output=True, text=True, cwd=ROOT, timeout=110
+        [sys.executable, str(ROOT / program), *map(str, argv)], capture_output=True, text=True, cwd=cwd, timeout=110
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -41,6 +41,11 @@ def run(program: str, *argv) -> str:
 
 def records(folder: pathlib.Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
+
+
+def resolved_flags(folder: pathlib.Path) -> dict:
+    found = yaml.safe_load((folder / "run" / "run.yaml").read_text())
+    return found | found.get("derived", {})
 
 
 def test_llama_3_8b(tmp_path):
@@ -53,7 +58,7 @@ def test_llama_3_8b(tmp_path):
     found = records(tmp_path)
     assert [record["iteration"] for record in found] == [1, 2, 3]
     assert "eval_loss" in found[1]
-    resolved = yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())
+    resolved = resolved_flags(tmp_path)
     assert (resolved["normalization"], resolved["activation"], resolved["num_query_groups"]) == ("layernorm", "swiglu", 2)
     assert (resolved["megatron_defaults"], resolved["zero_stage"], resolved["bf16"]) == (True, 1, True)
     assert (resolved["apply_layernorm_1p"], resolved["decoupled_lr"], resolved["lr_warmup_samples"]) == (True, 5e-4, 4)
@@ -76,12 +81,15 @@ def corpus(tmp_path):
 
 
 def test_gpt_3_175b(corpus):
-    line = words(GPT3_175B + SMALL + GPT3, corpus, ON_A_GPU)
-    shown = run("pretrain_gpt.py", *line)
+    line = words(GPT3_175B + SMALL + GPT3, ".", ON_A_GPU)
+    shown = run("pretrain_gpt.py", *line, cwd=corpus)
     assert shown.startswith(
         "Megatron-LM's defaults hold, since --vocab-file is its own: normalization layernorm, activation gelu_tanh"
     )
     assert [record["iteration"] for record in records(corpus)] == [1, 2, 3]
-    resolved = yaml.safe_load((corpus / "run" / "run.yaml").read_text())
+    resolved = resolved_flags(corpus)
     assert (resolved["add_bias_linear"], resolved["hidden_dropout"], resolved["tokenizer_type"]) == (True, 0.1, "gpt2_bpe")
     assert (resolved["ffn_hidden_size"], resolved["fp16"], resolved["rampup_batch_size"]) == (128, True, [2, 2, 4])
+    # The tokenizer's two files are found from the run's folder up, and the model computes in fp16 here too.
+    text = run("tools/generate.py", "--load", corpus / "run", *"--prompt import --max-new-tokens 3 --device cpu".split())
+    assert text.startswith("import")

@@ -112,7 +112,7 @@ def test_stopped_and_resumed_equals_straight_bit_by_bit(layout, after, pool, tmp
     straight = outcome(pool, argv, world_size, tmp_path / "straight")
     outcome(pool, [*argv, "--exit-interval", str(after)], world_size, tmp_path / "stopped")
     manifest = json.loads((tmp_path / "stopped" / f"iter_{after:07d}" / "manifest.json").read_text())
-    assert manifest["counts"]["loss_scale"]["scale"] > 0
+    assert manifest["content"]["counts"]["loss_scale"]["scale"] > 0
     resumed = outcome(pool, argv, world_size, tmp_path / "stopped")
     assert list(map(same_training, resumed.records)) == list(map(same_training, straight.records))
     scales = [r["loss_scale"] for r in straight.records]

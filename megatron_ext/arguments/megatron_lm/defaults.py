@@ -123,7 +123,8 @@ def _evaluation(c) -> None:
     if "eval_interval" not in c.open:
         return
     shares = c.split.replace("/", ",").split(",")
-    held_out = c.valid_data_path or c.mock_data or (len(shares) > 1 and shares[1].strip(" 0.") != "")
+    from_shares = c.train_data_path is None and len(shares) > 1 and shares[1].strip(" 0.") != ""
+    held_out = c.valid_data_path or c.mock_data or from_shares
     if not held_out or (c.train_iters is not None and c.train_iters < c.eval_interval):
         c.eval_interval = None
 

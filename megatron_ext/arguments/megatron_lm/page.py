@@ -50,7 +50,7 @@ DIFFERENCES = """\
   padded entries never get probability. So a checkpoint fits every layout, and the loss does not depend on the padding.
 - `--train-samples` and `--train-iters` count alike, but samples are rounded up to whole updates.
 - An update whose gradient is not finite is skipped; Megatron-LM ends the run, or applies it.
-- Evaluation happens at the interval alone, not once more at the end of the run.
+- Validation data is evaluated at the interval alone, not once more at the end of the run; test data is, once.
 - A special token's name in a text (`<|endoftext|>`) is text; no begin or end tokens are added to documents, but for
   `--append-eod`. `NullTokenizer --vocab-size N` has N ids, the last of which ends a document (core up to 0.16: N + 1).
 - Mixture of experts: the load-balancing loss is that of each sequence, and the router computes in fp32."""

@@ -180,6 +180,9 @@ def test_without_validation_data_nothing_is_evaluated(tmp_path):
     assert read_configuration([*base, "--split", "100,0,0"], 1).training.eval_interval is None
     assert read_configuration([*base, "--split", "1"], 1).training.eval_interval is None
     assert read_configuration([*base, "--split", "99,1,0"], 1).training.eval_interval == 1000
+    base[:2] = ["--train-data-path", "x"]
+    assert read_configuration(base, 1).training.eval_interval is None
+    assert read_configuration([*base, "--valid-data-path", "y"], 1).training.eval_interval == 1000
 
 
 def test_official_llama_3_8b():
