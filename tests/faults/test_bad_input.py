@@ -23,6 +23,7 @@ TRAIN, PREPROCESS, TOKENIZE, GENERATE, EVALUATE = (
 SMALL = "--preset tiny --num-layers 2 --seq-length 16 --train-iters 2 --device cpu"
 MOCK = f"{SMALL} --mock-data --vocab-size 300"
 DATA = f"{SMALL} --tokenizer-type null --vocab-size 300 --data-path"
+OTHER = "--load {0}/run --prompt 1 --tokenizer-type huggingface --tokenizer-model"
 WRITE = "--tokenizer-model {0}/tokenizer.json --output-prefix {0}/out/data --input"
 
 CASES = {
@@ -121,16 +122,15 @@ CASES = {
     "prompt that is no text": (GENERATE, "--load {0}/run --prompts-file {0}/a.jsonl --prompt-key n", "its value is int"),
     "prompt of no tokens": (GENERATE, "--load {0}/run --prompts-file {0}/blank.txt", "blank.txt, line 1: has no tokens"),
     "prompt beyond the window": (
-        GENERATE, "--load {0}/run --prompts-file {0}/long.txt", "long.txt, line 1: has 17 tokens, and the model has 16 positions"),
+        GENERATE, "--load {0}/run --prompts-file {0}/long.txt", "line 1: has 17 tokens, and the model has 16 positions"),
     "prompt the tokenizer does not know": (GENERATE, "--load {0}/run --prompt one", "--prompt 'one': cannot be encoded"),
     "top-k beyond the vocabulary": (
         GENERATE, "--load {0}/run --prompt 1 --temperature 1 --top-k 301", "is more than the 300 tokens of the vocabulary"),
-    "greedy with top-k": (GENERATE, "--load {0}/run --prompt 1 --top-k 3 --num-samples 2", "--top-k, --num-samples would do nothing"),
+    "greedy with top-k": (
+        GENERATE, "--load {0}/run --prompt 1 --top-k 3 --num-samples 2", "--top-k, --num-samples would do nothing"),
     "texts below a file": (GENERATE, "--load {0}/run --prompt 1 --output {0}/good.idx/x", "good.idx/x: cannot be written"),
-    "run without its tokenizer": (
-        GENERATE, "--load {0}/run --prompt 1 --tokenizer-type huggingface --tokenizer-model {0}/none", "--tokenizer-model"),
-    "run of another tokenizer": (
-        GENERATE, "--load {0}/run --prompt 1 --tokenizer-type huggingface --tokenizer-model {0}/tokenizer.json", "--vocab-size 300"),
+    "run without its tokenizer": (GENERATE, f"{OTHER} {{0}}/none", "--tokenizer-model"),
+    "run of another tokenizer": (GENERATE, f"{OTHER} {{0}}/tokenizer.json", "--vocab-size 300"),
     "layout beyond the tool's processes": (GENERATE, "--load {0}/run --prompt 1 --tensor-model-parallel-size 2", "torchrun"),
     "documents that are none": (EVALUATE, "--load {0}/run --documents {0}/broken.yaml", "expected a JSON object"),
     "evaluate nothing": (EVALUATE, "--load {0}/hollow --documents {0}/a.jsonl", "there is no checkpoint in this folder"),
@@ -198,8 +198,9 @@ def test_one_sentence_and_nothing_written(name, folder, pool):
 
 
 @pytest.mark.parametrize("name", ["no index", "all checkpoints damaged", "save where nothing can be made", "another shape",
-                                  "broken tokenizer.json", "no such choice", "generate from nothing", "generate from a damaged one",
-                                  "no prompts file", "prompt beyond the window", "top-k beyond the vocabulary",
+                                  "broken tokenizer.json", "no such choice", "generate from nothing",
+                                  "generate from a damaged one", "no prompts file", "prompt beyond the window",
+                                  "top-k beyond the vocabulary",
                                   "texts below a file", "run without its tokenizer"])  # fmt: skip
 def test_no_rank_hangs(name, folder, pool):
     program, argv, expected = CASES[name]
