@@ -56,10 +56,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def report(error: UserError, program: str) -> None:
     """Print an error as a person should see it. Of many ranks, rank 0 speaks for a problem that all of them share.
 
-    The others wait meanwhile: torchrun ends all processes as soon as one has left, and would cut rank 0 short.
+    Under torchrun the others wait meanwhile: it ends all processes as soon as one has left, and would cut rank 0 short.
     """
     rank = os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or "0"
     if error.shared and rank != "0":
-        time.sleep(10)
+        time.sleep(10 if "TORCHELASTIC_RUN_ID" in os.environ else 0)
     else:
         print(f"{program}: {error}", file=sys.stderr, flush=True)

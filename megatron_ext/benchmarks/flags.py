@@ -21,4 +21,15 @@ class CheckpointBenchmarkFlags:
     preset: str = flag("gpt3_125m", "the model", choices=Registry("megatron_ext.models.presets"), front=True)
 
 
-GROUPS = {"data": DataBenchmarkFlags, "checkpoint": CheckpointBenchmarkFlags}
+@flag_group("benchmark", "What is measured")
+class GenerationBenchmarkFlags:
+    preset: str = flag("tiny", "the model", choices=Registry("megatron_ext.models.presets"), front=True)
+    vocab_size: int = flag(8192, "entries of the vocabulary", least=2, front=True)
+    prompt_tokens: int = flag(128, "tokens of each prompt", least=1, front=True)
+    max_new_tokens: int = flag(128, "tokens added to it", least=1, front=True)
+    batch_size: int = flag(8, "texts together, beside one alone", least=1, front=True)
+    bf16: bool = flag(False, "compute in bfloat16", front=True)
+    device: str = flag("auto", "where the model runs", choices=("auto", "cpu", "cuda"), front=True)
+
+
+GROUPS = {"data": DataBenchmarkFlags, "checkpoint": CheckpointBenchmarkFlags, "generation": GenerationBenchmarkFlags}

@@ -17,7 +17,7 @@ import torch
 import yaml
 
 from megatron_ext.arguments.config import Config, read
-from megatron_ext.arguments.problems import UserError
+from megatron_ext.arguments.problems import Problem, UserError
 from megatron_ext.backend import distributed
 from megatron_ext.backend.flags import ParallelFlags
 from megatron_ext.checkpoint.load_model import find_checkpoint, load_weights
@@ -82,8 +82,21 @@ def _configuration(checkpoint: pathlib.Path, flags, device: torch.device) -> Con
         "",
         torch.distributed.get_world_size(),
         without=ParallelFlags,
-        checked=(ModelFlags, TokenizerFlags),
+        checked=(ModelFlags, TokenizerFlags, _Stages),
     )
+
+
+class _Stages:
+    """Stages are even here, however the run's were."""
+
+    @staticmethod
+    def check(c):
+        if c.num_layers % c.pipeline_model_parallel_size:
+            yield Problem(
+                "--pipeline-model-parallel-size",
+                c.pipeline_model_parallel_size,
+                f"does not divide the model's {c.num_layers} layers",
+            )
 
 
 def _tokenizer(checkpoint: pathlib.Path, flags) -> list[str]:

@@ -23,6 +23,7 @@ TRAIN, PREPROCESS, TOKENIZE, GENERATE, EVALUATE = (
 SMALL = "--preset tiny --num-layers 2 --seq-length 16 --train-iters 2 --device cpu"
 MOCK = f"{SMALL} --mock-data --vocab-size 300"
 DATA = f"{SMALL} --tokenizer-type null --vocab-size 300 --data-path"
+OTHER = "--load {0}/run --prompt 1 --tokenizer-type huggingface --tokenizer-model"
 WRITE = "--tokenizer-model {0}/tokenizer.json --output-prefix {0}/out/data --input"
 
 CASES = {
@@ -112,7 +113,27 @@ CASES = {
     "generate from nothing": (GENERATE, "--load {0}/hollow --prompt a", "there is no checkpoint in this folder"),
     "generate from a damaged one": (GENERATE, "--load {0}/ruined --prompt a", "ruined"),
     "no prompt": (GENERATE, "--load {0}/run", "--prompt: is missing"),
+    "two kinds of prompt": (GENERATE, "--load {0}/run --prompt 1 --prompts-file {0}/long.txt", "contradict each other"),
+    "no prompts file": (GENERATE, "--load {0}/run --prompts-file {0}/none", "--prompts-file {0}/none: cannot be read"),
+    "prompts in no UTF-8": (GENERATE, "--load {0}/run --prompts-file {0}/latin.yaml", "latin.yaml: cannot be read"),
+    "prompts file without one": (GENERATE, "--load {0}/run --prompts-file {0}/hollow.jsonl", "hollow.jsonl: holds no prompt"),
+    "empty prompt": (GENERATE, "--load {0}/run --prompts-file {0}/gap.txt", "gap.txt, line 2: is empty"),
+    "prompts under another key": (GENERATE, "--load {0}/run --prompts-file {0}/a.jsonl", "a text under 'prompt'"),
+    "prompt that is no text": (GENERATE, "--load {0}/run --prompts-file {0}/a.jsonl --prompt-key n", "its value is int"),
+    "prompt of no tokens": (GENERATE, "--load {0}/run --prompts-file {0}/blank.txt", "blank.txt, line 1: has no tokens"),
+    "prompt beyond the window": (
+        GENERATE, "--load {0}/run --prompts-file {0}/long.txt", "line 1: has 17 tokens, and the model has 16 positions"),
+    "prompt the tokenizer does not know": (GENERATE, "--load {0}/run --prompt one", "--prompt 'one': cannot be encoded"),
+    "top-k beyond the vocabulary": (
+        GENERATE, "--load {0}/run --prompt 1 --temperature 1 --top-k 301", "is more than the 300 tokens of the vocabulary"),
+    "greedy with top-k": (
+        GENERATE, "--load {0}/run --prompt 1 --top-k 3 --num-samples 2", "--top-k, --num-samples would do nothing"),
+    "texts below a file": (GENERATE, "--load {0}/run --prompt 1 --output {0}/good.idx/x", "good.idx/x: cannot be written"),
+    "run without its tokenizer": (GENERATE, f"{OTHER} {{0}}/none", "--tokenizer-model"),
+    "run of another tokenizer": (GENERATE, f"{OTHER} {{0}}/tokenizer.json", "--vocab-size 300"),
+    "layout beyond the tool's processes": (GENERATE, "--load {0}/run --prompt 1 --tensor-model-parallel-size 2", "torchrun"),
     "documents that are none": (EVALUATE, "--load {0}/run --documents {0}/broken.yaml", "expected a JSON object"),
+    "evaluate nothing": (EVALUATE, "--load {0}/hollow --documents {0}/a.jsonl", "there is no checkpoint in this folder"),
     "no documents file": (EVALUATE, "--load {0}/run --documents {0}/none.jsonl", "none.jsonl: cannot be read"),
 }  # fmt: skip
 
@@ -149,7 +170,8 @@ def folder(pool, tmp_path_factory):
         "broken.yaml": "a: [1\n", "list.yaml": "- 1\n- 2\n", "unknown.yaml": "hiden_size: 3\n",
         "wrong.yaml": "num_layers: many\n",
         "bad.json": "{", "tokenizer.json": byte_level_bpe_json(), "bad.jsonl": '{"text": "a"}\n{"text": \n',
-        "a.jsonl": json.dumps({"text": "some text, and more of it"}) + "\n", "fake.jsonl.gz": "no gzip",
+        "a.jsonl": json.dumps({"text": "some text, and more of it", "n": 1}) + "\n", "hollow.jsonl": "", "gap.txt": "1\n\n2\n",
+        "blank.txt": " \n", "long.txt": " ".join(map(str, range(17))), "fake.jsonl.gz": "no gzip",
         "fake.parquet": "no parquet",
     }  # fmt: skip
     for name, text in texts.items():
@@ -176,7 +198,10 @@ def test_one_sentence_and_nothing_written(name, folder, pool):
 
 
 @pytest.mark.parametrize("name", ["no index", "all checkpoints damaged", "save where nothing can be made", "another shape",
-                                  "broken tokenizer.json", "no such choice"])  # fmt: skip
+                                  "broken tokenizer.json", "no such choice", "generate from nothing",
+                                  "generate from a damaged one", "no prompts file", "prompt beyond the window",
+                                  "top-k beyond the vocabulary",
+                                  "texts below a file", "run without its tokenizer"])  # fmt: skip
 def test_no_rank_hangs(name, folder, pool):
     program, argv, expected = CASES[name]
     for status, said in pool.run(call, 2, program, argv.replace("{0}", str(folder)).split(), timeout=60):

@@ -15,26 +15,33 @@ def logits_and_gradients(launch, argv: list[str], weights: dict[str, torch.Tenso
 
     config = read_configuration(["--mock-data", "--train-iters", "1", "--device", "cpu", *argv], launch.world_size)
     with processes(launch, config):
-        from megatron_ext.backend.placement import placements
-        from megatron_ext.models import gpt
-        from megatron_ext.models.config import model_config
         from megatron_ext.objectives import causal_lm
 
-        core = model_config(config, config.tokenizer.vocab_size, "local")
-        model = gpt.build(config.model, core, seed=None)[0].eval()
-        parameters = {place.name: parameter for place, parameter in placements(model)}
-        assert parameters.keys() == weights.keys(), parameters.keys() ^ weights.keys()
-        with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.copy_(weights[name].reshape(parameter.shape))
+        model, parameters = filled(config, weights)
         batch = causal_lm.batch(tokens)
         arguments = (batch["input_ids"], batch["position_ids"], None)
         with torch.no_grad():
-            logits = model(*arguments)[..., : core.vocab_size]
+            logits = model(*arguments)[..., : model.config.vocab_size]
         total, count = causal_lm.loss(model(*arguments, labels=batch["labels"]), batch)
         loss = total / count
         loss.backward()
         return logits, loss.item(), {name: parameter.grad.reshape(weights[name].shape) for name, parameter in parameters.items()}
+
+
+def filled(config, weights: dict[str, torch.Tensor]):
+    """`(model, its parameters by name)` of a configuration, with these weights."""
+    from megatron_ext.backend.placement import placements
+    from megatron_ext.models import gpt
+    from megatron_ext.models.config import model_config
+
+    core = model_config(config, config.tokenizer.vocab_size, "local")
+    model = gpt.build(config.model, core, seed=None)[0].eval()
+    parameters = {place.name: parameter for place, parameter in placements(model)}
+    assert parameters.keys() == weights.keys(), parameters.keys() ^ weights.keys()
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(weights[name].reshape(parameter.shape))
+    return model, parameters
 
 
 def interleave(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, groups: int) -> torch.Tensor:

@@ -78,6 +78,12 @@ def gpt2():
     return transformers.GPT2LMHeadModel(config), argv, names
 
 
+def padded(weights):
+    """The embedding's rows go up to a multiple of 128."""
+    return {name: torch.nn.functional.pad(tensor, (0, 0, 0, 256 - VOCAB)) if tensor.shape[0] == VOCAB else tensor
+            for name, tensor in weights.items()}  # fmt: skip
+
+
 @pytest.mark.parametrize("family", [llama, gpt2])
 def test_equals_transformers(family, pool):
     torch.manual_seed(0)
@@ -90,11 +96,6 @@ def test_equals_transformers(family, pool):
     loss = torch.nn.functional.cross_entropy(theirs.flatten(0, 1), tokens[:, 1:].flatten())
     loss.backward()
     argv = [*argv, "--seq-length", str(LENGTH), "--tokenizer-type", "null", "--vocab-size", str(VOCAB)]
-
-    def padded(weights):
-        return {name: torch.nn.functional.pad(tensor, (0, 0, 0, 256 - VOCAB)) if tensor.shape[0] == VOCAB else tensor
-                for name, tensor in weights.items()}  # fmt: skip
-
     weights = padded(names({name: tensor.detach() for name, tensor in reference.state_dict().items()}))
     ours, our_loss, gradients = pool.run(logits_and_gradients, 1, argv, weights, tokens)[0]
     assert (ours - theirs).abs().max() <= 1e-5

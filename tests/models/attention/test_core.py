@@ -42,3 +42,22 @@ def test_equals_scores_written_out(heads, groups, length):
     (expected * weights).sum().backward()
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a.grad, b.grad)
+
+
+@pytest.mark.parametrize("heads", [4, 8])
+def test_a_mask_says_who_looks_where(heads):
+    """Queries of the last tokens of a longer text see what the whole text's do; what a row hides does not matter."""
+    torch.manual_seed(0)
+    core = CoreAttention.__new__(CoreAttention)
+    torch.nn.Module.__init__(core)
+    core.dropout, core.softmax_scale = 0.0, None
+    query, key, value = (torch.randn(7, 2, count, 5, dtype=torch.float64) for count in (heads, 4, 4))
+    expected = naive(query, key, value)
+    visible = torch.ones(7, 7, dtype=torch.bool).tril()[4:].expand(2, 1, 3, 7).clone()
+    torch.testing.assert_close(core(query[4:], key, value, visible), expected[4:])
+    visible[1, :, :, 2] = False
+    key[2, 1] = value[2, 1] = 1e6
+    found = core(query[4:], key, value, visible)
+    torch.testing.assert_close(found[:, 0], expected[4:, 0])
+    kept = [0, 1, 3, 4, 5, 6]
+    torch.testing.assert_close(found[:, 1], naive(query[kept], key[kept], value[kept])[3:, 1])

@@ -1,0 +1,96 @@
+"""A run opens from any folder: its tokenizer is found from the run's folder up, or given; the rest of its flags is past."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from tests.inference.case import opened
+from tests.layouts.training_case import train_case
+from tests.texts import byte_level_bpe_json
+
+TRAIN = (
+    "--preset tiny --num-layers 2 --seq-length 16 --train-iters 1 --mock-data --tokenizer-model words/tokenizer --log-interval 1"
+).split()
+
+
+def train_in(launch, folder, argv, save):
+    """A run whose paths are relative to `folder`."""
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        train_case(launch, argv, save)
+    finally:
+        os.chdir(before)
+
+
+def opened_in(launch, folder, argv, question):
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        return opened(launch, [*argv, "--prompt", "a"], question)
+    finally:
+        os.chdir(before)
+
+
+def vocabulary(trained, flags):
+    return trained.tokenizer.vocab_size, trained.config.tokenizer.tokenizer_type
+
+
+@pytest.fixture
+def place(pool, tmp_path):
+    """`place/work/words/tokenizer` and the run `place/work/runs/first`, trained in `work`."""
+    words = tmp_path / "work" / "words" / "tokenizer"
+    words.mkdir(parents=True)
+    (words / "tokenizer.json").write_text(byte_level_bpe_json())
+    pool.run(train_in, 1, tmp_path / "work", TRAIN, "runs/first")
+    return tmp_path
+
+
+def test_the_tokenizer_is_found_from_the_runs_folder_up(place, pool):
+    """Another tokenizer of that name where the tool is called does not come first."""
+    other = place / "elsewhere" / "words" / "tokenizer"
+    other.mkdir(parents=True)
+    (other / "tokenizer.json").write_text(byte_level_bpe_json(400))
+    load = ["--load", str(place / "work" / "runs" / "first")]
+    for folder in ("/", place / "elsewhere", place / "work"):
+        assert pool.run(opened_in, 1, folder, load, vocabulary)[0] == (600, "huggingface")
+    assert pool.run(opened_in, 1, place / "work", ["--load", "runs/first/iter_0000001"], vocabulary)[0] == (600, "huggingface")
+
+
+def test_a_run_that_was_moved_takes_the_tokenizer_that_is_given(place, pool):
+    shutil.move(place / "work" / "runs" / "first", place / "moved")
+    load = ["--load", str(place / "moved")]
+    with pytest.raises(AssertionError, match="--tokenizer-model words/tokenizer: is not there"):
+        pool.run(opened_in, 1, "/", load, vocabulary)
+    given = ["--tokenizer-model", str(place / "work" / "words" / "tokenizer")]
+    assert pool.run(opened_in, 1, "/", [*load, *given], vocabulary)[0] == (600, "huggingface")
+    with pytest.raises(AssertionError, match="SentencePiece"):
+        pool.run(opened_in, 1, "/", [*load, *given[:1], given[1] + "/tokenizer.json", "--tokenizer-type", "sentencepiece"],
+                 vocabulary)  # fmt: skip
+
+
+def test_another_vocabulary_is_refused(place, pool):
+    (place / "larger").mkdir()
+    (place / "larger" / "tokenizer.json").write_text(byte_level_bpe_json(900))
+    argv = ["--load", str(place / "work" / "runs" / "first"), "--tokenizer-model", str(place / "larger")]
+    with pytest.raises(AssertionError, match="embedding.word_embeddings.weight"):
+        pool.run(opened_in, 1, "/", argv, vocabulary)
+
+
+def layout(trained, flags):
+    parallel = trained.config.parallel
+    return parallel.tensor_model_parallel_size, parallel.sequence_parallel, trained.model.config.sequence_parallel
+
+
+def test_what_else_the_run_asked_for_is_past(place, pool):
+    """The folder that it started from is gone, and it is used on another layout, without sequence parallelism."""
+    argv = [*TRAIN, "--load", "runs/first", "--use-checkpoint-args", "--finetune"]
+    argv += ["--tensor-model-parallel-size", "2", "--sequence-parallel", "--zero-stage", "1"]
+    pool.run(train_in, 2, place / "work", argv, "runs/second")
+    shutil.rmtree(place / "work" / "runs" / "first")
+    load = ["--load", str(place / "work" / "runs" / "second")]
+    assert pool.run(opened_in, 1, "/", load, layout)[0] == (1, False, False)
+    assert pool.run(opened_in, 2, "/", [*load, "--tensor-model-parallel-size", "2"], layout) == [(2, False, False)] * 2
