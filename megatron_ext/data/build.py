@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from typing import Any
@@ -23,6 +23,8 @@ from megatron_ext.data.packing import PackedSamples
 from megatron_ext.data.paths import Weighted, parse, split_shares
 from megatron_ext.data.samples import Samples
 from megatron_ext.data.summary import refuse_another_tokenizer
+
+Part = tuple[Weighted, Documents]  # what the flags say of a pair, and the documents of it that are meant
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,80 +82,77 @@ class _Builder:
         self.caches: dict = {}
 
     def build(self, tokenizer: Any, agree: Callable) -> Data:
-        groups = ((self.train_option, self.train), ("--valid-data-path", self.valid), ("--test-data-path", self.test))
-        named = {each.prefix: name for name, blend in groups for each in blend}
         opened: dict[str, Index] = {}
 
         def find(first: bool) -> list[dict]:
-            for prefix, name in named.items():
-                opened[prefix] = self._open(prefix, name, tokenizer)
+            opened.update(self._open(tokenizer))
+            if not first:
+                return []
             with ThreadPoolExecutor(8) as threads:  # disks and networks answer many at once
-                return list(threads.map(content, opened.values())) if first else []
+                return list(threads.map(content, opened.values()))
 
-        contents = dict(zip(named, agree(find), strict=True))
-        pairs = {prefix: (index, contents[prefix]) for prefix, index in opened.items()}
-        return Data(self._training(pairs), self._validation(pairs), self._testing(pairs))
+        contents = agree(find)
+        pairs = {prefix: (index, found) for (prefix, index), found in zip(opened.items(), contents, strict=True)}
+        train = self._samples(_parts(self.train, pairs, self.shares, 0), "training")
+        return Data(train, self._validation(pairs), self._testing(pairs))
 
-    def _open(self, prefix: str, name: str, tokenizer: Any) -> Index:
+    def _open(self, tokenizer: Any) -> dict[str, Index]:
+        """All pairs by prefix."""
+        groups = ((self.train_option, self.train), ("--valid-data-path", self.valid), ("--test-data-path", self.test))
         vocab_size = 2**31 if tokenizer is None else tokenizer.vocab_size
-        index = Index(prefix, vocab_size, self.flags.mmap_bin_files, name)
-        index.glance()
-        if tokenizer is not None and tokenizer.token_bytes().any():  # the null tokenizer takes any ids that fit
-            refuse_another_tokenizer(index, tokenizer)
-        return index
-
-    def _training(self, pairs: dict) -> Samples:
-        return self._blend(self.train, [_share(*pairs[each.prefix], self.shares, 0) for each in self.train], "training")
+        knows_text = tokenizer is not None and tokenizer.token_bytes().any()  # the null tokenizer takes any ids that fit
+        opened = {}
+        for name, blend in groups:
+            for prefix in (each.prefix for each in blend if each.prefix not in opened):
+                opened[prefix] = Index(prefix, vocab_size, self.flags.mmap_bin_files, name)
+                opened[prefix].glance()
+                if knows_text:
+                    refuse_another_tokenizer(opened[prefix], tokenizer)
+        return opened
 
     def _validation(self, pairs: dict) -> tuple[EvaluationSet, ...]:
         if not self.evaluates:
             return ()
-        blend = self.valid or self.train
-        share = 0 if self.valid else 1
-        shares = [1.0] if self.valid else self.shares
-        return self._evaluation(blend, [_share(*pairs[each.prefix], shares, share) for each in blend], "validation")
+        parts = _parts(self.valid, pairs, [1.0], 0) if self.valid else _parts(self.train, pairs, self.shares, 1)
+        return self._evaluation(parts, "validation")
 
     def _testing(self, pairs: dict) -> tuple[EvaluationSet, ...]:
+        """The test data: of its own, else the third share of whatever pairs have enough for a sample there."""
         if self.test:
-            return self._evaluation(self.test, [_share(*pairs[each.prefix], [1.0], 0) for each in self.test], "test")
-        if not self.evaluates or self.valid:
+            return self._evaluation(_parts(self.test, pairs, [1.0], 0), "test")
+        if not self.evaluates:
             return ()
-        parts = [(each, _share(*pairs[each.prefix], self.shares, 2)) for each in self.train]
-        enough = [(each, documents) for each, documents in parts if documents.tokens > self.seq_length]
-        return self._evaluation(*zip(*enough, strict=True), "test") if enough else ()
+        parts = [part for part in _parts(self.train, pairs, self.shares, 2) if part[1].tokens > self.seq_length]
+        return self._evaluation(parts, "test") if parts else ()
 
-    def _evaluation(self, blend: Iterable[Weighted], parts: Iterable[Documents], what: str) -> tuple[EvaluationSet, ...]:
-        blend, parts = list(blend), list(parts)
-        names = _names([each.prefix for each in blend])
+    def _evaluation(self, parts: list[Part], what: str) -> tuple[EvaluationSet, ...]:
+        names = _names([each.prefix for each, _ in parts])
         if self.flags.full_validation:
-            sets = [InOrder(documents, self.seq_length) for documents in parts]
+            sets = [InOrder(documents, self.seq_length) for _, documents in parts]
             for samples in sets:
                 if not samples.size:
                     raise UserError(_too_little(samples.documents, what, "the two that a prediction needs"))
             return tuple(EvaluationSet(name, each, each.size) for name, each in zip(names, sets, strict=True))
         if self.flags.multiple_validation_sets:
-            return tuple(
-                EvaluationSet(name, self._blend([each], [documents], what))
-                for name, each, documents in zip(names, blend, parts, strict=True)
-            )
-        return (EvaluationSet(what, self._blend(blend, parts, what)),)
+            return tuple(EvaluationSet(name, self._samples([part], what)) for name, part in zip(names, parts, strict=True))
+        return (EvaluationSet(what, self._samples(parts, what)),)
 
-    def _cache(self, prefix: str) -> Cache:
-        """One object a folder, so that what is wrong with it is said once."""
-        cache = Cache.of(self.flags.data_cache_path, prefix)
-        return self.caches.setdefault(cache.folder, cache)
-
-    def _blend(self, blend: list[Weighted], parts: list[Documents], what: str) -> Samples:
+    def _samples(self, parts: list[Part], what: str) -> Samples:
         """Packed samples of each part; of several, mixed by weight, or by size where there are no weights."""
         sets = []
-        for number, (each, documents) in enumerate(zip(blend, parts, strict=True)):
+        for number, (each, documents) in enumerate(parts):
             sets.append(PackedSamples(documents, self.seq_length, self.seed, self._cache(each.prefix), number))
             if not sets[-1].samples_per_epoch:
                 raise UserError(_too_little(documents, what, f"one sample of --seq-length {self.seq_length} + 1 needs"))
         if len(sets) == 1:
             return sets[0]
-        weights = [each.weight or Fraction(part.samples_per_epoch) for each, part in zip(blend, sets, strict=True)]
+        weights = [each.weight or Fraction(mine.samples_per_epoch) for (each, _), mine in zip(parts, sets, strict=True)]
         return Blend(sets, weights, self.seed)
+
+    def _cache(self, prefix: str) -> Cache:
+        """One object a folder, so that what is wrong with it is said once."""
+        cache = Cache.of(self.flags.data_cache_path, prefix)
+        return self.caches.setdefault(cache.folder, cache)
 
 
 def _training_blend(flags: DataFlags) -> tuple[str, list[Weighted]]:
@@ -171,9 +170,14 @@ def _training_blend(flags: DataFlags) -> tuple[str, list[Weighted]]:
         raise UserError(f"{where}: {error}") from None
 
 
-def _share(index: Index, found: dict, shares: list[float], number: int) -> Documents:
-    part = split_documents(index.documents, shares)[number]
-    return Documents(index, part.start, part.stop, found)
+def _parts(blend: list[Weighted], pairs: dict, shares: list[float], number: int) -> list[Part]:
+    """The `number`-th share of the documents of each pair of a blend."""
+    parts = []
+    for each in blend:
+        index, found = pairs[each.prefix]
+        share = split_documents(index.documents, shares)[number]
+        parts.append((each, Documents(index, share.start, share.stop, found)))
+    return parts
 
 
 def split_documents(documents: int, shares: list[float]) -> list[range]:

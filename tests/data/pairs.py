@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
+import os
 import pathlib
 import struct
 import tempfile
@@ -10,6 +12,7 @@ import tempfile
 import numpy as np
 from hypothesis import strategies as st
 
+from megatron_ext.arguments.problems import UserError
 from megatron_ext.data.cache import Cache
 from megatron_ext.data.fingerprint import content
 from megatron_ext.data.index import Documents, Index
@@ -45,6 +48,26 @@ def numbered(lengths, first: int = 0, **options):
     with tempfile.TemporaryDirectory() as folder:
         index = Index(write_numbered(f"{folder}/numbered", lengths, first=first), **options)
         yield Documents(index, 0, len(lengths), content(index))
+
+
+def told_without_rights(action) -> str:
+    """What `action` says as a UserError in a process that is not root's. Its files must be open to all on the way to them."""
+    ours, theirs = multiprocessing.get_context("fork").Pipe()
+
+    def run():
+        if os.geteuid() == 0:
+            os.setgid(65534)
+            os.setuid(65534)
+        try:
+            theirs.send(repr(action()))
+        except UserError as error:
+            theirs.send(str(error))
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    said = ours.recv() if ours.poll(30) else "nothing"
+    process.join()
+    return said
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import pathlib
 import signal
+import tempfile
 import time
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.data import cache as module
 from megatron_ext.data.cache import HIDDEN, Cache
+from tests.data.pairs import told_without_rights
 
 ARRAY = np.arange(100, 1100, dtype=np.int64)
 spawn = multiprocessing.get_context("fork")
@@ -163,13 +165,13 @@ def test_a_folder_that_is_a_file(tmp_path):
         Cache(tmp_path / "c", asked_for=True).array("a", 1000, drawing([]))
 
 
-def test_a_folder_without_rights(tmp_path):
-    folder = tmp_path / "c"
-    folder.mkdir(mode=0o500)
-    if os.access(folder, os.W_OK):
-        pytest.skip("root may write everywhere")
-    with pytest.raises(UserError, match="Permission denied"):
-        Cache(folder, asked_for=True).array("a", 1000, drawing([]))
+def test_a_folder_without_rights():
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o555)
+        said = told_without_rights(lambda: Cache(folder, asked_for=True).array("a", 1000, drawing([])))
+        assert said == f"--data-cache-path {folder}: cannot be written (Permission denied); name a folder with room that can be"
+        assert told_without_rights(lambda: int(Cache(folder).array("a", 1000, drawing([])).sum())) == str(ARRAY.sum())
+        assert not os.listdir(folder)
 
 
 def test_a_prepared_folder_need_not_be_writable(tmp_path, monkeypatch):

@@ -138,3 +138,43 @@ def test_nodes_with_disks_of_their_own_must_hold_the_same_data(pool, tmp_path):
             "the training data: --data-path a: a.idx does not exist; give the prefix that tools/preprocess_data.py wrote, "
             "without .bin or .idx"
         )
+
+
+def cut_off(launch, argv, path):
+    """Train while the data is cut off after the second update; what the user is told, and the threads that are left."""
+    import threading
+
+    from megatron_ext.arguments.problems import UserError
+    from megatron_ext.training.build import build
+    from megatron_ext.training.configuration import read_configuration
+    from megatron_ext.training.layout import processes
+    from megatron_ext.training.loop import train
+
+    config = read_configuration([*BASE, *argv, "--device", "cpu"], launch.world_size)
+    with processes(launch, config) as device:
+        run = build(config, device)
+        step = run.monitor.step
+
+        def after(state, *rest):
+            step(state, *rest)
+            if state.iteration == 2:
+                os.truncate(path, 100)
+
+        run.monitor.step = after
+        try:
+            with run.loader:
+                train(run)
+        except UserError as error:
+            return str(error), sum(thread.name.startswith("samples") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_data_cut_off_during_a_run_ends_it_in_a_sentence(workers, pool, tmp_path):
+    prefix = write_pair(tmp_path / "a", [[number % 200] * 30 for number in range(400)])
+    argv = ["--data-path", prefix, "--split", "1", "--num-workers", workers, "--train-iters", "100"]
+    (found,) = pool.run(cut_off, 1, argv, prefix + ".bin")
+    assert found == (
+        f"--data-path {prefix}: {prefix}.bin has 100 bytes and its index tells of 48000; the pair does not belong together or is "
+        "cut off: run tools/preprocess_data.py again",
+        0,
+    )

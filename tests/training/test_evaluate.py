@@ -89,17 +89,23 @@ def test_whole_sets_count_each_target_once(pool, pairs):
     assert said["eval_loss"] == pytest.approx(totals / targets, rel=1e-5)
 
 
+WHOLE = ["--eval-interval", "2", "--full-validation", "--multiple-validation-sets"]
+
+
+@pytest.fixture(scope="module")
+def plain(pool, pairs, tmp_path_factory):
+    return evaluated(pool, tmp_path_factory.mktemp("plain"), [*pairs["sets"], *WHOLE])
+
+
 @pytest.mark.parametrize(("world_size", "flags"), [
     (1, ["--micro-batch-size", "4", "--num-workers", "0"]),
     (2, ["--micro-batch-size", "2"]),
-    (4, ["--zero-stage", "1"]),
     (2, ["--pipeline-model-parallel-size", "2"]),
-    (2, ["--tensor-model-parallel-size", "2", "--sequence-parallel"]),
+    pytest.param(4, ["--zero-stage", "1"], marks=pytest.mark.full),
+    pytest.param(2, ["--tensor-model-parallel-size", "2", "--sequence-parallel"], marks=pytest.mark.full),
 ])  # fmt: skip
-def test_whole_sets_are_the_same_in_every_layout(world_size, flags, pool, pairs, tmp_path):
-    argv = [*pairs["sets"], "--eval-interval", "2", "--full-validation", "--multiple-validation-sets"]
-    plain = evaluated(pool, tmp_path / "plain", argv)
-    spread = evaluated(pool, tmp_path / "spread", [*argv, *flags], world_size)
+def test_whole_sets_are_the_same_in_every_layout(world_size, flags, pool, pairs, plain, tmp_path):
+    spread = evaluated(pool, tmp_path, [*pairs["sets"], *WHOLE, *flags], world_size)
     for iteration in (2, 4):
         assert spread[iteration]["eval_loss"] == pytest.approx(plain[iteration]["eval_loss"], rel=1e-5)
         for name, measures in plain[iteration]["eval_sets"].items():
