@@ -294,6 +294,7 @@ SECTIONS = (
     section("Logging and profiling",
         ours("--log-interval --tensorboard-dir --profile --profile-step-start --profile-step-end --profile-ranks --nvtx-ranges"),
         taken("--log-throughput --log-progress", "always shown"),
+        taken("--log-straggler", "a slow process is always named"),
         taken("--tensorboard-log-interval=", "TensorBoard follows --log-interval"),
         taken("--use-pytorch-profiler", "--profile's trace is PyTorch's"),
         taken("""--tensorboard-queue-size= --no-log-loss-scale-to-tensorboard --disable-log-loss-scale-to-tensorboard
@@ -301,7 +302,7 @@ SECTIONS = (
             --log-memory-to-tensorboard --log-throughput-to-tensorboard --throughput-window-size= --memory-keys=
             --log-l2-norm-grad-to-tensorboard --log-runtime-to-tensorboard --runtime-time-unit= --no-filter-warnings
             --modules-to-filter=* --set-level-for-all-loggers --save-config-filepath= --log-params-norm --log-num-zeros-in-grad
-            --log-max-attention-logit --log-energy --log-memory-interval= --log-device-memory-used --log-straggler
+            --log-max-attention-logit --log-energy --log-memory-interval= --log-device-memory-used
             --timing-log-level= --timing-log-option= --no-barrier-with-level-1-timing --disable-straggler-on-startup
             --straggler-ctrlr-port= --straggler-minmax-count= --logging-level=""", _UNSHOWN),
         taken("--config-logger-dir=", "run.yaml in --save holds the configuration"),
