@@ -6,7 +6,6 @@ import pathlib
 from typing import Any
 
 from megatron_ext.arguments.config import all_values
-from megatron_ext.arguments.config import all_values
 from megatron_ext.arguments.flags import flags_of
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.checkpoint import megatron_lm
