@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from megatron_ext.arguments.problems import ConfigurationError, UserError, report
 from megatron_ext.backend import distributed
-from megatron_ext.reliability.preemption import STATUS
+from megatron_ext.reliability.preemption import STATUS, leave
 from megatron_ext.training.configuration import preemption_of, read_configuration
 
 
@@ -48,4 +48,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

@@ -7,7 +7,8 @@ on another way (srun and torchrun may both pass it on).
 
     exit status    0 done · 1 failed · 2 wrong flags · 75 stopped by the signal, call again (EX_TEMPFAIL of sysexits.h)
 
-Under torchrun 75 is the workers' status; torchrun itself ends with 1.
+Under torchrun 75 is the workers' status; torchrun itself ends with 1. torchrun and `srun --kill-on-bad-exit` send SIGTERM to the
+other processes as soon as one has left with 75, so these must not die of it on their way out: `obeyed`, `leave`.
 """
 
 from __future__ import annotations
@@ -20,9 +21,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import NoReturn
 
 STATUS = 75
 REPEAT = 5.0
+
+
+def leave(status: int) -> NoReturn:
+    """End the program with `status`; one that was told to stop is not told again while the interpreter closes."""
+    if status == STATUS:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(status)
 
 
 class Preemption:
@@ -36,6 +45,7 @@ class Preemption:
     def __init__(self, name: str | None = None, speak: bool = False):
         self.signal = None if name is None else signal.Signals[name]
         self.received = False
+        self.obeyed = False  # the run has stopped and is saved: from there on another signal ends nothing
         self._speak = speak
 
     @contextlib.contextmanager
@@ -55,11 +65,11 @@ class Preemption:
         try:
             yield self
         finally:
-            signal.signal(self.signal, signal.SIG_DFL if handler is None else handler)
             signal.set_wakeup_fd(wakeup)
             outbox.close()
             thread.join()
             inbox.close()
+            signal.signal(self.signal, signal.SIG_DFL if handler is None else handler)
 
     def _listen(self, inbox: socket.socket) -> None:
         first = None
@@ -70,7 +80,7 @@ class Preemption:
             if first is None:
                 first, self.received = now, True
                 self._say("stopping after the update at hand and a save; a second one ends the run at once")
-            elif now - first > REPEAT:
+            elif now - first > REPEAT and not self.obeyed:
                 self._say("came again: ending at once, unsaved")
                 os._exit(128 + self.signal)
 

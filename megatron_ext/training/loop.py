@@ -40,6 +40,7 @@ def train(run) -> TrainState:
         run.save(state, last=True)
     run.monitor.finish(state, reason)
     state.stopped_by_signal = reason is not None and reason.startswith("--exit-signal ")
+    run.preemption.obeyed = True
     # Launchers end the other processes once one has left with a status, and the first may still be writing.
     torch.distributed.barrier()
     return state

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from megatron_ext.reliability.preemption import Preemption
+from megatron_ext.reliability.preemption import STATUS, Preemption
 
 
 def wait_for(condition) -> bool:
@@ -98,3 +98,35 @@ def test_the_same_request_on_two_ways_is_one(stuck):
     stuck.send_signal(signal.SIGTERM)
     with pytest.raises(subprocess.TimeoutExpired):
         stuck.wait(1)
+
+
+# A run that was told to stop, has stopped, and takes its time to close: twice told again meanwhile.
+LEAVING = """
+import atexit, sys, time
+from megatron_ext.reliability import preemption
+preemption.REPEAT = 0.1
+atexit.register(lambda: (print("closing", flush=True), sys.stdin.readline()))
+with preemption.Preemption("SIGTERM").listening() as told:
+    print("listening", flush=True)
+    sys.stdin.readline()
+    told.obeyed = True
+    print("saved", flush=True)
+    sys.stdin.readline()
+preemption.leave(preemption.STATUS)
+"""
+
+
+def test_what_is_saved_is_not_told_again_on_its_way_out():
+    """Launchers send SIGTERM to the other processes once the first has left."""
+    process = subprocess.Popen([sys.executable, "-c", LEAVING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        for word in ("listening", "saved", "closing"):
+            assert process.stdout.readline() == f"{word}\n"
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            process.stdin.write("\n")
+            process.stdin.flush()
+        assert process.wait(10) == STATUS
+    finally:
+        process.kill()
+        process.communicate()

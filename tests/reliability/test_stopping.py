@@ -56,7 +56,7 @@ def program(launch, argv: list[str], folder: str, inside: str | None, number: in
 def strike(folder: pathlib.Path, inside: str, number: int, main: int, ours) -> None:
     """Wait for the moment, and send this process the signal."""
     records = folder / "metrics.jsonl"
-    listening = lambda: signal.getsignal(number) is not ours  # noqa: E731
+    listening = lambda: signal.getsignal(number) is not ours
     while not (inside == "start" and listening()) and not (
         records.exists() and records.read_text().count("\n") >= 2 and inside in running(main)
     ):
