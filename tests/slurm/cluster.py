@@ -143,22 +143,22 @@ class Cluster:
         left = self._left(ours)
         for process in [*reversed(ours), *left]:
             _end(process, "terminate")
-        _, alive = psutil.wait_procs([*ours, *left], timeout=10)
+        _, alive = psutil.wait_procs([*ours, *left], timeout=5)
         for process in alive:
             _end(process, "kill")
         for daemon in self.daemons.values():
             daemon.wait()
 
     def _left(self, ours: list[psutil.Process]) -> list[psutil.Process]:
-        """What the daemons started and what runs under this cluster's configuration: slurmstepd leaves its slurmd."""
-        found = {child for process in ours for child in process.children(recursive=True)}
+        """What else has this cluster's configuration in its environment: slurmstepd, which leaves its slurmd, and its tasks."""
+        found = []
         for process in psutil.process_iter():
-            try:
-                if process.environ().get("SLURM_CONF") == self.environ["SLURM_CONF"]:
-                    found.add(process)
-            except (psutil.AccessDenied, psutil.NoSuchProcess):
+            try:  # not psutil's environ(): slurmstepd writes its title over the beginning of it
+                if self.environ["SLURM_CONF"].encode() in pathlib.Path(f"/proc/{process.pid}/environ").read_bytes():
+                    found.append(process)
+            except OSError:
                 continue
-        return list(found - set(ours) - {psutil.Process()})
+        return [process for process in found if process not in ours]
 
 
 def _end(process: psutil.Process, how: str) -> None:
