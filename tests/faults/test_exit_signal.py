@@ -7,6 +7,7 @@ import subprocess
 import time
 
 import psutil
+import pytest
 
 from megatron_ext.reliability.preemption import STATUS
 from tests.faults.test_kill import RUN, start
@@ -29,6 +30,7 @@ def wait_for(condition, running: subprocess.Popen) -> None:
         time.sleep(0.002)
 
 
+@pytest.mark.timeout(300)
 def test_stopped_under_torchrun_and_resumed_equals_straight(pool, tmp_path):
     folder, errors = tmp_path / "run", tmp_path / "run.stderr"
     first = start(folder, *FLAGS, processes=2)

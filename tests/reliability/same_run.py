@@ -23,7 +23,8 @@ def iterations(folder: pathlib.Path) -> list[int]:
 
 def state_of(pool, folder: pathlib.Path, argv: list[str]) -> dict[str, torch.Tensor]:
     """Weights and moments of the newest checkpoint, on one process. `argv`: the run's flags without a layout."""
-    (pieces,) = pool.run(restored, 1, ["--load", str(folder)], tensors, argv)
+    load = ["--load", str(folder), "--save", f"{folder}.unused"]  # a folder to save to, for flags that ask for one
+    (pieces,) = pool.run(restored, 1, load, tensors, argv)
     return {f"{kind} of {place.name}": tensor for place, _, _, held in pieces for kind, tensor in held.items()}
 
 
