@@ -15,9 +15,9 @@ source examples/common.sh
 
 if [ -n "${SMOKE-}" ]; then # the same flags, smaller values
     : "${DEVICE:=cpu}" "${DATA:=mock}" "${SAVE:=runs/smoke_gpt3_175b}" "${NNODES:=1}" "${GPUS_PER_NODE:=4}" "${TP:=2}" "${PP:=2}"
-    : "${GLOBAL_BATCH:=8}" "${TRAIN_TOKENS:=5120}" "${WARMUP:=2}" "${LR_DECAY:=8}" "${SAVE_INTERVAL:=5}" "${EVAL_INTERVAL:=10}"
+    : "${GLOBAL_BATCH:=8}" "${RAMPUP:=4 4 8}" "${TRAIN_TOKENS:=4096}" "${WARMUP:=16}" "${LR_DECAY:=48}"
     : "${SIZES:=--num-layers 4 --hidden-size 64 --ffn-hidden-size 256 --num-attention-heads 4 --seq-length 64}"
-    : "${VOCAB:=512}" "${EVAL_ITERS:=2}" "${LOG_INTERVAL:=1}"
+    : "${VOCAB:=512}" "${SAVE_INTERVAL:=5}" "${EVAL_INTERVAL:=5}" "${EVAL_ITERS:=2}" "${LOG_INTERVAL:=1}"
 fi
 
 # ---- settings ----------------------------------------------------------------------------------------------------------
@@ -39,10 +39,11 @@ PP=${PP:-16}                            # stages of 6 layers; between nodes only
 VPP=${VPP:-2}                           # model chunks a stage holds: the pipeline's idle time is divided by it
 MICRO_BATCH=${MICRO_BATCH:-1}
 GLOBAL_BATCH=${GLOBAL_BATCH:-1536}      # 1,536 samples of 2,048 tokens: 3.1 M (the paper: 3.2 M)
+RAMPUP=${RAMPUP:-}                      # START INCREMENT SAMPLES; as the paper's batch grew, over 12 B tokens: 16 16 5859375
 TRAIN_TOKENS=${TRAIN_TOKENS:-300_000_000_000}
 LR=${LR:-0.6e-4}
-WARMUP=${WARMUP:-119}                   # updates: 375 M tokens
-LR_DECAY=${LR_DECAY:-82652}             # updates until the learning rate is at a tenth: 260 B tokens
+WARMUP=${WARMUP:-183105}                # samples: 375 M tokens
+LR_DECAY=${LR_DECAY:-126953125}         # samples until the learning rate is at a tenth: 260 B tokens
 SIZES=${SIZES:-}                        # flags that change the model, such as --num-layers 48
 
 SAVE_INTERVAL=${SAVE_INTERVAL:-500}     # updates between checkpoints of 12 bytes a parameter, 2.1 TB
@@ -57,7 +58,7 @@ read -ra sizes <<<"$SIZES"
 flags=(
     --preset gpt3-175b "${sizes[@]}"
     --train-tokens "$TRAIN_TOKENS" --global-batch-size "$GLOBAL_BATCH" --micro-batch-size "$MICRO_BATCH"
-    --lr "$LR" --lr-warmup-iters "$WARMUP" --lr-decay-iters "$LR_DECAY" --bf16
+    --lr "$LR" --lr-warmup-samples "$WARMUP" --lr-decay-samples "$LR_DECAY" --bf16
     --tensor-model-parallel-size "$TP" --pipeline-model-parallel-size "$PP" --num-virtual-stages-per-pipeline-rank "$VPP"
     --zero-stage 1 --overlap-grad-reduce --overlap-param-gather # each GPU keeps a share of Adam's state
     --save "$SAVE" --save-interval "$SAVE_INTERVAL" --keep-last "$KEEP_LAST" --async-save
@@ -65,6 +66,10 @@ flags=(
     --exit-signal "$EXIT_SIGNAL" --device "$DEVICE"
 )
 if [ "$TP" -gt 1 ]; then flags+=(--sequence-parallel); fi
+if [ -n "$RAMPUP" ]; then
+    read -ra rampup <<<"$RAMPUP"
+    flags+=(--rampup-batch-size "${rampup[@]}")
+fi
 if [ -n "$LOAD" ]; then flags+=(--load "$LOAD"); fi
 data=(--data-path "$DATA" --tokenizer-model "$TOKENIZER")
 if [ "$DATA" = mock ]; then data=(--mock-data --vocab-size "$VOCAB"); fi
