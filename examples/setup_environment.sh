@@ -59,8 +59,8 @@ fingerprint() {
     } | cksum
 }
 
-constraints=constraints-cpu.txt
-if has_gpu; then constraints=constraints-gpu.txt; fi
+constraints="constraints-cpu.txt"
+if has_gpu; then constraints="constraints-gpu.txt"; fi
 
 # A .venv of ours that was moved or whose Python is gone is made anew; somebody else's is used if it fits and never deleted.
 if ! fits .venv/bin/python || [ "$(cat .venv/made-in 2>/dev/null || echo "$PWD")" != "$PWD" ]; then

@@ -30,6 +30,7 @@ from megatron_ext.monitor.monitor import Monitor
 from megatron_ext.monitor.trace import Trace
 from megatron_ext.optim.schedules import Way, in_samples, way
 from megatron_ext.optim.sharding.contract import Sharding
+from megatron_ext.reliability.preemption import Preemption
 from megatron_ext.tokenizers.build import build as build_tokenizer
 from megatron_ext.training import batch_size
 from megatron_ext.training.configuration import train_iterations
@@ -66,6 +67,7 @@ class Run:
     monitor: Monitor
     clock: BusyClock
     trace: Trace
+    preemption: Preemption
 
     @property
     def train_samples(self) -> Samples:
@@ -113,6 +115,25 @@ class Run:
             with self._surviving(True):
                 self.store.poll()
 
+    def asked_to_stop(self, late: bool = False) -> str | None:
+        """The flag by which any process asks to stop, the same on all: one small all-reduce where that can happen.
+
+        Args:
+            late: whether this process is past `--exit-duration-in-mins`; clocks differ, and one that is past it stops all.
+        """
+        flags = self.config.training
+        heeded = flags.exit_signal_handler and self.store is not None
+        if not heeded and flags.exit_duration_in_mins is None:
+            return None
+        asked = torch.tensor([self.preemption.received, late], dtype=torch.float32)
+        if self.layout.world_size > 1:
+            asked = asked.to(self.device)
+            torch.distributed.all_reduce(asked, op=torch.distributed.ReduceOp.MAX)
+        signalled, late = asked.tolist()
+        if signalled:
+            return f"--exit-signal {flags.exit_signal}"
+        return f"--exit-duration-in-mins {flags.exit_duration_in_mins:g}" if late else None
+
     @contextlib.contextmanager
     def _surviving(self, survive: bool) -> Iterator[None]:
         try:
@@ -123,8 +144,8 @@ class Run:
             self.monitor.warn(f"{error}; the run goes on, and tries again at the next --save-interval")
 
 
-def build(config: Config, device: torch.device) -> Run:
-    """Build the run of a configuration; process groups must be up."""
+def build(config: Config, device: torch.device, preemption: Preemption | None = None) -> Run:
+    """Build the run of a configuration; process groups must be up, and `preemption` listening."""
     layout = Layout.of(config, torch.distributed.get_rank())
     tokenizer = build_tokenizer(config.tokenizer)
     core = model_config(config, tokenizer.vocab_size, transformer_impl(config.parallel.transformer_impl, device.type))
@@ -165,6 +186,7 @@ def build(config: Config, device: torch.device) -> Run:
         monitor=Monitor(config, layout, device, core.params_dtype, tokenizer.vocab_size, total),
         clock=BusyClock(device),
         trace=Trace(config.monitor, config.checkpoint.save, layout.rank, device),
+        preemption=preemption or Preemption(),
     )
 
 

@@ -14,6 +14,7 @@ from megatron_ext.data.flags import DataFlags
 from megatron_ext.models.flags import ModelFlags
 from megatron_ext.monitor.flags import MonitorFlags
 from megatron_ext.optim.flags import OptimizerFlags
+from megatron_ext.reliability.preemption import Preemption
 from megatron_ext.tokenizers.flags import TokenizerFlags
 from megatron_ext.training.flags import TrainingFlags, length_in_updates
 
@@ -44,6 +45,13 @@ def _from_checkpoint(given: dict[str, Any]) -> dict[str, Any]:
     from megatron_ext.checkpoint.saved_arguments import saved_arguments  # imports torch
 
     return saved_arguments(given.get("save"), given.get("load"), given.get("ckpt_step"))
+
+
+def preemption_of(config: Config, speak: bool) -> Preemption:
+    """What notes the run's exit signal. Where nothing is saved, there is nothing to wait for."""
+    training = config.training
+    heeded = training.exit_signal_handler and config.checkpoint.save is not None
+    return Preemption(training.exit_signal if heeded else None, speak)
 
 
 def train_iterations(config: Config) -> int:

@@ -26,12 +26,16 @@ def due_measures(run, state) -> dict:
 def evaluate(run, state, sets, prefix: str) -> dict:
     """`PREFIX_loss` (nats a token) and, with a tokenizer, `PREFIX_bits_per_byte` over all targets of all sets.
 
-    With `--multiple-validation-sets`, `PREFIX_sets` holds both for each set by its name.
+    With `--multiple-validation-sets`, `PREFIX_sets` holds both for each set by its name. Nothing at all where the run is asked
+    to stop meanwhile: what kills it next may not wait for an evaluation.
     """
     with state.sharding.whole_weights():
         for chunk in state.sharding.chunks:
             chunk.eval()
         sums = {each.name: _sums(run, each) for each in sets}
+    if (reason := run.asked_to_stop()) is not None:
+        run.monitor.warn(f"{reason}: the evaluation after update {state.iteration} was cut short and is left out")
+        return {}
     result = {f"{prefix}_{name}": value for name, value in _measures(sum(sums.values())).items()}
     if run.config.data.multiple_validation_sets:
         result[f"{prefix}_sets"] = {name: _measures(each) for name, each in sums.items()}
@@ -45,6 +49,8 @@ def _sums(run, evaluated) -> torch.Tensor:
     extra = (lambda batch: [(table[batch["labels"]] * batch["loss_mask"]).sum()]) if table is not None else None
     totals = torch.zeros(3, dtype=torch.float64)
     for batch in range(count):
+        if run.asked_to_stop():
+            break
         sums = forward_backward(run, evaluated.samples, batch * size, forward_only=True, extra=extra)
         totals[: len(sums)] += torch.tensor(sums, dtype=torch.float64)
     return totals

@@ -24,7 +24,9 @@ NEEDS = {
     "expert_tensor_parallel_size": "num_experts",
     "exit_interval": "save",
     "exit_duration_in_mins": "save",
+    "exit_signal": "save",
 }
+EXIT_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 LENGTHS = ("train_iters", "train_samples", "train_tokens")
 
 
@@ -53,6 +55,8 @@ class TrainingFlags:
     eval_iters: int = flag(10, "global batches in an evaluation", least=1)
     exit_interval: int | None = flag(None, "save and stop when the iteration is a multiple of this", least=1)
     exit_duration_in_mins: float | None = flag(None, "save and stop after so many minutes", positive=True)
+    exit_signal_handler: bool = flag(True, "with --save: on --exit-signal finish the update, save, end with status 75")
+    exit_signal: str = flag("SIGTERM", "the signal that asks the run to stop", choices=EXIT_SIGNALS)
 
     @staticmethod
     def resolve(c):
@@ -72,6 +76,8 @@ class TrainingFlags:
                 option, other = (f"--{word.replace('_', '-')}" for word in (name, needed))
                 yield Problem(option, getattr(c, name), f"has no effect without {other}", f"give {other} or leave it out")
         yield from _check_evaluation(c)
+        if "exit_signal" in c.typed and not c.exit_signal_handler:
+            yield Problem("--exit-signal", c.exit_signal, "has no effect with --no-exit-signal-handler", "leave one of them out")
         lengths = [name for name in LENGTHS if getattr(c, name) is not None]
         options = ["--" + name.replace("_", "-") for name in lengths]
         if not lengths:

@@ -19,22 +19,30 @@ from megatron_ext.training.step import train_step
 def train(run) -> TrainState:
     """Train until the run's end or one of the reasons to stop earlier; returns the state."""
     state = run.restore()
-    started, reason = time.monotonic(), None
+    started = time.monotonic()
     run.monitor.start(state)
+    reason = run.asked_to_stop()  # a signal may have come before the first update
     with garbage_by_hand(run.config.training):
         while state.iteration < run.total_iters and reason is None:
             run.trace.before(state.iteration)
             result = train_step(run, state)
             run.trace.after(state.iteration)
             run.monitor.step(state, result, due_measures(run, state))
-            reason = _reason_to_stop(run, state, time.monotonic() - started)
             run.poll()
             if _due(state.iteration, run.config.checkpoint.save_interval):
                 run.save(state, last=False)
+            reason = _reason_to_stop(run, state, time.monotonic() - started)
             collect(run.config.training, state.iteration)
     run.trace.finish()
-    run.save(state, last=True)
+    if state.iteration >= run.total_iters:
+        reason = None  # done, whatever was asked for meanwhile
+    if state.iteration > 0:
+        run.save(state, last=True)
     run.monitor.finish(state, reason)
+    state.stopped_by_signal = reason is not None and reason.startswith("--exit-signal ")
+    run.preemption.obeyed = True
+    # Launchers end the other processes once one has left with a status, and the first may still be writing.
+    torch.distributed.barrier()
     return state
 
 
@@ -43,14 +51,8 @@ def _due(iteration: int, interval: int | None) -> bool:
 
 
 def _reason_to_stop(run, state: TrainState, seconds: float) -> str | None:
-    """Why the run should save and stop now, agreed upon by all processes; None goes on."""
+    """Why the run should save and stop now, the same on all processes; None goes on."""
     flags = run.config.training
     if _due(state.iteration, flags.exit_interval):
         return f"--exit-interval {flags.exit_interval}"
-    if flags.exit_duration_in_mins is not None:
-        # Clocks differ: one process that is past the limit stops all.
-        late = torch.tensor(float(seconds > 60 * flags.exit_duration_in_mins), device=run.device)
-        torch.distributed.all_reduce(late, op=torch.distributed.ReduceOp.MAX)
-        if late.item():
-            return f"--exit-duration-in-mins {flags.exit_duration_in_mins:g}"
-    return None
+    return run.asked_to_stop(flags.exit_duration_in_mins is not None and seconds > 60 * flags.exit_duration_in_mins)

@@ -28,3 +28,7 @@ def test_flops_are_six_a_parameter_plus_attention():
     matrices = count(model, 32000).total - 32000 * 4096 - 65 * 4096  # less the look-up, and norms
     attention = 12 * 32 * 4096 * 2048
     assert training_flops_per_token(model, 32000) == pytest.approx(6 * matrices + attention, rel=1e-4)
+
+
+def test_gpt3_has_its_published_number():
+    assert count(model_flags("--preset", "gpt3-175b"), 50257).total == pytest.approx(174.6e9, rel=1e-4)

@@ -134,6 +134,8 @@ SHOWN_ELSEWHERE = {
     "eval_iters": "tests/training/test_run.py::test_evaluation",
     "exit_interval": "tests/training/test_resume.py::test_stopped_and_resumed_equals_straight_bit_by_bit",
     "exit_duration_in_mins": "tests/training/test_run.py::test_stops_after_a_time",
+    "exit_signal": "tests/reliability/test_stopping.py::test_another_signal",
+    "exit_signal_handler": "tests/reliability/test_stopping.py::test_without_the_handler_the_signal_is_not_ours",
     "save": "tests/training/test_resume.py::test_stopped_and_resumed_equals_straight_bit_by_bit",
     "save_interval": "tests/training/test_run.py::test_saves_at_the_interval",
     "load": "tests/training/test_run.py::test_load_starts_from_another_folder",

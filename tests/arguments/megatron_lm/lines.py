@@ -1,13 +1,9 @@
-"""Megatron-LM's two official command lines, word for word as its example scripts hand them over, and what is still on its way.
+"""Megatron-LM's two official command lines, word for word as its example scripts hand them over.
 
 examples/llama/train_llama3_8b_h100_fp8.sh (mock data) and examples/gpt3/train_gpt3_175b_distributed.sh.
 """
 
 from __future__ import annotations
-
-# Flags that the table counts as ours and that other branches bring: with how many values each is written in the lines below.
-# Empty once they are merged.
-PENDING = {"--exit-signal-handler": 0, "--exit-signal": 1}
 
 LLAMA3_8B = """
     --use-mcore-models --num-layers 32 --hidden-size 4096 --ffn-hidden-size 14336 --num-attention-heads 32
@@ -42,8 +38,7 @@ GPT3_175B = """
 
 def words(line: str, folder, without: dict[str, int] | None = None) -> list[str]:
     """A line as the program receives it (the quotes of '99,1,0' are part of the word), less flags that are not there."""
-    left_out = PENDING | (without or {})
-    kept, skip = [], 0
+    left_out, kept, skip = without or {}, [], 0
     for word in line.format(folder=folder).split():
         if skip:
             skip -= 1

@@ -1,0 +1,1 @@
+"""What keeps a long run alive: signals that ask it to stop."""

