@@ -16,7 +16,7 @@ from collections.abc import Sequence
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from megatron_ext.arguments.config import read
-from megatron_ext.arguments.problems import ConfigurationError, UserError, did_you_mean, report
+from megatron_ext.arguments.problems import did_you_mean, exit_status
 from megatron_ext.benchmarks.flags import GROUPS
 
 PROGRAM = "benchmark.py"
@@ -28,18 +28,13 @@ def main(argv: Sequence[str]) -> int:
         hint = did_you_mean(asked, GROUPS) or f"benchmarks are: {names}"
         print(f"{PROGRAM}: {asked} cannot be measured; {hint}", file=sys.stderr)
         return 2
-    name = argv[0]
-    try:
-        flags = read([GROUPS[name]], argv[1:], f"{PROGRAM} {name}", f"Measures: {name}.").benchmark
-        for what, how_much in importlib.import_module(f"megatron_ext.benchmarks.{name}").run(flags):
-            print(f"{what:>38}  {how_much}", flush=True)
-    except ConfigurationError as error:
-        report(error, PROGRAM)
-        return 2
-    except UserError as error:
-        report(error, PROGRAM)
-        return 1
-    return 0
+    return exit_status(lambda: _measure(argv[0], argv[1:]), PROGRAM)
+
+
+def _measure(name: str, argv: Sequence[str]) -> None:
+    flags = read([GROUPS[name]], argv, f"{PROGRAM} {name}", f"Measures: {name}.").benchmark
+    for what, how_much in importlib.import_module(f"megatron_ext.benchmarks.{name}").run(flags):
+        print(f"{what:>38}  {how_much}", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from megatron_ext.arguments.config import read
-from megatron_ext.arguments.problems import ConfigurationError, UserError, report
+from megatron_ext.arguments.problems import exit_status
 from megatron_ext.backend.distributed import first_for_all, launch_environment
 from megatron_ext.evaluation.flags import EvaluationFlags
 from megatron_ext.training.flags import TrainedFlags
@@ -26,20 +26,12 @@ ABOUT = "Bits per byte of held-out documents under a trained model."
 
 def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a process that waits for another in native code would not hear Ctrl-C
-    try:
-        launch = launch_environment()
-        config = read([TrainedFlags, EvaluationFlags], argv, PROGRAM, ABOUT, launch.world_size)
-        _evaluate(config, launch)
-    except ConfigurationError as error:
-        report(error, PROGRAM)
-        return 2
-    except UserError as error:
-        report(error, PROGRAM)
-        return 1
-    return 0
+    return exit_status(lambda: _evaluate(argv), PROGRAM)
 
 
-def _evaluate(config, launch) -> None:
+def _evaluate(argv: Sequence[str]) -> None:
+    launch = launch_environment()
+    config = read([TrainedFlags, EvaluationFlags], argv, PROGRAM, ABOUT, launch.world_size)
     from rich.console import Console
     from rich.table import Table
 

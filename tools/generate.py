@@ -17,7 +17,7 @@ from collections.abc import Sequence
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from megatron_ext.arguments.config import read
-from megatron_ext.arguments.problems import ConfigurationError, UserError, report
+from megatron_ext.arguments.problems import exit_status
 from megatron_ext.backend.distributed import first_alone, first_for_all, launch_environment
 from megatron_ext.inference.flags import GenerationFlags
 from megatron_ext.training.flags import TrainedFlags
@@ -28,20 +28,12 @@ ABOUT = "Continue texts with a trained model, on one process or, under torchrun 
 
 def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a process that waits for another in native code would not hear Ctrl-C
-    try:
-        launch = launch_environment()
-        config = read([TrainedFlags, GenerationFlags], argv, PROGRAM, ABOUT, launch.world_size)
-        _generate(config, launch)
-    except ConfigurationError as error:
-        report(error, PROGRAM)
-        return 2
-    except UserError as error:
-        report(error, PROGRAM)
-        return 1
-    return 0
+    return exit_status(lambda: _generate(argv), PROGRAM)
 
 
-def _generate(config, launch) -> None:
+def _generate(argv: Sequence[str]) -> None:
+    launch = launch_environment()
+    config = read([TrainedFlags, GenerationFlags], argv, PROGRAM, ABOUT, launch.world_size)
     from megatron_ext.inference.generate import generate
     from megatron_ext.inference.output import JsonLines, Terminal, told
     from megatron_ext.inference.prompts import read_prompts, requests

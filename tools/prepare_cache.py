@@ -17,7 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from megatron_ext.arguments.config import read
 from megatron_ext.arguments.flags import flag, flag_group
-from megatron_ext.arguments.problems import ConfigurationError, UserError, report
+from megatron_ext.arguments.problems import UserError, exit_status
 from megatron_ext.data.flags import DataFlags
 
 PROGRAM = "prepare_cache.py"
@@ -31,23 +31,15 @@ class PrepareFlags:
 
 
 def main(argv: Sequence[str]) -> int:
-    try:
-        config = read([DataFlags, PrepareFlags], argv, PROGRAM, ABOUT)
-        if config.data.mock_data:
-            raise UserError("--mock-data: has no order to draw")
-        _prepare(config.data, config.prepare)
-    except ConfigurationError as error:
-        report(error, PROGRAM)
-        return 2
-    except UserError as error:
-        report(error, PROGRAM)
-        return 1
-    return 0
+    return exit_status(lambda: _prepare(read([DataFlags, PrepareFlags], argv, PROGRAM, ABOUT)), PROGRAM)
 
 
-def _prepare(flags, prepare) -> None:
+def _prepare(config) -> None:
     from megatron_ext.data.build import build
 
+    flags, prepare = config.data, config.prepare
+    if flags.mock_data:
+        raise UserError("--mock-data: has no order to draw")
     started = time.monotonic()
     # Orders do not depend on the length of samples: 1 asks for no more data than there is. What --split gives to validation
     # is drawn in a moment.

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from megatron_ext.arguments.config import read
-from megatron_ext.arguments.problems import ConfigurationError, UserError, report
+from megatron_ext.arguments.problems import exit_status
 from megatron_ext.corpus.flags import InputFlags
 from megatron_ext.data.preprocess.flags import PreprocessFlags
 from megatron_ext.tokenizers.flags import TokenizerFlags
@@ -27,22 +27,15 @@ ABOUT = "Text (JSON lines, Parquet, plain text; .gz and .zst too) to the .bin/.i
 def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice ends as cleanly as Ctrl-C
     try:
-        config = read([InputFlags, TokenizerFlags, PreprocessFlags], argv, PROGRAM, ABOUT)
-        print(*config.notes, sep="\n", end="\n" * bool(config.notes), flush=True)
-        _preprocess(config)
-    except ConfigurationError as error:
-        report(error, PROGRAM)
-        return 2
-    except UserError as error:
-        report(error, PROGRAM)
-        return 1
+        return exit_status(lambda: _preprocess(argv), PROGRAM)
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted; nothing was written", file=sys.stderr)
         return 130
-    return 0
 
 
-def _preprocess(config) -> None:
+def _preprocess(argv: Sequence[str]) -> None:
+    config = read([InputFlags, TokenizerFlags, PreprocessFlags], argv, PROGRAM, ABOUT)
+    print(*config.notes, sep="\n", end="\n" * bool(config.notes), flush=True)
     from megatron_ext.data.preprocess.pipeline import preprocess
 
     totals = preprocess(config.input, config.tokenizer, config.output)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from megatron_ext.arguments.config import read
-from megatron_ext.arguments.problems import ConfigurationError, UserError, report
+from megatron_ext.arguments.problems import UserError, exit_status
 from megatron_ext.corpus.flags import InputFlags
 from megatron_ext.corpus.inputs import expand_all, size_on_disk
 from megatron_ext.tokenizers.flags import ALGORITHMS, TrainTokenizerFlags
@@ -26,19 +26,11 @@ ABOUT = "Learn a tokenizer from text (JSON lines, Parquet, plain text; .gz and .
 
 def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # learning is native code, which would not look at Ctrl-C for minutes
-    try:
-        config = read([InputFlags, TrainTokenizerFlags], argv, PROGRAM, ABOUT)
-        _train(config.input, config.training)
-    except ConfigurationError as error:
-        report(error, PROGRAM)
-        return 2
-    except UserError as error:
-        report(error, PROGRAM)
-        return 1
-    return 0
+    return exit_status(lambda: _train(read([InputFlags, TrainTokenizerFlags], argv, PROGRAM, ABOUT)), PROGRAM)
 
 
-def _train(input_flags, flags) -> None:
+def _train(config) -> None:
+    input_flags, flags = config.input, config.training
     from megatron_ext.data.preprocess.progress import Meter
     from megatron_ext.data.whole_file import WholeFile
 

@@ -6,7 +6,7 @@ import difflib
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean --x?`, or nothing when no known word is close."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean {close[0]}?" if close else ""
+
+
+def exit_status(work: Callable[[], None], program: str) -> int:
+    """Do a program's work; its exit status: 0, or with the error reported 2 for wrong flags, 1 for what else a user can mend."""
+    try:
+        work()
+    except UserError as error:
+        report(error, program)
+        return 2 if isinstance(error, ConfigurationError) else 1
+    return 0
 
 
 def report(error: UserError, program: str) -> None:

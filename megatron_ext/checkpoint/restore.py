@@ -46,7 +46,8 @@ def refuse_to_start_over(flags, path: pathlib.Path) -> None:
     if asked and same_folder(flags.load, flags.save):
         raise UserError(
             f"{' '.join(asked)}: --load is this run's own folder, and the run goes on whole from {path.name}; "
-            "give another --save to start from a part of it"
+            "give another --save to start from a part of it",
+            shared=True,
         )
 
 
@@ -62,12 +63,7 @@ def restore(path: pathlib.Path, run, state, parts: Parts = Parts()) -> None:
         path: a verified checkpoint, of this project or of Megatron-LM.
         run: what stays the same: `config`, `layout`, `model_config`, and `record`, what must agree.
     """
-    saved = megatron_lm.content(path) if is_foreign(path) else manifest.read(path)
-    refuse_another_architecture(path, saved.get("architecture", {}), run.record["architecture"])
-    if parts.progress and not run.config.checkpoint.override_opt_param_scheduler:
-        refuse_another_schedule(path, saved.get("schedule", {}), run.record["schedule"])
-    if parts.progress and "data" in saved:
-        refuse_changed(str(path), saved["data"], run.record["data"], run.config.data.accept_changed_data)
+    saved = all_or_none(lambda: _what_agrees(path, run, parts))
     same_layout = saved.get("layout") == str(run.layout)
     all_or_none(lambda: _read(path, run, state, parts, parts.random_states and same_layout), f"loading {path}")
     if parts.progress:
@@ -75,6 +71,17 @@ def restore(path: pathlib.Path, run, state, parts: Parts = Parts()) -> None:
     state.sharding.loaded(saved["counts"]["updates"] if parts.optimizer else 0)
     if parts.optimizer:
         state.sharding.load_scaler_state(saved["counts"].get("loss_scale", {}))
+
+
+def _what_agrees(path: pathlib.Path, run, parts: Parts) -> dict:
+    """The checkpoint's manifest; UserError where the run that goes on would be another."""
+    saved = megatron_lm.content(path) if is_foreign(path) else manifest.read(path)
+    refuse_another_architecture(path, saved.get("architecture", {}), run.record["architecture"])
+    if parts.progress and not run.config.checkpoint.override_opt_param_scheduler:
+        refuse_another_schedule(path, saved.get("schedule", {}), run.record["schedule"])
+    if parts.progress and "data" in saved:
+        refuse_changed(str(path), saved["data"], run.record["data"], run.config.data.accept_changed_data)
+    return saved
 
 
 def _read(path: pathlib.Path, run, state, parts: Parts, random_states: bool) -> None:

@@ -107,9 +107,6 @@ class Source:
         self._tensors = {name: tensor for name, tensor in metadata.state_dict_metadata.items() if hasattr(tensor, "chunks")}
         self._plain = {_CHAINED.sub("", name): name for name in self._tensors}
 
-    def holds(self, name: str) -> bool:
-        return name in self._plain
-
     def names(self) -> set[str]:
         return set(self._plain)
 
@@ -118,7 +115,7 @@ class Source:
         items, targets = [], []
         for want in wanted:
             for region in regions(want.place, want.begin, want.end, self.experts):
-                target = want.target[region.begin - want.begin : region.end - want.begin].view(region.sizes)
+                target = want.target[region.begin - want.begin : region.end - want.begin]
                 items += self._plan(want, region, target, targets)
         try:
             self._reader.read_data(LoadPlan(items), _Planner(targets)).wait()

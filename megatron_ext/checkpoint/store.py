@@ -72,7 +72,7 @@ class Store:
         problem = verify(path)
         if problem is not None:
             there = ", ".join(sorted(str(_iteration(path)) for path in checkpoints(self.folder))) or "none"
-            raise UserError(f"--ckpt-step {iteration}: {problem}; checkpoints in {self.folder}: {there}")
+            raise UserError(f"--ckpt-step {iteration}: {problem}; checkpoints in {self.folder}: {there}", shared=True)
         return path
 
     def save(self, state, record: dict, run_yaml: str) -> None:
@@ -96,7 +96,7 @@ class Store:
             **record,
         }
         with self._failing(final):
-            first_alone(lambda: self._clear(partial), "")
+            first_alone(lambda: self._clear(partial))
             boxes = [*boxes_of(state.sharding.pieces(), PREFIXES, self.experts), *random_boxes(self.layout.rank)]
             save = Save(partial, boxes, background=self.flags.async_save)
         self._pending = save, final, content, {"run.yaml": run_yaml}
@@ -115,8 +115,8 @@ class Store:
         save, final, content, texts = self._pending
         self._pending = None
         with self._failing(final):
-            save.complete("", content, texts)
-            first_alone(lambda: self._publish(save.folder, final), "")
+            save.complete(content, texts)
+            first_alone(lambda: self._publish(save.folder, final))
         self.newest_iteration = content["counts"]["iteration"]
         if self.layout.rank == 0:
             self._prune()
@@ -127,7 +127,7 @@ class Store:
             yield
         except UserError as error:
             what = f"--save {self.folder}: {final.name} was not written, earlier checkpoints are untouched"
-            raise SaveFailed(f"{what}: {str(error).lstrip(': ')}") from None
+            raise SaveFailed(f"{what}: {error}", shared=error.shared) from None
 
     def _publish(self, partial: pathlib.Path, final: pathlib.Path) -> None:
         if final.exists():  # left by a run that went another way

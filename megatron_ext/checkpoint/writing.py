@@ -132,15 +132,15 @@ class Save:
         torch.distributed.all_reduce(running, op=torch.distributed.ReduceOp.MAX)
         return not running.item()
 
-    def complete(self, what: str, content: dict, texts: dict[str, str]) -> None:
+    def complete(self, content: dict, texts: dict[str, str]) -> None:
         """Wait, then write the index, `texts` (name → content) and last the manifest. Collective; UserError on every process
         where one failed."""
         if self._thread is not None:
             self._thread.join()
-        all_or_none(lambda: _raise(self._problem), what)
+        all_or_none(lambda: _raise(self._problem))
         written = [None] * torch.distributed.get_world_size() if self._rank == 0 else None
         torch.distributed.gather_object(self._written, written)
-        all_or_none((lambda: self._finish(written, content, texts)) if self._rank == 0 else lambda: None, what)
+        all_or_none((lambda: self._finish(written, content, texts)) if self._rank == 0 else lambda: None)
 
     def _finish(self, written: list, content: dict, texts: dict[str, str]) -> None:
         self._writer.finish(self._metadata, [results for results, _ in written])

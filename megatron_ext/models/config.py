@@ -53,7 +53,6 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
     """
     model, parallel, training = config.model, config.parallel, config.training
     activation = ACTIVATIONS.load(model.activation)
-    dtype = torch.bfloat16 if training.bf16 else torch.float16 if training.fp16 else torch.float32
     chunks = parallel.num_virtual_stages_per_pipeline_rank
     interleaved = chunks is not None and chunks > 1
     return ModelConfig(
@@ -85,27 +84,38 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         # Without it, interleaving two stages gives silently wrong gradients (megatron-core 0.16.1).
         overlap_p2p_comm=interleaved,
         batch_p2p_comm=not interleaved,
-        pipeline_dtype=dtype,
-        params_dtype=dtype,
-        autocast_dtype=dtype,
-        bf16=training.bf16,
-        fp16=training.fp16,
-        enable_autocast=False,
         # Gradients are summed over tokens and divided once by the global count: the batch's mean, however it is cut.
         calculate_per_token_loss=True,
         gradient_accumulation_fusion=parallel.gradient_accumulation_fusion,
         cross_entropy_loss_fusion=training.cross_entropy_loss_fusion,
         attention_backend=AttnBackend[parallel.attention_backend],
         tp_comm_overlap=parallel.tp_comm_overlap,
-        recompute_granularity=training.recompute_granularity,
-        recompute_method="uniform" if training.recompute_granularity == "full" else None,
-        recompute_num_layers=training.recompute_num_layers if training.recompute_granularity == "full" else None,
         vocab_size=vocab_size,
         tied_embeddings=not model.untie_embeddings_and_output_weights,
         layers_impl=layers_impl,
+        **_precision(training),
+        **_recompute(training),
         **_experts(model, parallel),
         **_fp8(parallel),
         **_cuda_graphs(parallel),
+    )
+
+
+def _precision(training) -> dict:
+    """Fields of what is computed in."""
+    dtype = torch.bfloat16 if training.bf16 else torch.float16 if training.fp16 else torch.float32
+    types = dict.fromkeys(("params_dtype", "pipeline_dtype", "autocast_dtype"), dtype)
+    return dict(bf16=training.bf16, fp16=training.fp16, enable_autocast=False, **types)
+
+
+def _recompute(training) -> dict:
+    """Fields of activations that are computed again; nothing where all are kept."""
+    if training.recompute_granularity is None:
+        return {}
+    return dict(
+        recompute_granularity=training.recompute_granularity,
+        recompute_method="uniform",
+        recompute_num_layers=training.recompute_num_layers,
     )
 
 

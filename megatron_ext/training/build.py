@@ -35,7 +35,7 @@ from megatron_ext.tokenizers.build import build as build_tokenizer
 from megatron_ext.training import batch_size
 from megatron_ext.training.configuration import train_iterations
 from megatron_ext.training.layout import Layout
-from megatron_ext.training.state import TrainState
+from megatron_ext.training.state import Stop, TrainState
 
 OBJECTIVES = Registry("megatron_ext.objectives")
 STAGES = Registry("megatron_ext.optim.sharding")
@@ -46,7 +46,7 @@ class Run:
     """What a run is made of.
 
     Attributes:
-        train_samples, valid_samples: indexed from 0 over the whole run.
+        data, loader: what is trained and evaluated on, indexed from 0 over the whole run, and who reads it ahead.
         token_bytes: bytes of text of each id.
         way: the learning rate's, in updates or, where `way_in_samples`, in samples.
     """
@@ -94,7 +94,7 @@ class Run:
             store = Store(flags.load, self.layout, flags, self.model_config.num_moe_experts)
             path = store.newest() if flags.ckpt_step is None else store.at(flags.ckpt_step)
             if path is None:
-                raise UserError(f"--load {flags.load}: there is no whole checkpoint in this folder")
+                raise UserError(f"--load {flags.load}: there is no whole checkpoint in this folder", shared=True)
             restore(path, self, state, Parts.of_load(flags))
         return state
 
@@ -115,8 +115,8 @@ class Run:
             with self._surviving(True):
                 self.store.poll()
 
-    def asked_to_stop(self, late: bool = False) -> str | None:
-        """The flag by which any process asks to stop, the same on all: one small all-reduce where that can happen.
+    def asked_to_stop(self, late: bool = False) -> Stop | None:
+        """Why any process asks to stop, the same on all: one small all-reduce where that can happen.
 
         Args:
             late: whether this process is past `--exit-duration-in-mins`; clocks differ, and one that is past it stops all.
@@ -131,8 +131,8 @@ class Run:
             torch.distributed.all_reduce(asked, op=torch.distributed.ReduceOp.MAX)
         signalled, late = asked.tolist()
         if signalled:
-            return f"--exit-signal {flags.exit_signal}"
-        return f"--exit-duration-in-mins {flags.exit_duration_in_mins:g}" if late else None
+            return Stop(f"--exit-signal {flags.exit_signal}", by_signal=True)
+        return Stop(f"--exit-duration-in-mins {flags.exit_duration_in_mins:g}") if late else None
 
     @contextlib.contextmanager
     def _surviving(self, survive: bool) -> Iterator[None]:

@@ -33,8 +33,8 @@ def evaluate(run, state, sets, prefix: str) -> dict:
         for chunk in state.sharding.chunks:
             chunk.eval()
         sums = {each.name: _sums(run, each) for each in sets}
-    if (reason := run.asked_to_stop()) is not None:
-        run.monitor.warn(f"{reason}: the evaluation after update {state.iteration} was cut short and is left out")
+    if (stop := run.asked_to_stop()) is not None:
+        run.monitor.warn(f"{stop.why}: the evaluation after update {state.iteration} was cut short and is left out")
         return {}
     result = {f"{prefix}_{name}": value for name, value in _measures(sum(sums.values())).items()}
     if run.config.data.multiple_validation_sets:

@@ -12,7 +12,7 @@ import torch
 
 from megatron_ext.training.evaluate import due_measures
 from megatron_ext.training.memory import collect, garbage_by_hand
-from megatron_ext.training.state import TrainState
+from megatron_ext.training.state import Stop, TrainState
 from megatron_ext.training.step import train_step
 
 
@@ -21,9 +21,9 @@ def train(run) -> TrainState:
     state = run.restore()
     started = time.monotonic()
     run.monitor.start(state)
-    reason = run.asked_to_stop()  # a signal may have come before the first update
+    stop = run.asked_to_stop()  # a signal may have come before the first update
     with garbage_by_hand(run.config.training):
-        while state.iteration < run.total_iters and reason is None:
+        while state.iteration < run.total_iters and stop is None:
             run.trace.before(state.iteration)
             result = train_step(run, state)
             run.trace.after(state.iteration)
@@ -31,15 +31,15 @@ def train(run) -> TrainState:
             run.poll()
             if _due(state.iteration, run.config.checkpoint.save_interval):
                 run.save(state, last=False)
-            reason = _reason_to_stop(run, state, time.monotonic() - started)
+            stop = _reason_to_stop(run, state, time.monotonic() - started)
             collect(run.config.training, state.iteration)
     run.trace.finish()
     if state.iteration >= run.total_iters:
-        reason = None  # done, whatever was asked for meanwhile
+        stop = None  # done, whatever was asked for meanwhile
     if state.iteration > 0:
         run.save(state, last=True)
-    run.monitor.finish(state, reason)
-    state.stopped_by_signal = reason is not None and reason.startswith("--exit-signal ")
+    run.monitor.finish(state, stop and stop.why)
+    state.stopped_by_signal = stop is not None and stop.by_signal
     run.preemption.obeyed = True
     # Launchers end the other processes once one has left with a status, and the first may still be writing.
     torch.distributed.barrier()
@@ -50,9 +50,9 @@ def _due(iteration: int, interval: int | None) -> bool:
     return interval is not None and iteration % interval == 0
 
 
-def _reason_to_stop(run, state: TrainState, seconds: float) -> str | None:
+def _reason_to_stop(run, state: TrainState, seconds: float) -> Stop | None:
     """Why the run should save and stop now, the same on all processes; None goes on."""
     flags = run.config.training
     if _due(state.iteration, flags.exit_interval):
-        return f"--exit-interval {flags.exit_interval}"
+        return Stop(f"--exit-interval {flags.exit_interval}")
     return run.asked_to_stop(flags.exit_duration_in_mins is not None and seconds > 60 * flags.exit_duration_in_mins)

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 from megatron_ext.optim.sharding.contract import Sharding
+
+
+class Stop(NamedTuple):
+    """Why a run stops before its end, the same on all processes: the flag that asked for it, and whether a signal did."""
+
+    why: str
+    by_signal: bool = False
 
 
 @dataclasses.dataclass

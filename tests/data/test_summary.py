@@ -55,11 +55,11 @@ def test_prefix_and_key_may_hold_underscores(tmp_path, name):
     dict(tokens=12),
 ])  # fmt: skip
 def test_a_summary_of_other_data_says_nothing(tmp_path, summary):
-    refuse_another_tokenizer(pair(tmp_path, **summary), OTHER)
+    assert refuse_another_tokenizer(pair(tmp_path, **summary), OTHER) is None
 
 
 def test_no_summary_says_nothing(tmp_path):
-    refuse_another_tokenizer(Index(write_numbered(tmp_path / "a_text_document", [3])), OTHER)
-    refuse_another_tokenizer(pair(tmp_path, name="a"), OTHER)
+    assert refuse_another_tokenizer(Index(write_numbered(tmp_path / "a_text_document", [3])), OTHER) is None
+    assert refuse_another_tokenizer(pair(tmp_path, name="a"), OTHER) is None
     (tmp_path / "a_summary.json").write_text("{ no JSON")
-    refuse_another_tokenizer(Index(write_numbered(tmp_path / "a_text_document", [3])), OTHER)
+    assert refuse_another_tokenizer(Index(write_numbered(tmp_path / "a_text_document", [3])), OTHER) is None

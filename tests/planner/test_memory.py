@@ -26,8 +26,9 @@ def held_and_foretold(launch, argv):
         train_step(run, TrainState(run.sharding))
         parameters = [parameter for chunk in run.sharding.chunks for parameter in chunk.parameters()]
         held = sum(_bytes(parameter) + _bytes(parameter.main_grad) for parameter in parameters)
+        half = config.training.bf16 or config.training.fp16
         for piece in run.sharding.pieces():  # in fp32 the weight is the parameter itself, counted above
-            held += sum(_bytes(tensor) for name, tensor in piece.tensors.items() if name != "weight" or config.training.bf16)
+            held += sum(_bytes(tensor) for name, tensor in piece.tensors.items() if name != "weight" or half)
         return held, state_bytes(config, count(config.model, 1024).total)
 
 
@@ -38,6 +39,8 @@ def _bytes(tensor) -> int:
 @pytest.mark.parametrize(("argv", "processes"), [
     ([], 1),
     (["--bf16"], 1),
+    (["--fp16"], 1),
+    (["--bf16", "--grad-reduce-in-bf16"], 1),
     (["--bf16", "--zero-stage", "1"], 2),
     (["--bf16", "--tensor-model-parallel-size", "2"], 2),
 ])  # fmt: skip

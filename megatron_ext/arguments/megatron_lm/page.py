@@ -9,7 +9,8 @@ from typing import Any
 from megatron_ext.arguments.flags import flags_of
 from megatron_ext.arguments.megatron_lm.defaults import DEFAULTS
 from megatron_ext.arguments.megatron_lm.rows import OURS, REFUSED, TAKEN, TRANSLATED, Row
-from megatron_ext.arguments.megatron_lm.table import SECTIONS, VALUES
+from megatron_ext.arguments.megatron_lm.table import SECTIONS
+from megatron_ext.arguments.megatron_lm.values import VALUES
 
 WIDTH = 126
 INTRODUCTION = """\

@@ -8,7 +8,7 @@ from typing import Any
 
 from megatron_ext.arguments.flags import Flag
 from megatron_ext.arguments.megatron_lm.rows import REFUSED, TAKEN, Row, Value
-from megatron_ext.arguments.megatron_lm.table import VALUES
+from megatron_ext.arguments.megatron_lm.values import VALUES
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import fold
 

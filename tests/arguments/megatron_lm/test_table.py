@@ -13,7 +13,8 @@ import pytest
 from megatron_ext.arguments.flags import flags_of
 from megatron_ext.arguments.megatron_lm.page import page
 from megatron_ext.arguments.megatron_lm.rows import OURS, PREPROCESS, PRETRAIN, REFUSED, TAKEN, TRANSLATED
-from megatron_ext.arguments.megatron_lm.table import SECTIONS, VALUES, rows
+from megatron_ext.arguments.megatron_lm.table import SECTIONS, rows
+from megatron_ext.arguments.megatron_lm.values import VALUES
 from megatron_ext.corpus.flags import InputFlags
 from megatron_ext.data.preprocess.flags import PreprocessFlags
 from megatron_ext.tokenizers.flags import TokenizerFlags
