@@ -34,4 +34,4 @@ def pool():
     """Four gloo workers for the session (tests/pool.py)."""
     workers = Pool()
     yield workers
-    workers.close()
+    workers.close(patience=10)

@@ -67,11 +67,14 @@ class Pool:
             theirs.close()
             self._workers.append((process, ours))
 
-    def close(self) -> None:
-        for process, pipe in self._workers:
+    def close(self, patience: float = 0) -> None:
+        """End the workers, by force those that do not end by themselves (and with them processes of their own) in `patience` s."""
+        for _, pipe in self._workers:
+            pipe.close()
+        for process, _ in self._workers:
+            process.join(patience)
             process.kill()
             process.join()
-            pipe.close()
         self._workers = []
 
 
