@@ -68,7 +68,7 @@ class Pool:
             self._workers.append((process, ours))
 
     def close(self, patience: float = 0) -> None:
-        """End the workers, by force those that do not end by themselves (and with them processes of their own) in `patience` s."""
+        """End the workers, and with them their own processes; by force those that do not end by themselves in `patience` s."""
         for _, pipe in self._workers:
             pipe.close()
         for process, _ in self._workers:
