@@ -36,14 +36,23 @@ DERIVED = "derived"
 class Config(SimpleNamespace):
     """The frozen configuration: one attribute a group (`config.model.num_layers`), the number of processes, derived names.
 
-    `notes` are lines to show at the start of a run; being no part of the configuration, they are not compared.
+    `notes` are lines to show at the start of a run, `by_processes` names of values that nobody gave and that follow from the
+    number of processes. Both are no part of the configuration, and not compared.
     """
 
-    __slots__ = ("notes",)
+    __slots__ = ("by_processes", "notes")
 
-    def __init__(self, world_size: int, notes: Sequence[str] = (), derived: frozenset[str] = frozenset(), **groups: Any):
+    def __init__(
+        self,
+        world_size: int,
+        notes: Sequence[str] = (),
+        derived: frozenset[str] = frozenset(),
+        by_processes: frozenset[str] = frozenset(),
+        **groups: Any,
+    ):
         super().__init__(world_size=world_size, derived=derived, **groups)
         object.__setattr__(self, "notes", tuple(notes))
+        object.__setattr__(self, "by_processes", by_processes)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"the configuration is frozen: {name} cannot be set")
@@ -121,10 +130,12 @@ def read(
     if problems:
         raise ConfigurationError(problems)
     own, other = vars(draft), vars(sources.resolved(given, given.spelled, 2 * world_size))
+    by_processes = frozenset(name for name in unset if name not in recorded and own[name] != other[name])
     return Config(
         world_size,
         defaults.notes(flags, draft, given),
-        frozenset(name for name in unset if own[name] is not None and (name in recorded or own[name] == other[name])),
+        frozenset(name for name in unset - by_processes if own[name] is not None),
+        by_processes,
         **{group.group_name: group(**{flag.name: getattr(draft, flag.name) for flag in flags_of(group)}) for group in groups},
     )
 

@@ -252,6 +252,11 @@ def initialize_model_parallel(
         gc.freeze()  # what is imported by now stays for good: a collection then takes 2 ms, not 200
 
 
+def node_name() -> str:
+    """Of this machine, as SLURM calls it where SLURM started this process."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
 def all_or_none(action: Callable[[], Any], what: str = "") -> Any:
     """Every process runs `action`; if it failed on one, all raise UserError, so that none waits for another for ever.
 
@@ -299,7 +304,7 @@ def first_finds(find: Callable[[bool], Any], what: str, each_node: bool = False)
     """
     import torch
 
-    rank, node = torch.distributed.get_rank(), os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+    rank, node = torch.distributed.get_rank(), node_name()
     nodes = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(nodes, node)
     first = nodes.index(node) == rank if each_node else rank == 0

@@ -17,15 +17,46 @@ _FREE = {
 }  # fmt: skip
 
 
-def architecture(config) -> dict:
+# Flags of training that change what an update does.
+_OF_AN_UPDATE = ("global_batch_size", "rampup_batch_size", "bf16", "fp16", "objective")
+# Flags of the optimizer that say how the work is spread, not what it is.
+_OF_LAYOUT = {"zero_stage", "overlap_grad_reduce", "overlap_param_gather"}
+
+
+def architecture(config, vocab_size: int) -> dict:
     """The flags that say what the weights mean."""
-    return {name: value for name, value in vars(config.model).items() if name not in _FREE}
+    return {name: value for name, value in vars(config.model).items() if name not in _FREE} | {"vocab_size": vocab_size}
 
 
 def schedule(config, decay: int, in_samples: bool) -> dict:
     """What decides the learning rate of each update; the decay ends after so many updates or samples."""
     flags = {name: value for name, value in vars(config.optimizer).items() if "lr" in name.split("_")}
     return {**flags, "lr_decay_samples" if in_samples else "lr_decay_iters": decay}
+
+
+def updates(config, tokenizer: str) -> dict:
+    """What an update depends on besides: a run may go on with other values, but says so. `tokenizer` is its fingerprint."""
+    optimizer = {name: value for name, value in vars(config.optimizer).items() if "lr" not in name.split("_")}
+    optimizer = {name: value for name, value in optimizer.items() if name not in _OF_LAYOUT}
+    training = {name: getattr(config.training, name) for name in _OF_AN_UPDATE}
+    dropout = {name: value for name, value in vars(config.model).items() if name.endswith("_dropout")}
+    words = {name: list(value) if isinstance(value, tuple) else value for name, value in (training | optimizer | dropout).items()}
+    return words | {"tokenizer": tokenizer}
+
+
+def changed_updates(path: pathlib.Path, saved: dict, ours: dict, by_processes: frozenset[str]) -> list[str]:
+    """What an update will do otherwise than before, in words.
+
+    UserError where that is the batch, and nobody asked for it: it followed the number of processes.
+    """
+    now = ours["global_batch_size"]
+    before = saved.get("global_batch_size", now)
+    if "global_batch_size" in by_processes and before != now:
+        raise UserError(
+            f"{path}: was trained with --global-batch-size {before}, and without the flag it follows the number of processes, "
+            f"here to {now}; give --global-batch-size"
+        )
+    return _differences(saved, ours)
 
 
 def refuse_another_architecture(path: pathlib.Path, saved: dict, ours: dict) -> None:

@@ -9,11 +9,12 @@ import pathlib
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.distributed import all_or_none
 from megatron_ext.checkpoint import manifest, megatron_lm
-from megatron_ext.checkpoint.compatibility import refuse_another_architecture, refuse_another_schedule
+from megatron_ext.checkpoint.compatibility import changed_updates, refuse_another_architecture, refuse_another_schedule
 from megatron_ext.checkpoint.flags import OF_LOAD
 from megatron_ext.checkpoint.random_states import set_random_states
 from megatron_ext.checkpoint.source import Source, Wanted
-from megatron_ext.checkpoint.store import PREFIXES, is_foreign
+from megatron_ext.checkpoint.store import PREFIXES
+from megatron_ext.checkpoint.verification import is_foreign
 from megatron_ext.data.fingerprint import refuse_changed
 
 # Megatron-LM keeps fp32 weights with the optimizer's state, and the model's own in the type it computes in.
@@ -61,10 +62,10 @@ def restore(path: pathlib.Path, run, state, parts: Parts = Parts()) -> None:
 
     Args:
         path: a verified checkpoint, of this project or of Megatron-LM.
-        run: what stays the same: `config`, `layout`, `model_config`, and `record`, what must agree.
+        run: what stays the same: `config`, `layout`, `device`, `model_config`, and `record`, what must agree.
     """
     saved = all_or_none(lambda: _what_agrees(path, run, parts))
-    same_layout = saved.get("layout") == str(run.layout)
+    same_layout = saved.get("layout") == str(run.layout) and saved.get("device", run.device.type) == run.device.type
     all_or_none(lambda: _read(path, run, state, parts, parts.random_states and same_layout), f"loading {path}")
     if parts.progress:
         state.set_counts(saved["counts"])
@@ -81,6 +82,10 @@ def _what_agrees(path: pathlib.Path, run, parts: Parts) -> dict:
         refuse_another_schedule(path, saved.get("schedule", {}), run.record["schedule"])
     if parts.progress and "data" in saved:
         refuse_changed(str(path), saved["data"], run.record["data"], run.config.data.accept_changed_data)
+    if parts.progress:
+        changed = changed_updates(path, saved.get("updates", {}), run.record["updates"], run.config.by_processes)
+        if changed:
+            run.monitor.warn(f"updates differ from now on: {'; '.join(changed)}")
     return saved
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import pathlib
 from typing import Any
 
 from megatron_ext.arguments.config import all_values
 from megatron_ext.arguments.flags import flags_of
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.checkpoint import megatron_lm
-from megatron_ext.checkpoint.store import checkpoints, is_foreign
+from megatron_ext.checkpoint.verification import find_checkpoint, is_foreign
 from megatron_ext.models.flags import ModelFlags
 
 
@@ -18,8 +17,8 @@ def saved_arguments(save: str | None, load: str | None, ckpt_step: int | None) -
 
     UserError where there is no checkpoint, or it does not tell its architecture in a form that can be read safely.
     """
-    found = _find(save, None) or _find(load, ckpt_step)
-    if found is None:
+    found = (save and find_checkpoint("--save", save)) or (load and find_checkpoint("--load", load, ckpt_step))
+    if not found:
         raise UserError(f"--use-checkpoint-args: there is no checkpoint in {' or '.join(filter(None, (save, load)))}")
     if is_foreign(found):
         values = megatron_lm.architecture(megatron_lm.common(found).get("args"))
@@ -30,12 +29,3 @@ def saved_arguments(save: str | None, load: str | None, ckpt_step: int | None) -
         options = ", ".join(f"--{name.replace('_', '-')}" for name in megatron_lm.FIELDS)
         raise UserError(f"{found}: does not tell its architecture in a form that can be read safely; give its flags: {options}")
     return {name: value for name, value in values.items() if name in names}
-
-
-def _find(folder: str | None, iteration: int | None) -> pathlib.Path | None:
-    if folder is None:
-        return None
-    there = checkpoints(pathlib.Path(folder))
-    if iteration is not None:
-        there = [path for path in there if path.name == f"iter_{iteration:07d}"]
-    return there[0] if there else None

@@ -52,12 +52,25 @@ class _Reader(FileSystemReader):
         try:
             with open(path, "rb") as file:
                 metadata = safe_pickle.load(file, str(path))
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        except FileNotFoundError:
+            raise UserError(f"{path}: is not there") from None
         if not isinstance(metadata, Metadata):
             raise UserError(f"{path}: is not the index of a distributed checkpoint")
         metadata.storage_meta = StorageMeta()
         return metadata
+
+
+def problem_of_index(path: pathlib.Path) -> str | None:
+    """What is wrong with the first file that a checkpoint's index names, or None; UserError where it is the index itself."""
+    ends: dict[str, int] = {}
+    for piece in _Reader(path).read_metadata().storage_data.values():
+        ends[piece.relative_path] = max(ends.get(piece.relative_path, 0), piece.offset + piece.length)
+    for name, end in sorted(ends.items()):
+        if not (path / name).is_file():
+            return f"{path / name}: is not there"
+        if (size := (path / name).stat().st_size) < end:
+            return f"{path / name}: has {size} bytes, expected {end} or more"
+    return None
 
 
 class _Planner(LoadPlanner):

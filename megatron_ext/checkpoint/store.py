@@ -6,7 +6,8 @@
                      common.pt, metadata.json  what megatron-core's dist_checkpointing asks for
 
 A save writes into a hidden folder and renames it; a kill leaves a hidden folder that the next save clears away. A checkpoint
-that is not as its manifest says is named, set aside as `iter_N.damaged`, and the newest whole one is taken.
+that is not as its manifest says is named, set aside as `iter_N.damaged`, and the newest whole one is taken. Where none is whole
+nothing is renamed, and the run does not start over by itself.
 """
 
 from __future__ import annotations
@@ -14,22 +15,17 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-import re
 import shutil
 import sys
 from collections.abc import Iterator
 
-import torch
-
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.backend.distributed import first_alone
-from megatron_ext.checkpoint import manifest
+from megatron_ext.backend.distributed import first_alone, first_for_all
 from megatron_ext.checkpoint.random_states import random_boxes
-from megatron_ext.checkpoint.source import METADATA
+from megatron_ext.checkpoint.verification import checkpoints, is_foreign, iteration_of, verify
 from megatron_ext.checkpoint.writing import Save, boxes_of, sync
 from megatron_ext.optim.sharding.contract import MOMENTS
 
-_NAME = re.compile(r"iter_(\d{7,})$")
 WEIGHT = ""
 PREFIXES = {"weight": WEIGHT, **{moment: f"optimizer.state.{moment}." for moment in MOMENTS}}
 
@@ -52,26 +48,43 @@ class Store:
         self.newest_iteration: int | None = None  # what is on disk, or under way, as far as this run knows
         self._pending: tuple[Save, pathlib.Path, dict, dict] | None = None
 
-    def newest(self, set_aside: bool = False) -> pathlib.Path | None:
-        """The newest whole checkpoint; broken ones are named on stderr and, where asked, renamed out of the way."""
-        found: list[list[str]] = [list(map(str, checkpoints(self.folder))) if self.layout.rank == 0 else []]
-        torch.distributed.broadcast_object_list(found, src=0)
-        for path in map(pathlib.Path, found[0]):
+    def newest(self) -> pathlib.Path | None:
+        """The newest whole checkpoint, or None where there is none at all; broken ones are named on stderr.
+
+        UserError where there are some, and none is whole.
+        """
+        return self._newest()[0]
+
+    def newest_of_own(self) -> pathlib.Path | None:
+        """The same of the folder that this run writes to: broken ones are renamed out of its way once a whole one is found."""
+        path, broken = self._newest()
+        for each in broken:
+            first_alone(lambda each=each: _set_aside(each, "damaged"), f"{each}: is damaged and cannot be renamed")
+        return path
+
+    def _newest(self) -> tuple[pathlib.Path | None, list[pathlib.Path]]:
+        broken: list[pathlib.Path] = []
+        for path in first_for_all(lambda: checkpoints(self.folder), f"{self.folder}: cannot be read"):
             problem = verify(path)
             if problem is None:
-                return path
+                return path, broken
+            broken.append(path)
             if self.layout.rank == 0:
                 print(f"passing over a checkpoint: {problem}", file=sys.stderr, flush=True)
-            if set_aside:
-                first_alone(lambda path=path: _set_aside(path), f"{path}: is damaged and cannot be renamed")
-        return None
+        if broken:
+            raise UserError(
+                f"{self.folder}: none of its {len(broken)} checkpoint(s) is whole; to start anew, move them away or give another "
+                "folder",
+                shared=True,
+            )
+        return None, broken
 
     def at(self, iteration: int) -> pathlib.Path:
         """The checkpoint of an iteration; UserError where it is not there or not whole."""
         path = self.folder / f"iter_{iteration:07d}"
         problem = verify(path)
         if problem is not None:
-            there = ", ".join(sorted(str(_iteration(path)) for path in checkpoints(self.folder))) or "none"
+            there = ", ".join(sorted(str(iteration_of(path)) for path in checkpoints(self.folder))) or "none"
             raise UserError(f"--ckpt-step {iteration}: {problem}; checkpoints in {self.folder}: {there}", shared=True)
         return path
 
@@ -87,7 +100,7 @@ class Store:
         if state.iteration == self.newest_iteration:
             return
         final = self.folder / f"iter_{state.iteration:07d}"
-        partial = self.folder / f".{final.name}.partial"
+        partial = partial_of(final)
         content = {
             "format": 2,
             "counts": state.counts(),
@@ -116,7 +129,7 @@ class Store:
         self._pending = None
         with self._failing(final):
             save.complete(content, texts)
-            first_alone(lambda: self._publish(save.folder, final))
+            first_alone(lambda: _publish(save.folder, final))
         self.newest_iteration = content["counts"]["iteration"]
         if self.layout.rank == 0:
             self._prune()
@@ -126,14 +139,10 @@ class Store:
         try:
             yield
         except UserError as error:
+            if self.layout.rank == 0:
+                shutil.rmtree(partial_of(final), ignore_errors=True)
             what = f"--save {self.folder}: {final.name} was not written, earlier checkpoints are untouched"
             raise SaveFailed(f"{what}: {error}", shared=error.shared) from None
-
-    def _publish(self, partial: pathlib.Path, final: pathlib.Path) -> None:
-        if final.exists():  # left by a run that went another way
-            _set_aside(final)
-        os.rename(partial, final)
-        sync(self.folder)
 
     def _clear(self, partial: pathlib.Path) -> None:
         """An empty hidden folder to write into, and no left-overs of saves that were killed."""
@@ -146,8 +155,9 @@ class Store:
         """Delete what `--keep-last` and `--keep-every` do not keep. A folder that cannot be deleted is said, not fatal."""
         if self.flags.keep_last is None:
             return
-        for path in checkpoints(self.folder)[self.flags.keep_last :]:
-            if self.flags.keep_every is None or _iteration(path) % self.flags.keep_every:
+        ours = [path for path in checkpoints(self.folder) if not is_foreign(path)]
+        for path in ours[self.flags.keep_last :]:
+            if self.flags.keep_every is None or iteration_of(path) % self.flags.keep_every:
                 try:
                     doomed = path.with_name(f".{path.name}.deleted.partial")  # a kill in the middle leaves no half of one
                     os.rename(path, doomed)
@@ -156,34 +166,21 @@ class Store:
                     print(f"--keep-last {self.flags.keep_last}: {path} stays ({error.strerror})", file=sys.stderr, flush=True)
 
 
-def verify(path: pathlib.Path) -> str | None:
-    """What is wrong with a checkpoint, or None. Megatron-LM's have no manifest: there the index must be readable."""
-    foreign = [is_foreign(path)]
-    torch.distributed.broadcast_object_list(foreign, src=0)
-    return None if foreign[0] else manifest.verify_together(path)
+def partial_of(final: pathlib.Path) -> pathlib.Path:
+    """The hidden folder that a checkpoint is written into."""
+    return final.with_name(f".{final.name}.partial")
 
 
-def is_foreign(path: pathlib.Path) -> bool:
-    """Whether a folder is a torch_dist checkpoint that this project did not write."""
-    return (path / METADATA).exists() and not (path / manifest.MANIFEST).exists() and not (path / "run.yaml").exists()
+def _publish(partial: pathlib.Path, final: pathlib.Path) -> None:
+    if final.exists():  # left by a run that went another way
+        _set_aside(final, "replaced")
+    os.rename(partial, final)
+    sync(final.parent)
 
 
-def checkpoints(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The checkpoints in a run's folder, newest first; the folder itself where it is one."""
-    if (folder / manifest.MANIFEST).exists() or is_foreign(folder):
-        return [folder]
-    found = [path for path in folder.glob("iter_*") if _NAME.match(path.name) and path.is_dir()]
-    return sorted(found, key=_iteration, reverse=True)
-
-
-def _iteration(path: pathlib.Path) -> int:
-    found = _NAME.match(path.name)
-    return int(found.group(1)) if found else 0
-
-
-def _set_aside(path: pathlib.Path) -> None:
+def _set_aside(path: pathlib.Path, why: str) -> None:
     for number in range(1, 1000):
-        name = f"{path.name}.damaged" + (f".{number}" if number > 1 else "")
+        name = f"{path.name}.{why}" + (f".{number}" if number > 1 else "")
         if not path.with_name(name).exists():
             os.rename(path, path.with_name(name))
             return

@@ -19,6 +19,7 @@ from torch.distributed.checkpoint import DefaultSavePlanner, FileSystemWriter
 from torch.distributed.checkpoint.metadata import ChunkStorageMetadata, MetadataIndex, TensorProperties
 from torch.distributed.checkpoint.planner import SavePlan, TensorWriteData, WriteItem, WriteItemType
 
+from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.distributed import all_or_none
 from megatron_ext.checkpoint import manifest
 from megatron_ext.checkpoint.regions import regions
@@ -154,6 +155,9 @@ class Save:
         files |= {name: manifest.entry(self.folder / name) for name in small}
         for name in small:
             sync(self.folder / name)
+        # What others wrote must be here: else a manifest would name files that lie on another node's disk.
+        if problem := manifest.problem_of(self.folder, {"files": files}, checksums=False):
+            raise UserError(f"{problem}; the folder must lie on a disk that all nodes share")
         manifest.write(self.folder, {**content, "files": files})
         sync(self.folder)
 

@@ -11,24 +11,22 @@ a file is written under a name of its own and then renamed, the last one wins ov
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
 import pathlib
 import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import xxhash
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.backend.file_lock import locked
 
 HIDDEN = ".megatron_ext_cache"
 _MAGIC, _HEAD = b"mgxorder", 64
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 class Cache:
@@ -60,7 +58,7 @@ class Cache:
             return found
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with _locked(path.with_name(path.name + ".lock"), self.patience):
+            with locked(path.with_name(path.name + ".lock"), self.patience):
                 found = _read(path, count)  # drawn by another process meanwhile
                 if found is None:
                     self._clear(path)
@@ -120,42 +118,3 @@ def _write(path: pathlib.Path, array: np.ndarray) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(own)
-
-
-@contextlib.contextmanager
-def _locked(path: pathlib.Path, patience: float) -> Iterator[None]:
-    """Inside, this process alone holds the lock; or waiting took too long, or there are no locks here."""
-    deadline = time.monotonic() + patience
-    while True:
-        with open(path, "wb") as file:
-            held = _lock(file, deadline)
-            try:
-                if held and not _is_still(path, file):  # its last holder took it away
-                    continue
-                yield
-            finally:
-                if held and _is_still(path, file):
-                    os.unlink(path)
-            return
-
-
-def _lock(file, deadline: float) -> bool:
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.05)
-        except OSError as error:
-            if error.errno in _NO_LOCKS:
-                return False
-            raise
-
-
-def _is_still(path: pathlib.Path, file) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False

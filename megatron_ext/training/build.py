@@ -16,7 +16,8 @@ from megatron_ext.arguments.registry import Registry
 from megatron_ext.backend.busy import BusyClock
 from megatron_ext.backend.distributed import first_finds
 from megatron_ext.backend.kernels import start_userbuffers, transformer_impl
-from megatron_ext.checkpoint.compatibility import architecture, schedule
+from megatron_ext.checkpoint.claim import claimed
+from megatron_ext.checkpoint.compatibility import architecture, schedule, updates
 from megatron_ext.checkpoint.restore import Parts, refuse_to_start_over, restore, same_folder
 from megatron_ext.checkpoint.store import SaveFailed, Store
 from megatron_ext.data.build import Data
@@ -47,6 +48,7 @@ class Run:
 
     Attributes:
         data, loader: what is trained and evaluated on, indexed from 0 over the whole run, and who reads it ahead.
+        tokenizer: its fingerprint.
         token_bytes: bytes of text of each id.
         way: the learning rate's, in updates or, where `way_in_samples`, in samples.
     """
@@ -59,6 +61,7 @@ class Run:
     objective: ModuleType
     data: Data
     loader: Loader
+    tokenizer: str
     token_bytes: torch.Tensor | None
     total_iters: int
     way: Way
@@ -77,15 +80,21 @@ class Run:
     def record(self) -> dict:
         """What must agree between a checkpoint and the run that goes on from it."""
         return {
-            "architecture": architecture(self.config),
+            "device": self.device.type,
+            "architecture": architecture(self.config, self.model_config.vocab_size),
             "schedule": schedule(self.config, self.way.decay, self.way_in_samples),
+            "updates": updates(self.config, self.tokenizer),
             "data": self.train_samples.fingerprint,
         }
+
+    def own_folder(self) -> contextlib.AbstractContextManager:
+        """Inside, no other run can have this one's folder, and all processes see it."""
+        return contextlib.nullcontext() if self.store is None else claimed(self.store.folder)
 
     def restore(self) -> TrainState:
         """The newest whole checkpoint of `--save`, else of `--load`, else the beginning."""
         state, flags = TrainState(self.sharding), self.config.checkpoint
-        path = self.store.newest(set_aside=True) if self.store else None
+        path = self.store.newest_of_own() if self.store else None
         if path is not None:
             refuse_to_start_over(flags, path)
             restore(path, self, state)
@@ -178,6 +187,7 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
         objective=OBJECTIVES.load(config.training.objective),
         data=data,
         loader=Loader(config.data.num_workers, config.training.micro_batch_size, layout.data_rank, layout.data, device),
+        tokenizer=tokenizer.fingerprint(),
         token_bytes=torch.from_numpy(table).to(device) if table.any() else None,
         total_iters=total,
         way=way(config.optimizer, batch_size.samples_in(config.training, total) if samples else total, samples),

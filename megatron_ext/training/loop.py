@@ -18,6 +18,11 @@ from megatron_ext.training.step import train_step
 
 def train(run) -> TrainState:
     """Train until the run's end or one of the reasons to stop earlier; returns the state."""
+    with run.own_folder():
+        return _train(run)
+
+
+def _train(run) -> TrainState:
     state = run.restore()
     started = time.monotonic()
     run.monitor.start(state)

@@ -20,7 +20,8 @@ from megatron_ext.arguments.config import Config, read
 from megatron_ext.arguments.problems import Problem, UserError
 from megatron_ext.backend import distributed
 from megatron_ext.backend.flags import ParallelFlags
-from megatron_ext.checkpoint.load_model import find_checkpoint, load_weights
+from megatron_ext.checkpoint.load_model import load_weights
+from megatron_ext.checkpoint.verification import find_checkpoint
 from megatron_ext.models.flags import ModelFlags
 from megatron_ext.tokenizers.flags import TokenizerFlags
 from megatron_ext.training.configuration import GROUPS
@@ -53,7 +54,12 @@ def joined(flags, launch: distributed.Launch) -> Iterator[torch.device]:
 
 def open_run(flags, device: torch.device) -> Trained:
     """The newest checkpoint of `--load` (or the checkpoint that it is), read by all processes. UserError says what is wrong."""
-    checkpoint = distributed.first_for_all(lambda: find_checkpoint(flags.load))
+    checkpoint = distributed.first_for_all(lambda: find_checkpoint("--load", flags.load))
+    if checkpoint is None:
+        raise UserError(
+            f"--load {flags.load}: there is no checkpoint in this folder; give the folder that training saved to (--save)",
+            shared=True,
+        )
     config = _configuration(checkpoint, flags, device)
     parallel = config.parallel
     distributed.initialize_model_parallel(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 
@@ -11,6 +12,7 @@ import torch
 from megatron_ext.checkpoint import manifest
 from tests.checkpoint.saved_run import RUN, counts, restored, save, tensors
 from tests.layouts.training_case import outcome, train_case
+from tests.pool import CaseFailed
 
 
 def names(folder):
@@ -140,3 +142,116 @@ def test_a_last_save_that_fails_ends_the_run_with_a_sentence(flags, pool, tmp_pa
         "iter_0000010 was not written, earlier checkpoints are untouched: [Errno 27] File too large" in text for text in said
     )
     assert not list(tmp_path.glob("iter_*"))
+
+
+def trains_alone(launch, argv, other):
+    """Train in a folder that another run of this process has for `other` seconds; what it said."""
+    import pathlib
+    import threading
+
+    from megatron_ext.arguments.problems import UserError
+    from megatron_ext.checkpoint import claim
+
+    claim.PATIENCE = 1.0
+    folder = pathlib.Path(argv[argv.index("--save") + 1])
+    held = contextlib.ExitStack()
+    if launch.rank == 0:
+        claim._take(folder, held)
+        threading.Timer(other, held.close).start()
+    try:
+        train_case(launch, argv, str(folder))
+    except UserError as error:
+        return str(error)
+    finally:
+        claim.PATIENCE = 20.0
+        held.close()
+
+
+def test_a_folder_has_one_run_at_a_time(pool, tmp_path):
+    argv = [*RUN, "--train-iters", "2", "--save", str(tmp_path / "run")]
+    said = pool.run(trains_alone, 2, argv, 30.0)
+    assert all("is in use by process" in text and "give another folder" in text for text in said)
+    assert not list(tmp_path.glob("run/iter_*"))
+    assert pool.run(trains_alone, 2, argv, 0.3) == [None, None]  # an earlier process that is just ending is waited for
+    assert names(tmp_path / "run") == ["iter_0000002"]
+
+
+def trains_elsewhere(launch, argv, folder, late):
+    """Train with rank 1 in a folder of its own, from the start or from the first save on; what was said."""
+    import os
+
+    from megatron_ext.arguments.problems import UserError
+    from megatron_ext.checkpoint import claim
+    from megatron_ext.training import loop
+
+    begin, patience, step = os.getcwd(), claim.PATIENCE, loop.train_step
+    claim.PATIENCE = 0.5
+
+    def moved(run, state):
+        if launch.rank == 1:
+            os.chdir(f"{folder}/other")
+        return step(run, state)
+
+    try:
+        os.chdir(folder)
+        if late:
+            loop.train_step = moved
+        elif launch.rank == 1:
+            os.chdir(f"{folder}/other")
+        train_case(launch, argv, "run")
+    except UserError as error:
+        return str(error)
+    finally:
+        os.chdir(begin)
+        claim.PATIENCE, loop.train_step = patience, step
+
+
+def test_a_node_that_does_not_see_the_folder_is_named_at_the_start(pool, tmp_path):
+    (tmp_path / "other").mkdir()
+    said = pool.run(trains_elsewhere, 2, [*RUN, "--train-iters", "2"], str(tmp_path), False)
+    assert all("process 1" in text and "does not see there what process 0 wrote" in text for text in said)
+
+
+def test_files_that_lie_elsewhere_are_no_checkpoint(pool, tmp_path):
+    """torch makes the folder on each node, so a save would seem to succeed, and pruning would delete the last whole one."""
+    save(pool, tmp_path / "run", "--train-iters", "2")
+    (tmp_path / "other").mkdir()
+    argv = [*RUN, "--train-iters", "4", "--override-opt-param-scheduler", "--keep-last", "1"]
+    said = pool.run(trains_elsewhere, 2, argv, str(tmp_path), True)
+    assert all("__1_0.distcp: is not there; the folder must lie on a disk that all nodes share" in text for text in said)
+    assert names(tmp_path / "run") == ["iter_0000002"]
+    assert not list((tmp_path / "run").glob(".iter_*"))
+
+
+def warned(launch, argv):
+    """What a run says while it is restored."""
+    from megatron_ext.monitor.monitor import Monitor
+
+    said, own = [], Monitor.warn
+    Monitor.warn = lambda monitor, sentence: said.append(sentence)
+    try:
+        restored(launch, argv, counts)
+    finally:
+        Monitor.warn = own
+    return said
+
+
+def test_what_an_update_does_otherwise_is_said(run, pool):
+    changed = ["--hidden-dropout", "0.1", "--weight-decay", "0.3", "--bf16"]
+    assert pool.run(warned, 1, ["--save", str(run), *changed[:2]]) == [[]]
+    assert pool.run(warned, 1, ["--save", str(run), *changed]) == [
+        ["updates differ from now on: --bf16 was False, is True; --weight-decay was 0.1, is 0.3"]
+    ]
+
+
+def test_a_batch_that_follows_the_processes_is_not_changed_by_them(pool, tmp_path):
+    base = ["--num-layers", "1", "--hidden-size", "32", "--micro-batch-size", "2", *RUN[2:5], "--train-iters", "10"]
+    pool.run(train_case, 1, base, str(tmp_path))
+    with pytest.raises(CaseFailed, match="was trained with --global-batch-size 2, .* here to 4; give --global-batch-size"):
+        pool.run(restored, 2, ["--save", str(tmp_path)], counts, base)
+    assert pool.run(restored, 2, ["--save", str(tmp_path), "--global-batch-size", "4"], counts, base)[0]["iteration"] == 10
+
+
+def test_another_vocabulary_of_the_same_padded_size_is_refused(run, pool):
+    with pytest.raises(CaseFailed, match="--vocab-size was 300, is 299"):
+        pool.run(restored, 1, ["--save", str(run), "--vocab-size", "299"], counts)

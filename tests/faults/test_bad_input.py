@@ -88,7 +88,8 @@ CASES = {
     # checkpoints
     "load from nowhere": (TRAIN, f"{MOCK} --load {{0}}/none", "--load"),
     "load from an empty folder": (TRAIN, f"{MOCK} --load {{0}}/hollow", "there is no whole checkpoint in this folder"),
-    "all checkpoints damaged": (TRAIN, f"{MOCK} --load {{0}}/ruined", "there is no whole checkpoint in this folder"),
+    "all checkpoints damaged": (TRAIN, f"{MOCK} --load {{0}}/ruined", "none of its 1 checkpoint(s) is whole"),
+    "all own checkpoints damaged": (TRAIN, f"{MOCK} --save {{0}}/ruined", "none of its 1 checkpoint(s) is whole"),
     "another architecture": (TRAIN, f"{MOCK} --load {{0}}/run --norm-epsilon 0.1", "--norm-epsilon was"),
     "another shape": (TRAIN, f"{MOCK} --load {{0}}/run --hidden-size 32", "--hidden-size was 64, is 32"),
     "another schedule": (TRAIN, f"{MOCK} --load {{0}}/run --lr 0.5", "--lr was 0.001, is 0.5"),
@@ -97,6 +98,8 @@ CASES = {
     # folders without rights, or that are none
     "save below a file": (TRAIN, f"{MOCK} --save {{0}}/good.idx/run", "good.idx/run"),
     "save where nothing can be made": (TRAIN, f"{MOCK} --save /proc/none/run", "/proc/none/run"),
+    "save under a name too long": (TRAIN, f"{MOCK} --save {{0}}/{'x' * 300}", "File name too long"),
+    "load under a name too long": (TRAIN, f"{MOCK} --load {{0}}/{'x' * 300}", "--load"),
     "TensorBoard below a file": (TRAIN, f"{MOCK} --tensorboard-dir {{0}}/good.idx/tb", "--tensorboard-dir"),
     # tools
     "no input": (PREPROCESS, f"{WRITE} {{0}}/none*.jsonl", "none*.jsonl"),
@@ -197,7 +200,8 @@ def test_one_sentence_and_nothing_written(name, folder, pool):
     assert tree(folder) == before
 
 
-@pytest.mark.parametrize("name", ["no index", "all checkpoints damaged", "save where nothing can be made", "another shape",
+@pytest.mark.parametrize("name", ["no index", "all checkpoints damaged", "all own checkpoints damaged",
+                                  "save where nothing can be made", "another shape",
                                   "broken tokenizer.json", "no such choice", "generate from nothing",
                                   "generate from a damaged one", "no prompts file", "prompt beyond the window",
                                   "top-k beyond the vocabulary",
