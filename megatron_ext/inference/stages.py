@@ -28,8 +28,14 @@ def forward(model, ids: torch.Tensor, positions: torch.Tensor, cache=None) -> to
         hidden = torch.empty(shape, dtype=model.config.params_dtype, device=ids.device)
         torch.distributed.recv(hidden, src=parallel_state.get_pipeline_model_parallel_prev_rank())
         model.set_input_tensor(hidden)
-    mask = None if cache is None else cache.mask
-    output = model(ids, positions, mask, inference_context=cache, runtime_gather_output=True)
+    output = model(
+        ids,
+        positions,
+        None,
+        inference_context=cache,
+        runtime_gather_output=True,
+        extra_block_kwargs={"attention_bias": None if cache is None else cache.tokens},
+    )
     if not is_last_stage():
         torch.distributed.send(output.contiguous(), dst=parallel_state.get_pipeline_model_parallel_next_rank())
         return None

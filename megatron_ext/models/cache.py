@@ -16,6 +16,8 @@ from collections.abc import Sequence
 import torch
 from megatron.core.inference.contexts import BaseInferenceContext
 
+from megatron_ext.models.attention.tokens import Tokens
+
 
 class Cache(BaseInferenceContext):
     """One a batch; goes through the model as megatron-core's `inference_context`.
@@ -25,7 +27,7 @@ class Cache(BaseInferenceContext):
         lengths: tokens of each row, those that are going through the model included: `[b]`.
         positions: of the tokens that are going through the model, padding too: `[b, s]`.
         end: slots that are looked at: the longest row's length.
-        mask: `[b, 1, s, end]`, True where a token may look; None where causality alone says it.
+        tokens: where queries and keys lie, for attention; None where they are the same tokens, from position 0 on.
         memory: by layer number, what it keeps by name; tensors with rows first.
     """
 
@@ -46,14 +48,12 @@ class Cache(BaseInferenceContext):
     def read(self, counts: Sequence[int]) -> None:
         """Announce the first tokens of all rows, `counts[row]` of them, padded to the longest at the end."""
         self._announce(torch.zeros(len(counts), dtype=torch.long, device=self._device), torch.tensor(counts, device=self._device))
-        self.mask = None
+        self.tokens = None
 
     def next(self) -> None:
         """Announce one more token a row."""
         self._announce(self.lengths, torch.ones_like(self.lengths))
-        slots = torch.arange(self.end, device=self._device)
-        visible = slots <= self.positions[..., None]
-        self.mask = None if bool(visible.all()) else visible[:, None]
+        self.tokens = Tokens(self.positions, self.end)
 
     def _announce(self, before: torch.Tensor, counts: torch.Tensor) -> None:
         self.lengths = before + counts

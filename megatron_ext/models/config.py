@@ -31,6 +31,21 @@ class ModelConfig(TransformerConfig):
     """The output matrix is the embedding's."""
     layers_impl: str = "local"
     """`local` or `transformer_engine`."""
+    attention_patterns: tuple[str, ...] = ("causal",)
+    """Registry names, a layer each, repeated over all layers."""
+    sliding_window: int | None = None
+    """Keys that a query of the pattern sliding_window sees, itself counted."""
+    prefix_length: int | None = None
+    """Tokens that the pattern prefix shows to all."""
+    positions_by_document: bool = False
+    """Position ids differ between rows: each document's count from 0."""
+    attention_logit_cap: float | None = None
+    """Scores s become cap · tanh(s / cap)."""
+
+    @property
+    def plain_attention(self) -> bool:
+        """Whether every kernel of causal attention can do all layers."""
+        return set(self.attention_patterns) == {"causal"} and self.attention_logit_cap is None
 
 
 def leave_uninitialised(tensor: torch.Tensor) -> torch.Tensor:
@@ -90,6 +105,12 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         cross_entropy_loss_fusion=training.cross_entropy_loss_fusion,
         attention_backend=AttnBackend[parallel.attention_backend],
         tp_comm_overlap=parallel.tp_comm_overlap,
+        softmax_scale=model.softmax_scale,
+        attention_patterns=model.attention_pattern,
+        sliding_window=model.sliding_window,
+        prefix_length=model.prefix_length,
+        attention_logit_cap=model.attn_logit_softcapping,
+        positions_by_document=model.reset_position_ids,
         vocab_size=vocab_size,
         tied_embeddings=not model.untie_embeddings_and_output_weights,
         layers_impl=layers_impl,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.models.attention.flags import AttentionFlags
 
 
 def gated(activation: str) -> bool:
@@ -13,7 +14,7 @@ def gated(activation: str) -> bool:
 
 
 @flag_group("model", "Architecture")
-class ModelFlags:
+class ModelFlags(AttentionFlags):
     preset: str | None = flag(
         None,
         "a published model's flags; any flag given besides overrides it",
@@ -109,6 +110,7 @@ class ModelFlags:
                 c.seq_length,
                 f"is not a multiple of --tensor-model-parallel-size {tensor}, over which --sequence-parallel splits it",
             )
+        yield from ModelFlags.check_attention(c)
         yield from _experts(c)
 
 

@@ -22,6 +22,13 @@ class GPT(GPTModel):
         """labels `[b, s]`, logits `[s, b, padded vocabulary / tp]` → cross entropy in nats, `[b, s]`, fp32."""
         return super().compute_language_model_loss(labels, self.hide_padding(logits))
 
+    def _preprocess(self, input_ids, position_ids, *args, inference_context=None, **kwargs):
+        """Where documents count their own positions, each token takes its angles from the table: `[s, b, 1, d]`."""
+        found = list(super()._preprocess(input_ids, position_ids, *args, inference_context=inference_context, **kwargs))
+        if self.config.positions_by_document and found[1] is not None and inference_context is None:
+            found[1] = found[1].flatten(1)[position_ids.T][:, :, None]
+        return tuple(found)
+
     def _postprocess(self, hidden_states, *args, inference_context=None, **kwargs):
         """Generating, only the last token of each text needs logits: with a Cache, `[b, 1, padded vocabulary]`."""
         if inference_context is not None and self.post_process:

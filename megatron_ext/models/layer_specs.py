@@ -33,7 +33,7 @@ def decoder_block_spec(config: ModelConfig, vp_stage: int | None) -> Transformer
         layer = get_gpt_layer_with_transformer_engine_spec(
             num_experts=config.num_moe_experts, moe_grouped_gemm=config.num_moe_experts is not None
         )
-        if config.attention_backend == AttnBackend.local:
+        if config.attention_backend == AttnBackend.local or not config.plain_attention:
             layer.submodules.self_attention.submodules.core_attention = CoreAttention
         return TransformerBlockSubmodules(layer_specs=[layer] * layers, layer_norm=TENorm)
     return TransformerBlockSubmodules(layer_specs=[local_layer_spec(config)] * layers, layer_norm=NORMS.load(config.norm).Norm)

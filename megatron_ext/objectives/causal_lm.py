@@ -5,22 +5,29 @@ from __future__ import annotations
 import torch
 
 from megatron_ext.data.samples import NO_TOKEN
+from megatron_ext.models.attention.tokens import documents_of, positions_of
+from megatron_ext.objectives import PLAIN, Reading
 
 
-def batch(tokens: torch.Tensor) -> dict[str, torch.Tensor]:
+def batch(tokens: torch.Tensor, reading: Reading = PLAIN) -> dict[str, torch.Tensor]:
     """tokens `[b, s + 1]` → `input_ids`, `labels`, `position_ids` and fp32 `loss_mask`, each `[b, s]`.
 
-    `NO_TOKEN`, past the end of a data set, is no target, and reads as token 0.
+    With `reset_attention_mask` also `documents`, `[b, s]`. `NO_TOKEN`, past the end of a data set, is no target, and reads as
+    token 0.
     """
     mask, tokens = tokens[:, 1:] != NO_TOKEN, tokens.clamp(min=0)
     inputs, labels = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
     positions = torch.arange(inputs.shape[1], device=tokens.device).expand_as(inputs)
-    return {
-        "input_ids": inputs,
-        "labels": labels,
-        "position_ids": positions,
-        "loss_mask": mask.float(),
-    }
+    if reading.eod_mask_loss:
+        mask = mask & (inputs != reading.eod)
+    found = {"input_ids": inputs, "labels": labels, "position_ids": positions, "loss_mask": mask.float()}
+    if reading.reset_position_ids or reading.reset_attention_mask:
+        documents = documents_of(inputs, reading.eod)
+        if reading.reset_position_ids:
+            found["position_ids"] = positions_of(documents)
+        if reading.reset_attention_mask:
+            found["documents"] = documents
+    return found
 
 
 def loss(per_token: torch.Tensor, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -29,6 +29,7 @@ from megatron_ext.models.config import ModelConfig, model_config
 from megatron_ext.models.initialization import initial
 from megatron_ext.monitor.monitor import Monitor
 from megatron_ext.monitor.trace import Trace
+from megatron_ext.objectives import Reading
 from megatron_ext.optim.schedules import Way, in_samples, way
 from megatron_ext.optim.sharding.contract import Sharding
 from megatron_ext.reliability.preemption import Preemption
@@ -59,6 +60,7 @@ class Run:
     model_config: ModelConfig
     sharding: Sharding
     objective: ModuleType
+    reading: Reading
     data: Data
     loader: Loader
     tokenizer: str
@@ -185,6 +187,12 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
         model_config=core,
         sharding=sharding,
         objective=OBJECTIVES.load(config.training.objective),
+        reading=Reading(
+            tokenizer.eod,
+            config.model.reset_position_ids,
+            config.model.reset_attention_mask,
+            config.training.eod_mask_loss,
+        ),
         data=data,
         loader=Loader(config.data.num_workers, config.training.micro_batch_size, layout.data_rank, layout.data, device),
         tokenizer=tokenizer.fingerprint(),

@@ -46,6 +46,7 @@ class TrainingFlags:
     seed: int = flag(1234, "gives the weights, the order of the data and the dropout", least=0, most=2**62)
     bf16: bool = flag(False, "compute in bfloat16 with fp32 master weights and gradients", front=True)
     fp16: bool = flag(False, "compute in float16 with fp32 master weights and gradients, the loss scaled against underflow")
+    eod_mask_loss: bool = flag(False, "do not learn what follows the end of a document")
     cross_entropy_loss_fusion: bool = flag(False, "megatron-core's fused cross entropy: one all-reduce less (bf16)")
     manual_gc: bool = flag(False, "collect Python's garbage only when told to, on all processes at once")
     manual_gc_interval: int = flag(0, "updates between two collections; 0: never", least=0)

@@ -12,6 +12,7 @@ import torch
 from megatron.core import parallel_state
 from megatron.core.pipeline_parallel import get_forward_backward_func
 
+from megatron_ext.models.attention.tokens import Tokens
 from megatron_ext.optim.schedules import decoupled, learning_rate
 from megatron_ext.training.batch_size import batch_size
 from megatron_ext.training.memory import give_back
@@ -99,8 +100,12 @@ def forward_backward(run, samples, first_sample: int, forward_only: bool, extra=
 def _forward(run, extra, batches: Iterator[torch.Tensor], model):
     """megatron-core's forward step: `(output, loss function)` of the next micro-batch."""
     with run.clock.forward():
-        batch = run.objective.batch(next(batches).to(run.device, non_blocking=True))
-        output = model(batch["input_ids"], batch["position_ids"], None, labels=batch["labels"])
+        batch = run.objective.batch(next(batches).to(run.device, non_blocking=True), run.reading)
+        documents = batch.get("documents")
+        tokens = None if documents is None else Tokens.whole(documents.shape[1], documents.device, documents)
+        output = model(
+            batch["input_ids"], batch["position_ids"], None, labels=batch["labels"], extra_block_kwargs={"attention_bias": tokens}
+        )
 
     def loss(per_token: torch.Tensor):
         total, targets = run.objective.loss(per_token.float(), batch)

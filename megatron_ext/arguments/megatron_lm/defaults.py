@@ -62,6 +62,7 @@ class MegatronFlags:
     def resolve(c):
         if "--group-query-attention" in c.spelled and c.num_query_groups is None:
             c.num_query_groups = 1
+        _window(c)
         if c.megatron_defaults:
             _mlp(c)
             _what_does_not_apply(c)
@@ -84,10 +85,39 @@ class MegatronFlags:
             )
         if c.num_experts is not None:
             yield from _experts(c)
+        yield from _window_problems(c)
 
 
 def _option(name: str) -> str:
     return "--" + name.replace("_", "-")
+
+
+def _window(c) -> None:
+    """`--window-size L,0`: L tokens before each query; with `--window-attn-skip-freq N`, every Nth layer sees all before it."""
+    size = _numbers(c.spelled.get("--window-size"))
+    every = _numbers(c.spelled.get("--window-attn-skip-freq"))
+    if len(size) == 2 and size[1] == 0:
+        c.sliding_window = size[0] + 1
+        c.attention_pattern = ("sliding_window",)
+        if len(every) == 1 and every[0] > 1:
+            c.attention_pattern = ("sliding_window",) * (every[0] - 1) + ("causal",)
+        elif len(every) == 1 and every[0] == 1:
+            c.attention_pattern, c.sliding_window = ("causal",), None
+
+
+def _window_problems(c) -> Iterator[Problem]:
+    size, every = c.spelled.get("--window-size"), c.spelled.get("--window-attn-skip-freq")
+    if size is not None and not (len(_numbers(size)) == 2 and _numbers(size)[1] == 0):
+        yield Problem("--window-size", size, "is no window of the form L,0", "give --attention-pattern and --sliding-window")
+    if every is not None and not (len(_numbers(every)) == 1 and _numbers(every)[0] >= 1):
+        yield Problem("--window-attn-skip-freq", every, "is no number of layers", "give --attention-pattern, a layer each")
+
+
+def _numbers(spelled: Any) -> list[int]:
+    """`"(128, 0)"` and `["128,0"]` as numbers; empty where it is something else."""
+    text = ",".join(spelled) if isinstance(spelled, list) else str(spelled)
+    parts = [part.strip() for part in text.strip("() ").split(",")]
+    return [int(part) for part in parts] if all(part.isdecimal() for part in parts) else []
 
 
 def _mlp(c) -> None:

@@ -58,7 +58,8 @@ SECTIONS = (
         refused("""--apply-wd-to-qk-layernorm --attention-output-gate --experimental-attention-variant= --dsa-indexer-n-heads=
             --dsa-indexer-head-dim= --dsa-indexer-topk= --dsa-indexer-loss-coeff= --dsa-indexer-use-sparse-loss""",
             "is not there"),
-        refused("--window-size= --window-attn-skip-freq=", "window attention is not there"),
+        becomes("--window-size=", "tokens before a query (L,0); itself is counted besides"),
+        becomes("--window-attn-skip-freq=", "each layer of so many sees all before it"),
         refused("--rotary-interleaved", "channel i is turned with channel i + d/2 here; neighbours are not there"),
         refused("--use-rope-scaling --rope-scaling-factor= --no-rope-freq=", "scaled or left-out rotary positions are not there"),
         refused("--relative-attention-num-buckets= --relative-attention-max-distance=", "relative positions are not there"),
@@ -225,8 +226,7 @@ SECTIONS = (
         taken("--allow-ambiguous-pad-tokens", "samples have no padding"),
         taken("--sample-rate=", "1 is all", only="1 1.0", otherwise="taking a part is not there"),
         refused("--per-split-data-args-path=", "is not there; use --train-data-path, --valid-data-path and --test-data-path"),
-        refused("--reset-position-ids --reset-attention-mask", "attention crosses documents here; document masks are not there"),
-        refused("--eod-mask-loss", "is not there: the token that ends a document is learnt like any other"),
+        ours("--reset-position-ids --reset-attention-mask --eod-mask-loss"),
         refused("--object-storage-cache-path= --phase-transition-iterations=", "is not there"),
         refused("--decoder-seq-length= --decoder-num-layers=", "encoder-decoder models are not there"),
         refused("""--fim-data --fim-rate= --fim-spm-rate= --fim-split-sample= --fim-fragment-rate= --fim-no-prefix=

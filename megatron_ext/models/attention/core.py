@@ -1,8 +1,9 @@
-"""Core attention: softmax(q·kᵀ/√d)·v through torch's scaled_dot_product_attention, causal, grouped queries.
+"""Core attention: softmax(q·kᵀ/√d + bias)·v over the keys that a pattern shows, with grouped queries.
 
-Takes megatron-core's place of `DotProductAttention`, which holds S×S scores in memory: SDPA never does in the causal
-case, on CPU or GPU (FlashAttention, arXiv:2205.14135). `--attention-backend` says whose kernel, else torch chooses. Grouped
-queries (arXiv:2305.13245) share keys by index, without copies.
+Takes megatron-core's place of `DotProductAttention`, which holds S×S scores in memory. Plain causal attention is one call of
+torch's scaled_dot_product_attention, which never does, on CPU or GPU (FlashAttention, arXiv:2205.14135); everything else goes in
+blocks of queries (`blocks.py`). `--attention-backend` says whose kernel, else torch chooses. Grouped queries (arXiv:2305.13245)
+share keys by index, without copies.
 """
 
 from __future__ import annotations
@@ -16,6 +17,11 @@ from megatron.core.transformer.enums import AttnBackend, AttnMaskType
 from megatron.core.transformer.module import MegatronModule
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from megatron_ext.arguments.registry import Registry
+from megatron_ext.models.attention.blocks import attend, attend_by_scores, blocks
+from megatron_ext.models.attention.tokens import Limits, Tokens
+
+PATTERNS = Registry("megatron_ext.models.attention.patterns")
 KERNELS = {
     AttnBackend.flash: SDPBackend.FLASH_ATTENTION,
     AttnBackend.fused: SDPBackend.CUDNN_ATTENTION,
@@ -24,7 +30,7 @@ KERNELS = {
 
 
 class CoreAttention(MegatronModule):
-    """Causal attention over this process's heads. `kernel` None leaves the choice to torch."""
+    """Attention over this process's heads, in a layer's pattern. `kernel` None leaves the choice to torch."""
 
     kernel: SDPBackend | None = None
 
@@ -43,6 +49,12 @@ class CoreAttention(MegatronModule):
         self.dropout = config.attention_dropout if attention_dropout is None else attention_dropout
         self.softmax_scale = softmax_scale
         self.kernel = KERNELS.get(config.attention_backend)
+        patterns = config.attention_patterns
+        self.pattern = PATTERNS.load(patterns[(layer_number - 1) % len(patterns)])
+        self.plain = patterns[(layer_number - 1) % len(patterns)] == "causal"
+        self.limits = Limits(config.sliding_window, config.prefix_length or 0)
+        self.cap = config.attention_logit_cap
+        self.bias = None
 
     def forward(
         self, query, key, value, attention_mask, attn_mask_type=AttnMaskType.causal, attention_bias=None, packed_seq_params=None
@@ -50,28 +62,30 @@ class CoreAttention(MegatronModule):
         """query `[s, b, heads, d]`, key and value `[s', b, groups, d]` → `[s, b, heads · d]`.
 
         Args:
-            attention_mask: `[b, 1, s, s']`, True where a query may look. None: each looks at itself and what is before it,
-                where queries and keys are the same tokens; a single query, the newest token's, looks at all keys.
+            attention_bias: the pass's `Tokens`; None where queries and keys are the same tokens, in one document each row.
         """
         query, key, value = (x.permute(1, 2, 0, 3) for x in (query, key, value))
         dropout = self.dropout if self.training else 0.0
-        if dropout > 0.0:
-            # Heads differ between tensor-parallel processes, so their dropout must too.
-            with tensor_parallel.get_cuda_rng_tracker().fork():
-                context = self._attend(query, key, value, attention_mask, dropout)
-        else:
-            context = self._attend(query, key, value, attention_mask, 0.0)
+        # Heads differ between tensor-parallel processes, so their dropout must too.
+        region = tensor_parallel.get_cuda_rng_tracker().fork() if dropout > 0.0 else contextlib.nullcontext()
+        kernel = contextlib.nullcontext() if self.kernel is None else sdpa_kernel(self.kernel)
+        with region, kernel:
+            context = self._attend(query, key, value, attention_bias, dropout)
         return context.permute(2, 0, 1, 3).flatten(2)
 
-    def _attend(self, query, key, value, mask, dropout: float) -> torch.Tensor:
-        with contextlib.nullcontext() if self.kernel is None else sdpa_kernel(self.kernel):
+    def _attend(self, query, key, value, tokens: Tokens | None, dropout: float) -> torch.Tensor:
+        scale, grouped = self.softmax_scale, query.shape[1] != key.shape[1]
+        if tokens is None and self.plain and self.bias is None and self.cap is None:
             return F.scaled_dot_product_attention(
-                query,
-                key,
-                value,
-                attn_mask=mask,
-                is_causal=mask is None and query.shape[2] > 1,
-                dropout_p=dropout,
-                scale=self.softmax_scale,
-                enable_gqa=query.shape[1] != key.shape[1],
+                query, key, value, is_causal=True, dropout_p=dropout, scale=scale, enable_gqa=grouped
             )
+        if tokens is None:
+            tokens = Tokens.whole(query.shape[2], query.device)
+        found = []
+        for block in blocks(tokens, self.pattern, self.limits, self.bias):
+            parts = query[:, :, block.queries], key[:, :, block.keys], value[:, :, block.keys]
+            if self.cap is None:
+                found.append(attend(*parts, block, scale, dropout))
+            else:
+                found.append(attend_by_scores(*parts, block, scale, dropout, self.cap))
+        return found[0] if len(found) == 1 else torch.cat(found, dim=2)

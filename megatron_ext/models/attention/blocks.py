@@ -1,0 +1,138 @@
+"""Attention in blocks of queries, for whatever is not plain causal: a window, documents, a bias, a cap on the scores.
+
+A block of 128 queries looks only at the keys that its pattern can reach, so a window or packed documents cost what they show
+and not s². A block's mask (with its bias) is 128 × keys, and backward makes it again in place of keeping it: memory grows
+linearly in s. What only kernels of scaled_dot_product_attention can do without scores in memory is left to them; a cap or a
+bias that is learnt needs the scores, and these too are made again, block by block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
+
+QUERIES = 128
+
+
+class Block(NamedTuple):
+    """`queries` may look at nothing but `keys`; `mask()` gives what scores get added, `[b or 1, heads or 1, q, k]`, or None."""
+
+    queries: slice
+    keys: slice
+    mask: Callable[[], torch.Tensor | None]
+
+
+def blocks(tokens, pattern, limits, bias: Callable | None) -> Iterator[Block]:
+    """Cut the queries of a forward pass.
+
+    Args:
+        pattern: a module of `patterns/`.
+        bias: `bias(query, key)` gives what a position adds to scores, `[heads, q, k]`, from indices `[q, 1]` and `[1, k]` (or
+            `[b, heads, q, k]` from `[b, q, 1]`).
+    """
+    begin = 0
+    for run in tokens.runs:
+        for first in range(begin, begin + run, QUERIES):
+            queries = slice(first, min(first + QUERIES, begin + run))
+            keys = _reach(tokens, queries, pattern, limits)
+            yield Block(queries, keys, _mask_of(tokens, queries, keys, pattern, limits, bias))
+        begin += run
+
+
+def _reach(tokens, queries: slice, pattern, limits) -> slice:
+    index = tokens.queries[..., queries]
+    if index.dim() > 1:  # rows differ, as while texts are generated: few queries
+        first, last = int(index.min()), int(index.max())
+    else:
+        first, last = int(index[0]), int(index[-1])
+    begin, end = pattern.reach(first, last, tokens.keys, limits)
+    if tokens.documents is not None:  # documents lie one after another
+        own = tokens.documents[:, first : last + 1]
+        seen = (tokens.documents >= own[:, :1]) & (tokens.documents <= own[:, -1:])
+        seen = seen.any(0).nonzero()
+        begin, end = max(begin, int(seen[0])), min(end, int(seen[-1]) + 1)
+    return slice(begin, end)
+
+
+def _mask_of(tokens, queries: slice, keys: slice, pattern, limits, bias) -> Callable[[], torch.Tensor | None]:
+    def mask() -> torch.Tensor | None:
+        query = tokens.queries[..., queries, None]
+        key = torch.arange(keys.start, keys.stop, device=query.device)[None]
+        visible = pattern.visible(query, key, limits)
+        if tokens.documents is not None:
+            own = (
+                tokens.documents.gather(1, tokens.queries[queries].expand(len(tokens.documents), -1))
+                if tokens.queries.dim() == 1
+                else tokens.documents.gather(1, tokens.queries[:, queries])
+            )
+            visible = visible & (own[..., None] == tokens.documents[:, None, keys])
+        visible = visible.expand(1, *visible.shape) if visible.dim() == 2 else visible
+        if bias is None:
+            return None if bool(visible.all()) else _hidden(visible)[:, None]
+        added = bias(query, key)
+        added = added[None] if added.dim() == 3 else added
+        return added if bool(visible.all()) else added.masked_fill(~visible[:, None], -math.inf)
+
+    return mask
+
+
+def _hidden(visible: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(visible.shape, device=visible.device).masked_fill_(~visible, -math.inf)
+
+
+def attend(query, key, value, block: Block, scale: float | None, dropout: float) -> torch.Tensor:
+    """`[b, heads, q, d]` by torch's kernels; the mask is not kept for backward."""
+    mask = block.mask()
+    with contextlib.nullcontext() if mask is None else _made_again(mask, block.mask):
+        return F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=mask,
+            dropout_p=dropout,
+            scale=scale,
+            enable_gqa=query.shape[1] != key.shape[1],
+        )
+
+
+def _made_again(tensor: torch.Tensor, make: Callable[[], torch.Tensor]):
+    """Inside, autograd keeps `make` where it would keep `tensor`, or a view of it."""
+    address = tensor.untyped_storage().data_ptr()  # autograd keeps the hooks as well: they must not hold the tensor
+
+    def pack(kept: torch.Tensor):
+        if kept.untyped_storage().data_ptr() != address:
+            return kept
+        return kept.size(), kept.stride(), kept.storage_offset()
+
+    def unpack(kept):
+        return make().as_strided(*kept) if isinstance(kept, tuple) else kept
+
+    return torch.autograd.graph.saved_tensors_hooks(pack, unpack)
+
+
+def attend_by_scores(query, key, value, block: Block, scale: float | None, dropout: float, cap: float | None) -> torch.Tensor:
+    """The same with the scores written out, which backward makes again: cap · tanh(score / cap) where there is a cap
+    (arXiv:2408.00118), and a bias that is learnt."""
+
+    def scored(query, key, value):
+        groups = key.shape[1]
+        grouped = query.unflatten(1, (groups, -1))
+        scores = grouped @ key[:, :, None].mT * (query.shape[-1] ** -0.5 if scale is None else scale)
+        scores = scores.float()
+        if cap is not None:
+            scores = cap * torch.tanh(scores / cap)
+        mask = block.mask()
+        if mask is not None:
+            scores = scores + (mask.unflatten(1, (groups, -1)) if mask.shape[1] > 1 else mask[:, :, None])
+        share = F.dropout(scores.softmax(-1).to(value.dtype), dropout)
+        return (share @ value[:, :, None]).flatten(1, 2)
+
+    if not torch.is_grad_enabled():
+        return scored(query, key, value)
+    return checkpoint(scored, query, key, value, use_reentrant=False, preserve_rng_state=dropout > 0.0)

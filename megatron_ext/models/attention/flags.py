@@ -1,0 +1,41 @@
+"""Flags of attention: a part of the model's group."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from megatron_ext.arguments.flags import flag
+from megatron_ext.arguments.problems import Problem
+from megatron_ext.arguments.registry import Registry
+
+# Patterns that show a token what it is to predict, with what would have to hide it.
+_SEES_AHEAD = {"full": "an objective that hides what is to be predicted", "prefix": "an objective that predicts the rest alone"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttentionFlags:
+    attention_pattern: tuple[str, ...] = flag(
+        ("causal",),
+        "who sees whom; several are taken in turn, a layer each",
+        choices=Registry("megatron_ext.models.attention.patterns"),
+    )
+    sliding_window: int | None = flag(None, "tokens that sliding_window shows: itself and those before", least=1)
+    prefix_length: int | None = flag(None, "tokens at the beginning that prefix shows to all", least=0)
+    attn_logit_softcapping: float | None = flag(None, "cap attention's scores: cap · tanh(score / cap)", positive=True)
+    softmax_scale: float | None = flag(None, "what scores are multiplied by [1 / √(width of a head)]", positive=True)
+    reset_position_ids: bool = flag(False, "positions count from each document's beginning")
+    reset_attention_mask: bool = flag(False, "tokens see their own document alone")
+
+    @staticmethod
+    def check_attention(c):
+        for name, pattern in (("sliding_window", "sliding_window"), ("prefix_length", "prefix")):
+            option, value = f"--{name.replace('_', '-')}", getattr(c, name)
+            if pattern in c.attention_pattern and value is None:
+                yield Problem("--attention-pattern", pattern, "needs its size", f"add {option}")
+            if pattern not in c.attention_pattern and value is not None:
+                yield Problem(option, value, "belongs to a pattern that no layer has", f"add --attention-pattern {pattern}")
+        for pattern, needs in _SEES_AHEAD.items():
+            if pattern in c.attention_pattern:
+                yield Problem("--attention-pattern", pattern, f"shows {c.objective} what it is to predict; it needs {needs}")
+        if len(c.attention_pattern) > c.num_layers:
+            yield Problem("--attention-pattern", len(c.attention_pattern), f"patterns are more than --num-layers {c.num_layers}")

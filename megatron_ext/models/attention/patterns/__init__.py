@@ -1,0 +1,10 @@
+"""Who sees whom, one file each: a function of the indices of two tokens in a sample. `--attention-pattern`
+
+A file offers
+
+    visible(query, key, limits)          True where a query may look at a key; indices as tensors that broadcast
+    reach(first, last, keys, limits)     the keys [from, to) that queries first … last may look at, nothing said of those within
+
+where `limits` are the pattern's sizes (`tokens.Limits`). Documents that are packed into a sample are no pattern: they cut any of
+these (`tokens.py`).
+"""

@@ -1,0 +1,11 @@
+"""Each token sees itself and all before it. `--attention-pattern causal`"""
+
+from __future__ import annotations
+
+
+def visible(query, key, limits):
+    return key <= query
+
+
+def reach(first: int, last: int, keys: int, limits) -> tuple[int, int]:
+    return 0, min(last + 1, keys)

@@ -1,0 +1,65 @@
+"""Where the tokens of a forward pass lie: what a pattern and a position need to know of queries and keys.
+
+One object a micro-batch, made once and handed through all layers (as megatron-core's `attention_bias`, which it passes on as it
+is). None stands for the plain case: queries and keys are the same tokens, in one document each row.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+
+class Limits(NamedTuple):
+    """Sizes of patterns.
+
+    Attributes:
+        window: keys that a query of sliding_window sees, itself counted.
+        prefix: tokens at the beginning that prefix shows to all.
+    """
+
+    window: int | None = None
+    prefix: int = 0
+
+
+class Tokens:
+    """Queries and keys of a forward pass; key j has index j.
+
+    Args:
+        queries: indices, `[s]` where all rows have the same, rising by one within each of `runs` (all of it by default), or
+            `[b, s]`.
+        keys: how many there are.
+        documents: the number of the document that each key belongs to, `[b, keys]`, never falling; None where a row is one
+            document, or documents see each other.
+        runs: lengths of the stretches of `queries` that rise by one; context parallelism holds two.
+    """
+
+    def __init__(
+        self,
+        queries: torch.Tensor,
+        keys: int,
+        documents: torch.Tensor | None = None,
+        runs: tuple[int, ...] | None = None,
+    ):
+        self.queries, self.keys, self.documents = queries, keys, documents
+        self.runs = (queries.shape[-1],) if runs is None else runs
+
+    @classmethod
+    def whole(cls, length: int, device: torch.device, documents: torch.Tensor | None = None) -> Tokens:
+        """Samples of `length`, read from the beginning."""
+        return cls(torch.arange(length, device=device), length, documents)
+
+
+def documents_of(ids: torch.Tensor, eod: int) -> torch.Tensor:
+    """The number of the document that each token belongs to, `[b, s]`; the token `eod` is the last of its document."""
+    ends = (ids == eod).long()
+    return ends.cumsum(1) - ends
+
+
+def positions_of(documents: torch.Tensor) -> torch.Tensor:
+    """Each token's place in its document, from 0: `[b, s]`."""
+    index = torch.arange(documents.shape[1], device=documents.device).expand_as(documents)
+    begins = torch.ones_like(documents, dtype=torch.bool)
+    begins[:, 1:] = documents[:, 1:] != documents[:, :-1]
+    return index - torch.where(begins, index, 0).cummax(1).values
