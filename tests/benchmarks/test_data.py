@@ -23,7 +23,7 @@ def test_made_up_pairs_are_pairs(tmp_path, monkeypatch, real):
 
 def test_parts_in_small(tmp_path):
     tokens = data.make_pair(str(tmp_path / "a"), 3000, 50, real=True)
-    first = data._first_batch(str(tmp_path / "a"), workers=1, start=0.0)
+    first = data._first_batches([str(tmp_path / "a")], 1, workers=1, start=0.0)
     assert 0 < first["data"] < first["all"] and first["memory"] > 50e6
     assert tokens > 0 < data._loader_rate(str(tmp_path / "a"), 64, 2, 1, 0.05, start=0.0)
 
