@@ -66,10 +66,6 @@ class Blend(Samples):
         which, position = self.locate(number)
         return self.sets[which][position]
 
-    def borders(self, number: int) -> np.ndarray:
-        which, position = self.locate(number)
-        return self.sets[which].borders(position)
-
     @property
     def fingerprint(self) -> dict:
         parts = [each.fingerprint for each in self.sets]

@@ -52,10 +52,6 @@ class PackedSamples(Samples):
         starts = self._index.offsets[documents + self.documents.first] // self._index.dtype.itemsize + offsets
         return self._index.read(starts, counts, np.empty(self.seq_length + 1, np.int64))
 
-    def borders(self, number: int) -> np.ndarray:
-        counts = self._pieces(number)[2]
-        return np.cumsum(counts) - counts
-
     @property
     def fingerprint(self) -> dict:
         one = self.documents.content | {"first": self.documents.first, "last": self.documents.last, "weight": "1"}

@@ -20,10 +20,6 @@ class Samples(abc.ABC):
     def __getitem__(self, number: int) -> np.ndarray:
         """int64 `[seq_length + 1]`: inputs are all but the last, targets all but the first."""
 
-    @abc.abstractmethod
-    def borders(self, number: int) -> np.ndarray:
-        """Where in the sample a document's part begins: int64 positions, the first is 0. Reads no token."""
-
     @property
     @abc.abstractmethod
     def fingerprint(self) -> dict:

@@ -47,17 +47,6 @@ def test_an_epoch_is_the_shuffled_documents_end_to_end(lengths, seq_length, seed
             assert samples[samples.samples_per_epoch + place].tolist() == stream[begin : begin + seq_length + 1]
 
 
-@given(LENGTHS, st.integers(1, 30))
-@settings(max_examples=60, deadline=None)
-def test_borders_are_where_documents_begin(lengths, seq_length):
-    owner = np.repeat(np.arange(len(lengths)), lengths)
-    with packed(lengths, seq_length) as samples:
-        for number in range(samples.samples_per_epoch):
-            documents = owner[samples[number]]
-            changes = np.flatnonzero(documents[1:] != documents[:-1]) + 1
-            assert samples.borders(number).tolist() == [0, *changes.tolist()]
-
-
 @given(LENGTHS, st.integers(1, 7), st.data())
 @settings(max_examples=40, deadline=None)
 def test_part_of_a_pair_is_shuffled_like_a_pair_of_its_own(lengths, seq_length, data):
