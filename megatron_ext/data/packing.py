@@ -49,7 +49,7 @@ class PackedSamples(Samples):
 
     def __getitem__(self, number: int) -> np.ndarray:
         documents, offsets, counts = self._pieces(number)
-        starts = self._index.offsets[documents + self.documents.first] // self._index.dtype.itemsize + offsets
+        starts = self._index.begins(documents + self.documents.first) + offsets
         return self._index.read(starts, counts, np.empty(self.seq_length + 1, np.int64))
 
     @property

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+import torch
 
 from megatron_ext.arguments.problems import UserError
+from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
 from megatron_ext.data import packing
 from megatron_ext.data.cache import Cache
-from megatron_ext.data.index import Documents
+from megatron_ext.data.fingerprint import content
+from megatron_ext.data.index import Documents, Index
 from megatron_ext.data.packing import PackedSamples
 from tests.data.pairs import LENGTHS, NOWHERE, numbered, packed, write_numbered
 
@@ -137,8 +140,57 @@ def test_lengths_that_do_not_add_up(tmp_path):
             PackedSamples(documents, 4, 1, NOWHERE)[0]
 
 
-def test_tokens_are_checked_when_they_are_read(tmp_path):
-    from megatron_ext.data.index import Index
+@pytest.mark.parametrize(("change", "said"), [
+    (4096, "from byte 44096 of .bin on, so that document 251 should begin at byte 44256, and it says 40160"),
+    (-160, "from byte 39840 of .bin on, so that document 251 should begin at byte 40000, and it says 40160"),
+])  # fmt: skip
+def test_a_damaged_offset_is_said_before_it_is_trained_on(tmp_path, change, said):
+    """Of a document that nobody looks at when the pair is opened; the samples before it stay what they were."""
+    prefix = write_numbered(tmp_path / "a", [40] * 500)
+    with open(prefix + ".idx", "r+b") as file:
+        file.seek(34 + 4 * 500 + 8 * 250)
+        file.write((40_000 + change).to_bytes(8, "little"))
+    index = Index(prefix)
+    index.glance()
+    samples, read = PackedSamples(Documents(index, 0, 500, content(index)), 16, 1, NOWHERE), []
+    before = f"so that document 250 should begin at byte 40000, and it says {40_000 + change}"
+    for number in range(samples.samples_per_epoch):
+        try:
+            read += samples[number][:-1].tolist()
+        except UserError as error:
+            told = str(error)
+            assert f"--data-path {prefix}: by {prefix}.idx document 250 has 40 tokens {said}" in told or before in told
+            assert told.endswith("the index is damaged: run tools/preprocess_data.py again")
+    assert len(read) > 19_000 and len(set(read)) == len(read) and not set(read) & set(range(10_000, 10_040))
+
+
+@pytest.mark.parametrize("edge", [0, 99, 100, 199])
+def test_a_damaged_offset_at_the_edge_of_a_split_changes_no_count(tmp_path, edge):
+    """A split's tokens, and with them its samples, follow from where its first and last documents begin."""
+    prefix = write_numbered(tmp_path / "a", [40] * 200)
+    with open(prefix + ".idx", "r+b") as file:
+        file.seek(34 + 4 * 200 + 8 * edge)
+        file.write((160 * edge + 4).to_bytes(8, "little"))
+    with pytest.raises(UserError, match="the index is damaged|does not belong together"):
+        index = Index(prefix)
+        for first, last in ((0, 100), (100, 200)):
+            PackedSamples(Documents(index, first, last, {"xxh3": ""}), 16, 1, NOWHERE)
+
+
+def test_merged_pairs_of_documents_in_several_sequences(tmp_path):
+    """As Megatron-LM writes and merges them: a sequence is what is shuffled here, and all of them are read."""
+    for name, first in (("a", 0), ("b", 1000)):
+        builder = IndexedDatasetBuilder(f"{tmp_path}/{name}.bin", dtype=np.int32)
+        for number in range(20):
+            builder.add_document(torch.arange(first + 50 * number, first + 50 * number + 50), [20, 0, 30])
+        if name == "b":
+            builder.add_index(f"{tmp_path}/a")
+        builder.finalize(f"{tmp_path}/{name}.idx")
+    index = Index(str(tmp_path / "b"))
+    index.glance()
+    samples = PackedSamples(Documents(index, 0, index.documents, content(index)), 1, 1, NOWHERE)
+    read = [int(samples[number][0]) for number in range(samples.samples_per_epoch)]
+    assert index.documents == 120 and len(set(read)) == len(read) == 1999
 
     index = Index(write_numbered(tmp_path / "a", [50, 50]), vocab_size=60)
     samples = PackedSamples(Documents(index, 0, 2, {"xxh3": ""}), 10, 1, NOWHERE)
