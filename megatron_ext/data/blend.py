@@ -72,5 +72,5 @@ class Blend(Samples):
         sets = [part["sets"][0] | {"weight": str(share)} for part, share in zip(parts, self.shares, strict=True)]
         return {"format": FORMAT, "kind": "blend", "seq_length": parts[0]["seq_length"], "seed": self.seed, "sets": sets}
 
-    def prepare(self, epoch: int) -> int:
-        return sum(each.prepare(epoch) for each in self.sets)
+    def prepare(self, epoch: int) -> dict[str, bool]:
+        return {path: there for each in self.sets for path, there in each.prepare(epoch).items()}

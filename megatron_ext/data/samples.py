@@ -25,6 +25,6 @@ class Samples(abc.ABC):
     def fingerprint(self) -> dict:
         """What the samples are made of, for JSON (data/fingerprint.py)."""
 
-    def prepare(self, epoch: int) -> int:
-        """Draw an epoch's orders ahead of need; how many of them the cache keeps."""
-        return 0
+    def prepare(self, epoch: int) -> dict[str, bool]:
+        """Draw an epoch's orders ahead of need. Of those worth a file, by its path: whether it is there now."""
+        return {}

@@ -30,13 +30,15 @@ def test_parts_in_small(tmp_path):
 
 @pytest.mark.full
 def test_it_runs_in_small_and_leaves_nothing(tmp_path, capsys):
-    argv = ["data", "--folder", str(tmp_path / "b"), "--documents", "2000", "--seconds", "0.2", "--tokens-per-document", "50"]
+    argv = ["data", "--folder", str(tmp_path / "b"), "--documents", "20000", "--seconds", "0.2", "--tokens-per-document", "50"]
     assert benchmark.main(argv) == 0
     said = capsys.readouterr().out
     for what in (
         "large data set",
         "first batch, cold",
         "first batch, cached",
+        "100 pairs of 200, cold",
+        "100 pairs of 200, cached",
         "training, preset tiny",
         "loader, large, length 4096",
     ):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-import torch
+from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
 
 from megatron_ext.arguments.problems import UserError
-from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
 from megatron_ext.data import packing
 from megatron_ext.data.cache import Cache
 from megatron_ext.data.fingerprint import content
@@ -106,10 +108,45 @@ def test_the_cache_changes_nothing(tmp_path):
         assert len(other[0]) == 17
 
 
+def test_another_rule_of_order_finds_no_file_of_this_one(tmp_path, monkeypatch):
+    with numbered(list(range(40))) as documents:
+        PackedSamples(documents, 8, 3, Cache(tmp_path, least=1))[0]
+        monkeypatch.setattr(packing, "FORMAT", packing.FORMAT + 1)
+        samples, drawn = PackedSamples(documents, 8, 3, Cache(tmp_path, least=1)), []
+        draw = samples._draw_ends
+        samples._draw_ends = lambda order: drawn.append(1) or draw(order)
+        samples[0]
+    assert len(drawn) == 1 and len(list(tmp_path.iterdir())) == 2
+
+
+def test_prepare_says_whether_the_order_is_there(tmp_path):
+    with numbered(list(range(40))) as documents:
+        assert PackedSamples(documents, 8, 3, NOWHERE).prepare(0) == {}
+        samples = PackedSamples(documents, 8, 3, Cache(tmp_path, least=1))
+        ((path, there),) = samples.prepare(0).items()
+        assert there and os.listdir(tmp_path) == [os.path.basename(path)]
+        os.truncate(path, 10)
+        assert samples.prepare(0) == {path: False}
+
+
+def test_orders_of_many_data_sets_take_little_memory():
+    """Half a byte a document: a table would be 16, for each of a blend's data sets."""
+    count = 2**17
+    with packed([1] * count, 1) as samples:
+        tracemalloc.start()
+        try:
+            order = samples._epoch(0)
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert len(order.ends) == count // 16
+        assert kept < 0.6 * count
+
+
 def test_small_data_sets_leave_no_files(tmp_path):
     with numbered(list(range(40))) as documents:
         samples = PackedSamples(documents, 8, 3, Cache(tmp_path))
-        assert samples.prepare(0) == 0
+        assert samples.prepare(0) == {}
     assert not list(tmp_path.iterdir())
 
 
@@ -192,6 +229,8 @@ def test_merged_pairs_of_documents_in_several_sequences(tmp_path):
     read = [int(samples[number][0]) for number in range(samples.samples_per_epoch)]
     assert index.documents == 120 and len(set(read)) == len(read) == 1999
 
+
+def test_tokens_are_checked_when_they_are_read(tmp_path):
     index = Index(write_numbered(tmp_path / "a", [50, 50]), vocab_size=60)
     samples = PackedSamples(Documents(index, 0, 2, {"xxh3": ""}), 10, 1, NOWHERE)
     with pytest.raises(UserError, match="the tokenizer has 60 entries"):
