@@ -18,10 +18,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from megatron_ext.arguments.config import read
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import UserError, exit_status
+from megatron_ext.data.cache import LEAST
 from megatron_ext.data.flags import DataFlags
 
 PROGRAM = "prepare_cache.py"
-ABOUT = "Draws the order of data sets of a million documents and more, so that a run finds it. Data flags are those of the run."
+ABOUT = f"Draws the order of data sets of {LEAST:,} documents and more, so that a run finds it. Data flags are those of the run."
 
 
 @flag_group("prepare", "What is drawn")
@@ -44,13 +45,21 @@ def _prepare(config) -> None:
     # Orders do not depend on the length of samples: 1 asks for no more data than there is. What --split gives to validation
     # is drawn in a moment.
     data = build(flags, seq_length=1, seed=prepare.seed, evaluates=bool(flags.valid_data_path))
-    kept = sum(data.train.prepare(epoch) for epoch in range(prepare.epochs))
-    kept += sum(each.samples.prepare(0) for each in (*data.valid, *data.test))
-    seconds = time.monotonic() - started
-    if kept:
-        print(f"{kept} order(s) are in the cache, after {seconds:.1f} s")
+    orders: dict[str, bool] = {}
+    for epoch in range(prepare.epochs):
+        orders |= data.train.prepare(epoch)
+    for each in (*data.valid, *data.test):
+        orders |= each.samples.prepare(0)
+    missing = [path for path, there in orders.items() if not there]
+    if missing:
+        raise UserError(
+            f"{len(missing)} of {len(orders)} order(s) could not be written, among them {missing[0]}; make room for them there, "
+            "or name another folder with --data-cache-path, here and in the run"
+        )
+    if orders:
+        print(f"{len(orders)} order(s) are in the cache, after {time.monotonic() - started:.1f} s")
     else:
-        print("nothing is kept: data sets of fewer than a million documents are drawn in a tenth of a second")
+        print(f"nothing is kept: data sets of fewer than {LEAST:,} documents are drawn in milliseconds")
 
 
 if __name__ == "__main__":

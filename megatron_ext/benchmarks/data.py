@@ -1,8 +1,9 @@
 """How soon the first batch is there, in how much memory, and how far the loader is ahead of training.
 
 The large data set has a real `.idx` and a sparse `.bin`; it is read by fresh processes, first without a cache and with the
-index not in the system's memory (cold), then again (cached). The loader's rate is measured on it and on a small one with
-real content, beside the rate at which the preset `tiny` trains here.
+index not in the system's memory (cold), then again (cached). So is a blend of a hundred pairs that hold as many documents
+together. The loader's rate is measured on the large one and on a small one with real content, beside the rate at which the
+preset `tiny` trains here.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 from megatron_ext.data.indexed_writer import HEADER, MAGIC, VERSION
 
 _CHUNK = 2**22
+_PAIRS, _WINDOW = 100, 1024  # of the blend; so many samples hold some of every pair
 GPU_RATE = 12_000  # tokens a second at which one GPU trains a model of 7 billion parameters
 
 
@@ -41,14 +43,9 @@ def _measure(flags, folder: pathlib.Path):
     make_pair(small, 200_000, flags.tokens_per_document, real=True)
     size = os.path.getsize(large + ".idx") / 1e9
     yield "large data set", f"{flags.documents:,} documents, {tokens:,} tokens, .idx {size:.2f} GB"
-    for state in ("cold", "cached"):
-        if state == "cold":
-            _forget(large + ".idx")
-        found = _fresh_process(functools.partial(_first_batch, large, flags.num_workers))
-        yield (
-            f"first batch, {state}",
-            (f"{found['data']:.1f} s, with start and imports {found['all']:.1f} s; peak memory {found['memory'] / 1e9:.2f} GB"),
-        )
+    for state, found in _cold_and_cached([large], 1, flags.num_workers):
+        yield f"first batch, {state}", _in_words(found)
+    yield from _measure_blend(flags, folder / "blend")
     training = _fresh_process(_tiny_training_rate)
     yield "training, preset tiny", f"{training:,.0f} tokens/s"
     for name, prefix in (("large", large), ("small, real content", small)):
@@ -59,9 +56,33 @@ def _measure(flags, folder: pathlib.Path):
             yield f"loader, {name}, length {seq_length}", f"{found:,.0f} tokens/s, {found / rate:,.0f} × {against} ({rate:,.0f})"
 
 
-def make_pair(prefix: str, documents: int, mean: int, real: bool) -> int:
+def _measure_blend(flags, folder: pathlib.Path):
+    """All of a window is read: a blend's first batch alone would draw the orders of only some of its pairs."""
+    folder.mkdir()
+    prefixes = [str(folder / f"pair{number}") for number in range(_PAIRS)]
+    documents = -(-flags.documents // _PAIRS)
+    for number, prefix in enumerate(prefixes):
+        make_pair(prefix, documents, flags.tokens_per_document, real=False, seed=number)
+    for state, found in _cold_and_cached(prefixes, _WINDOW // 4, flags.num_workers):
+        yield f"{_PAIRS} pairs of {documents:,}, {state}", f"first {_WINDOW:,} samples {_in_words(found)}"
+    shutil.rmtree(folder)  # before the loaders are measured: its pages are in their way
+
+
+def _cold_and_cached(prefixes: list[str], batches: int, workers: int):
+    """`(state, what was found)`: in a process that draws all orders, then in one that finds them."""
+    for prefix in prefixes:
+        _forget(prefix + ".idx")
+    for state in ("cold", "cached"):
+        yield state, _fresh_process(functools.partial(_first_batches, prefixes, batches, workers))
+
+
+def _in_words(found: dict[str, float]) -> str:
+    return f"{found['data']:.1f} s, with start and imports {found['all']:.1f} s; peak memory {found['memory'] / 1e9:.2f} GB"
+
+
+def make_pair(prefix: str, documents: int, mean: int, real: bool, seed: int = 0) -> int:
     """Write a pair of random lengths in little memory; its tokens are random where `real`, else a hole in the file."""
-    draw = np.random.default_rng(0)
+    draw = np.random.default_rng(seed)
     code, size = 8, 2  # uint16
     with open(prefix + ".idx", "wb") as idx, open(prefix + ".bin", "wb") as bin_:
         idx.write(MAGIC + VERSION.to_bytes(8, "little") + bytes([code]))
@@ -107,19 +128,20 @@ def _answer(pipe, measure, start: float) -> None:
     pipe.send(measure(start))
 
 
-def _samples(prefix: str, seq_length: int):
+def _samples(prefixes: list[str], seq_length: int):
     from megatron_ext.data.build import build
     from megatron_ext.data.flags import DataFlags
 
-    return build(DataFlags(data_path=(prefix,)), seq_length, seed=1234, evaluates=False).train
+    return build(DataFlags(data_path=tuple(prefixes)), seq_length, seed=1234, evaluates=False).train
 
 
-def _first_batch(prefix: str, workers: int, start: float) -> dict[str, float]:
+def _first_batches(prefixes: list[str], count: int, workers: int, start: float) -> dict[str, float]:
     from megatron_ext.data.loader import Loader
 
     began = time.monotonic()
     with Loader(workers, 4, 0, 1) as loader:
-        next(loader.batches(_samples(prefix, 4096), 0, 1))
+        for _ in loader.batches(_samples(prefixes, 4096), 0, count):
+            pass
         now = time.monotonic()
     return {"data": now - began, "all": now - start, "memory": _peak_memory()}
 
@@ -133,7 +155,7 @@ def _peak_memory() -> int:
 def _loader_rate(prefix: str, seq_length: int, micro_batch_size: int, workers: int, seconds: float, start: float) -> float:
     from megatron_ext.data.loader import Loader
 
-    samples = _samples(prefix, seq_length)
+    samples = _samples([prefix], seq_length)
     with Loader(workers, micro_batch_size, 0, 1) as loader:
         batches = loader.batches(samples, 0, 2**62)
         next(batches)

@@ -66,15 +66,11 @@ class Blend(Samples):
         which, position = self.locate(number)
         return self.sets[which][position]
 
-    def borders(self, number: int) -> np.ndarray:
-        which, position = self.locate(number)
-        return self.sets[which].borders(position)
-
     @property
     def fingerprint(self) -> dict:
         parts = [each.fingerprint for each in self.sets]
         sets = [part["sets"][0] | {"weight": str(share)} for part, share in zip(parts, self.shares, strict=True)]
         return {"format": FORMAT, "kind": "blend", "seq_length": parts[0]["seq_length"], "seed": self.seed, "sets": sets}
 
-    def prepare(self, epoch: int) -> int:
-        return sum(each.prepare(epoch) for each in self.sets)
+    def prepare(self, epoch: int) -> dict[str, bool]:
+        return {path: there for each in self.sets for path, there in each.prepare(epoch).items()}

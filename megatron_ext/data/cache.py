@@ -26,6 +26,7 @@ from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.file_lock import locked
 
 HIDDEN = ".megatron_ext_cache"
+LEAST = 2**16  # documents: an epoch of them is drawn in 4 ms, written in 1.5 ms more (a local disk), found in 0.7 ms
 _MAGIC, _HEAD = b"mgxorder", 64
 
 
@@ -39,9 +40,10 @@ class Cache:
         least: documents from which on an epoch's order is worth a file.
     """
 
-    def __init__(self, folder: str | os.PathLike | None, asked_for: bool = False, patience: float = 600, least: int = 2**20):
+    def __init__(self, folder: str | os.PathLike | None, asked_for: bool = False, patience: float = 600, least: int = LEAST):
         self.folder = None if folder is None else pathlib.Path(folder)
         self.asked_for, self.patience, self.least = asked_for, patience, least
+        self._writes = True  # until it has failed; what lies there is read all the same
 
     @classmethod
     def of(cls, asked_for: str | None, prefix: str) -> Cache:
@@ -52,10 +54,12 @@ class Cache:
         """The int64 array of `count` that `name` stands for, from disk, or drawn and put there."""
         if self.folder is None:
             return draw()
-        path = self.folder / f"{name}.order"
+        path = self.path(name)
         found, drawn = _read(path, count), None
         if found is not None:
             return found
+        if not self._writes:
+            return draw()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with locked(path.with_name(path.name + ".lock"), self.patience):
@@ -70,6 +74,14 @@ class Cache:
         if found is None:
             found = draw() if drawn is None else drawn
         return found
+
+    def path(self, name: str) -> pathlib.Path:
+        """The file of the array that `name` stands for."""
+        return self.folder / f"{name}.order"
+
+    def holds(self, name: str, count: int) -> bool:
+        """Whether the array is on disk, whole."""
+        return _read(self.path(name), count) is not None
 
     def _clear(self, path: pathlib.Path) -> None:
         """Remove what processes that were killed left half-written."""
@@ -86,7 +98,7 @@ class Cache:
             ) from None
         note = f"{self.folder}: cannot be written ({reason}), so the order of the data is drawn anew at each start"
         print(f"{note}; --data-cache-path names another folder", file=sys.stderr, flush=True)
-        self.folder = None
+        self._writes = False
 
 
 def _read(path: pathlib.Path, count: int) -> np.ndarray | None:

@@ -1,6 +1,6 @@
 """What a run's training data is, in a few numbers: kept in a checkpoint, compared when the run goes on.
 
-    {"kind": "packed" or "blend" or "mock", "format": 1, "seq_length": …, "seed": …,
+    {"kind": "packed" or "blend" or "mock", "format": 2, "seq_length": …, "seed": …,
      "sets": [{"name": …, "documents": …, "tokens": …, "dtype": …, "xxh3": …, "first": …, "last": …, "weight": "7/10"}, …]}
 
 `first` to `last` − 1 are the documents of the split that the run trains on, `name` is for people and not compared: data that
@@ -19,7 +19,7 @@ from megatron_ext.arguments.problems import UserError
 from megatron_ext.data.index import AGAIN, Index
 from megatron_ext.data.indexed_writer import HEADER
 
-FORMAT = 1
+FORMAT = 2  # of the rule that orders samples: one more whenever a sample of the same data, seed and number would change
 _BLOCKS, _BLOCK = 256, 2**14
 _READ = 2**23  # bytes at a time, a multiple of a length's four
 

@@ -25,7 +25,7 @@ class DataFlags:
     multiple_validation_sets: bool = flag(False, "show each validation (and test) set by its name, not only all together")
     full_validation: bool = flag(False, "read validation and test sets whole, each token once, instead of --eval-iters")
     data_cache_path: str | None = flag(
-        None, "folder for the drawn order of data sets of a million documents and more [hidden, beside the data]"
+        None, "folder for the drawn order of data sets of 65,536 documents and more [hidden, beside the data]"
     )
     shared_storage: bool = flag(
         True, "all nodes read the same files; else each node's first process checks that its own are the same"
@@ -62,6 +62,12 @@ def _check_sources(c):
                 yield Problem("--mock-data", None, f"contradicts {option(name)}", "give one of the two")
         if c.full_validation:
             yield Problem("--full-validation", None, "has no meaning for --mock-data, which has no end", "leave it out")
+        needless = ["mmap_bin_files", "multiple_validation_sets"]
+        if not getattr(c, "megatron_defaults", False):  # Megatron-LM's own LLaMA script names a cache beside --mock-data
+            needless.append("data_cache_path")
+        for name in (name for name in needless if getattr(c, name)):
+            value = None if getattr(c, name) is True else getattr(c, name)
+            yield Problem(option(name), value, "has no meaning for --mock-data, which reads no files", "leave it out")
     elif not given:
         yield Problem("--data-path", None, "is missing", "give the prefix of a .bin/.idx pair, or --mock-data")
     elif len(given) > 1:

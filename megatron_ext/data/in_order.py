@@ -5,8 +5,6 @@ The last sample is filled up with `NO_TOKEN`, and so are all samples after it. `
 
 from __future__ import annotations
 
-import bisect
-
 import numpy as np
 
 from megatron_ext.data.fingerprint import FORMAT
@@ -24,23 +22,11 @@ class InOrder(Samples):
 
     def __getitem__(self, number: int) -> np.ndarray:
         sample = np.full(self.seq_length + 1, NO_TOKEN, np.int64)
-        begin, end = self._stretch(number)
+        begin = number * self.seq_length
+        end = min(begin + self.seq_length + 1, self._tokens)
         if end - begin > 1:
             self.documents.index.read(np.array([self._begin + begin]), np.array([end - begin]), sample)
         return sample
-
-    def _stretch(self, number: int) -> tuple[int, int]:
-        begin = number * self.seq_length
-        return begin, max(min(begin + self.seq_length + 1, self._tokens), begin)
-
-    def borders(self, number: int) -> np.ndarray:
-        index = self.documents.index
-        begin, end = (place + self._begin for place in self._stretch(number))
-        size = index.dtype.itemsize
-        first = bisect.bisect_right(index.offsets, begin * size, self.documents.first, self.documents.last)
-        last = bisect.bisect_left(index.offsets, end * size, first, self.documents.last)
-        starts = np.unique(np.asarray(index.offsets[first:last]) // size - begin)  # empty documents begin where the next does
-        return np.concatenate([np.zeros(1, np.int64), starts[starts > 0]])
 
     @property
     def fingerprint(self) -> dict:

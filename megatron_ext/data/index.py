@@ -79,6 +79,28 @@ class Index:
         self.lengths = np.frombuffer(mapped, np.int32, documents, HEADER)
         self.offsets = np.frombuffer(mapped, np.int64, documents, HEADER + 4 * documents)
 
+    def begins(self, documents: np.ndarray) -> np.ndarray:
+        """Where documents begin in `.bin`, in tokens: int64 `[documents]` of their numbers.
+
+        UserError: one does not end where the next begins, so an offset or a length is damaged and other tokens would be read.
+        The last one ends where `.bin` does, by `check`.
+        """
+        begins = self.offsets[documents]
+        ends = begins + self.lengths[documents].astype(np.int64) * self.dtype.itemsize
+        after = np.minimum(documents + 1, self.documents - 1)
+        wrong = (ends != self.offsets[after]) & (after > documents)
+        if wrong.any():
+            self._name_the_document(int(documents[wrong][0]))
+        return begins // self.dtype.itemsize
+
+    def _name_the_document(self, number: int) -> None:
+        begin, length, after = int(self.offsets[number]), int(self.lengths[number]), int(self.offsets[number + 1])
+        raise UserError(
+            f"{self.where}: by {self.prefix}.idx document {number} has {length} tokens from byte {begin} of .bin on, so that "
+            f"document {number + 1} should begin at byte {begin + length * self.dtype.itemsize}, and it says {after}; "
+            f"the index is damaged: {AGAIN}"
+        )
+
     def read(self, starts: np.ndarray, counts: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Fill `out`, int64 `[sum of counts]`, with pieces of `.bin`: `counts` tokens from the `starts`-th token on.
 
@@ -138,10 +160,7 @@ class Index:
         """Look at the beginnings of a hundred documents: a wrong tokenizer or a damaged index shows at once."""
         some = np.unique(np.linspace(0, self.documents - 1, num=min(self.documents, 100), dtype=np.int64))
         counts = np.minimum(self.lengths[some], 1000).astype(np.int64)
-        self.read(self.offsets[some] // self.dtype.itemsize, counts, np.empty(int(counts.sum()), np.int64))
-        after = self.offsets[some] + self.lengths[some].astype(np.int64) * self.dtype.itemsize
-        if self.offsets[0] != 0 or (after[:-1] != self.offsets[some[:-1] + 1]).any():
-            raise UserError(f"{self.where}: the documents of {self.prefix}.idx do not follow one another in .bin; {AGAIN}")
+        self.read(self.begins(some), counts, np.empty(int(counts.sum()), np.int64))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -159,11 +178,11 @@ class Documents:
     @property
     def begin(self) -> int:
         """Where in `.bin` the first of them begins, in tokens."""
-        return int(self.index.offsets[self.first]) // self.index.dtype.itemsize if len(self) else 0
+        return int(self.index.begins(np.array([self.first]))[0]) if len(self) else 0
 
     @property
     def tokens(self) -> int:
         if not len(self):
             return 0
-        index, last = self.index, self.last - 1
-        return int(index.offsets[last]) // index.dtype.itemsize + int(index.lengths[last]) - self.begin
+        last = self.last - 1
+        return int(self.index.begins(np.array([last]))[0]) + int(self.index.lengths[last]) - self.begin

@@ -17,9 +17,6 @@ class MockSamples(Samples):
         start, step = generator.integers(self.vocab_size), generator.integers(1, 9)
         return (start + step * np.arange(self.seq_length + 1, dtype=np.int64)) % self.vocab_size
 
-    def borders(self, number: int) -> np.ndarray:
-        return np.zeros(1, np.int64)
-
     @property
     def fingerprint(self) -> dict:
         return {

@@ -49,21 +49,20 @@ class PackedSamples(Samples):
 
     def __getitem__(self, number: int) -> np.ndarray:
         documents, offsets, counts = self._pieces(number)
-        starts = self._index.offsets[documents + self.documents.first] // self._index.dtype.itemsize + offsets
+        starts = self._index.begins(documents + self.documents.first) + offsets
         return self._index.read(starts, counts, np.empty(self.seq_length + 1, np.int64))
-
-    def borders(self, number: int) -> np.ndarray:
-        counts = self._pieces(number)[2]
-        return np.cumsum(counts) - counts
 
     @property
     def fingerprint(self) -> dict:
         one = self.documents.content | {"first": self.documents.first, "last": self.documents.last, "weight": "1"}
         return {"format": FORMAT, "kind": "packed", "seq_length": self.seq_length, "seed": self.seed, "sets": [one]}
 
-    def prepare(self, epoch: int) -> int:
+    def prepare(self, epoch: int) -> dict[str, bool]:
         self._epoch(epoch)
-        return int(self.worth_keeping)
+        if not self._worth_keeping:
+            return {}
+        name = self._file(epoch)
+        return {str(self._cache.path(name)): self._cache.holds(name, self._groups)}
 
     def _pieces(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A sample's parts: `(documents, where in each, how many tokens)`, int64 each."""
@@ -89,24 +88,30 @@ class PackedSamples(Samples):
     def _draw(self, epoch: int) -> Epoch:
         documents = Permutation(len(self._lengths), self.seed, self.number, epoch, _DOCUMENTS)
         samples = Permutation(self.samples_per_epoch, self.seed, self.number, epoch, _SAMPLES)
-        content, range_ = self.documents.content["xxh3"], f"{self.documents.first}-{self.documents.last}"
-        name = f"{content}-{range_}-seed{self.seed}.{self.number}-epoch{epoch}"
-        if self.worth_keeping:
-            ends = self._cache.array(name, -(-len(self._lengths) // _GROUP), lambda: self._draw_ends(documents))
+        if self._worth_keeping:
+            ends = self._cache.array(self._file(epoch), self._groups, lambda: self._draw_ends(documents))
         else:
             ends = self._draw_ends(documents)
         return Epoch(documents, samples, ends)
 
     @property
-    def worth_keeping(self) -> bool:
-        """Whether orders go to the cache: an epoch of fewer documents is drawn in a tenth of a second."""
-        return len(self._lengths) >= self._cache.least
+    def _worth_keeping(self) -> bool:
+        return self._cache.folder is not None and len(self._lengths) >= self._cache.least
+
+    @property
+    def _groups(self) -> int:
+        return -(-len(self._lengths) // _GROUP)
+
+    def _file(self, epoch: int) -> str:
+        """The name of what the cache keeps of an epoch: all that it depends on, the rule that orders documents as well."""
+        content, range_ = self.documents.content["xxh3"], f"{self.documents.first}-{self.documents.last}"
+        return f"{content}-{range_}-seed{self.seed}.{self.number}-epoch{epoch}-format{FORMAT}"
 
     def _draw_ends(self, order: Permutation) -> np.ndarray:
         """`Epoch.ends`; takes four bytes a document while it works."""
         lengths = np.array(self._lengths)  # aligned and in memory: it is read in random order
         size, total = len(lengths), 0
-        ends = np.empty(-(-size // _GROUP), np.int64)
+        ends = np.empty(self._groups, np.int64)
         for begin in range(0, size, _CHUNK):
             drawn = lengths[order.numbers(begin, min(begin + _CHUNK, size))].astype(np.int64)
             sums = np.add.reduceat(drawn, np.arange(0, len(drawn), _GROUP))

@@ -1,9 +1,10 @@
 """A shuffle of 0 … n − 1 by a key, any place of it at once, and the same on every machine.
 
-Up to a million numbers it is a table: the numbers, sorted by their hashes. Beyond, where a table would take 0.8 GB and 10 s
-for 100 million, it is computed: a Feistel network over pairs (left, right) of ⌈√n⌉ × ⌈n / ⌈√n⌉⌉ values, six rounds, each of
-which adds a hash of one half to the other, modulo that half's size; a result of n or more goes through again (cycle walking;
-J. Black and P. Rogaway, Ciphers with Arbitrary Finite Domains, CT-RSA 2002). All 100 million places take 4 s this way.
+Up to 16,384 numbers it is a table: the numbers, sorted by their hashes. Beyond, where sorting takes longer than computing all
+places, and a blend of many data sets would hold as many tables, it is computed: a Feistel network over pairs (left, right) of
+⌈√n⌉ × ⌈n / ⌈√n⌉⌉ values, six rounds, each of which adds a hash of one half to the other, modulo that half's size; a result of
+n or more goes through again (cycle walking; J. Black and P. Rogaway, Ciphers with Arbitrary Finite Domains, CT-RSA 2002). All
+100 million places take 4 s this way.
 
 NumPy's own shuffles would do, but NumPy does not promise that another version shuffles alike.
 """
@@ -15,7 +16,7 @@ import math
 import numpy as np
 
 _ROUNDS = 6  # too few for a handful of numbers: of their orders some would come up more often
-_TABLE = 2**20
+_TABLE = 2**14  # numbers; changes orders, so FORMAT (data/fingerprint.py) must change with it
 _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93  # odd, of no pattern
 _MASK = 2**64 - 1
 _HALF = np.uint64(32)
@@ -47,7 +48,7 @@ class Permutation:
         self._int_keys = self._keys.tolist()
         self._table = None
         if size <= _TABLE:
-            self._table = np.argsort(hashed(np.arange(size, dtype=np.uint64), self._keys[0]), kind="stable")
+            self._table = np.argsort(hashed(np.arange(size, dtype=np.uint64), self._keys[0]), kind="stable").astype(np.int32)
 
     def number(self, place: int) -> int:
         """What stands at `place`."""
@@ -67,7 +68,7 @@ class Permutation:
     def numbers(self, begin: int, end: int) -> np.ndarray:
         """What stands at the places from `begin` to `end` − 1: int64 `[end − begin]`."""
         if self._table is not None:
-            return self._table[begin:end]
+            return self._table[begin:end].astype(np.int64)
         result = self._network(np.arange(begin, end, dtype=np.uint64))
         again = np.flatnonzero(result >= self.size)
         while len(again):

@@ -20,15 +20,11 @@ class Samples(abc.ABC):
     def __getitem__(self, number: int) -> np.ndarray:
         """int64 `[seq_length + 1]`: inputs are all but the last, targets all but the first."""
 
-    @abc.abstractmethod
-    def borders(self, number: int) -> np.ndarray:
-        """Where in the sample a document's part begins: int64 positions, the first is 0. Reads no token."""
-
     @property
     @abc.abstractmethod
     def fingerprint(self) -> dict:
         """What the samples are made of, for JSON (data/fingerprint.py)."""
 
-    def prepare(self, epoch: int) -> int:
-        """Draw an epoch's orders ahead of need; how many of them the cache keeps."""
-        return 0
+    def prepare(self, epoch: int) -> dict[str, bool]:
+        """Draw an epoch's orders ahead of need. Of those worth a file, by its path: whether it is there now."""
+        return {}

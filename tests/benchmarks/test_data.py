@@ -23,20 +23,22 @@ def test_made_up_pairs_are_pairs(tmp_path, monkeypatch, real):
 
 def test_parts_in_small(tmp_path):
     tokens = data.make_pair(str(tmp_path / "a"), 3000, 50, real=True)
-    first = data._first_batch(str(tmp_path / "a"), workers=1, start=0.0)
+    first = data._first_batches([str(tmp_path / "a")], 1, workers=1, start=0.0)
     assert 0 < first["data"] < first["all"] and first["memory"] > 50e6
     assert tokens > 0 < data._loader_rate(str(tmp_path / "a"), 64, 2, 1, 0.05, start=0.0)
 
 
 @pytest.mark.full
 def test_it_runs_in_small_and_leaves_nothing(tmp_path, capsys):
-    argv = ["data", "--folder", str(tmp_path / "b"), "--documents", "2000", "--seconds", "0.2", "--tokens-per-document", "50"]
+    argv = ["data", "--folder", str(tmp_path / "b"), "--documents", "20000", "--seconds", "0.2", "--tokens-per-document", "50"]
     assert benchmark.main(argv) == 0
     said = capsys.readouterr().out
     for what in (
         "large data set",
         "first batch, cold",
         "first batch, cached",
+        "100 pairs of 200, cold",
+        "100 pairs of 200, cached",
         "training, preset tiny",
         "loader, large, length 4096",
     ):

@@ -26,9 +26,6 @@ class Named(Samples):
     def __getitem__(self, number):
         return np.array([self.name, number])
 
-    def borders(self, number):
-        return np.array([0, self.name, number])
-
     @property
     def fingerprint(self):
         return {"seq_length": 1, "sets": [{"name": str(self.name), "weight": "1"}]}
@@ -75,7 +72,6 @@ def test_a_sample_is_found_alone(weights, seed, number):
     which, position = mixed.locate(number)
     assert again.locate(number) == (which, position)
     assert mixed[number].tolist() == [which, position]
-    assert mixed.borders(number).tolist() == [0, which, position]
 
 
 @given(WEIGHTS, st.integers(0, 10**12))

@@ -181,6 +181,15 @@ def test_a_prepared_folder_need_not_be_writable(tmp_path, monkeypatch):
     assert np.array_equal(Cache(tmp_path, asked_for=True).array("a", 1000, fails), ARRAY)
 
 
+def test_a_folder_that_cannot_be_written_is_read_all_the_same(tmp_path, monkeypatch):
+    Cache(tmp_path).array("a", 1000, drawing([]))
+    monkeypatch.setattr(module, "_write", no_room)
+    cache, log = Cache(tmp_path), []
+    assert np.array_equal(cache.array("b", 1000, drawing(log)), ARRAY) and len(log) == 1
+    assert np.array_equal(cache.array("a", 1000, fails), ARRAY)
+    assert cache.holds("a", 1000) and not cache.holds("b", 1000) and not cache.holds("a", 999)
+
+
 def test_by_default_it_lies_beside_the_data():
     assert Cache.of(None, "some/where/a").folder == pathlib.Path("some/where") / HIDDEN
     assert Cache.of("there", "some/where/a").folder == pathlib.Path("there")

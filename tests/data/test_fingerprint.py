@@ -108,7 +108,7 @@ def test_every_change_is_said_in_words(tmp_path):
     mock = MockSamples(100, 8, 1).fingerprint
     assert "the kind of data was packed, is mock" in change(mock)
     assert change(MockSamples(200, 8, 1).fingerprint, mock) == ["the vocabulary of --mock-data was 100, is 200"]
-    assert change(one | {"format": 2}) == ["the rule that orders samples was 1, is 2"]
+    assert change(one, one | {"format": 1}) == ["the rule that orders samples was 1, is 2"]
 
 
 def test_it_survives_json(tmp_path):

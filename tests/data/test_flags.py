@@ -16,6 +16,9 @@ BASE = ["--preset", "tiny", "--vocab-size", "100", "--tokenizer-type", "null"]
     ("--data-path a --data-args-path f", "--data-path and --data-args-path: contradict each other"),
     ("--mock-data --valid-data-path a --eval-interval 1", "--mock-data: contradicts --valid-data-path"),
     ("--mock-data --full-validation --eval-interval 1", "--full-validation: has no meaning for --mock-data"),
+    ("--mock-data --multiple-validation-sets --eval-interval 1", "--multiple-validation-sets: has no meaning for --mock-data"),
+    ("--mock-data --data-cache-path c", "--data-cache-path c: has no meaning for --mock-data, which reads no files"),
+    ("--mock-data --mmap-bin-files", "--mmap-bin-files: has no meaning for --mock-data, which reads no files"),
     ("--data-path 0.5 a 0.5", "--data-path: has 3 words, and weights and prefixes come in pairs"),
     ("--data-path 0.5 a x b", "--data-path: has x where a weight should stand, before b"),
     ("--data-path -1 a 2 b", "--data-path: gives a the weight -1"),
@@ -50,7 +53,8 @@ def test_problems(argv, problem):
     "--train-data-path a b --valid-data-path c d --eval-interval 5 --multiple-validation-sets --full-validation",
     "--data-path a --test-data-path b --full-validation",
     "--data-args-path f --num-workers 0 --no-mmap-bin-files --data-cache-path c",
-    "--mock-data --split 99,1,0 --data-cache-path c --no-mmap-bin-files",
+    "--mock-data --split 99,1,0 --no-mmap-bin-files",
+    "--mock-data --split 99,1,0 --data-cache-path c --no-mmap-bin-files --megatron-defaults",
 ])  # fmt: skip
 def test_no_problems_and_yaml_gives_the_same(argv, tmp_path):
     config = read_configuration([*BASE, *argv.split()], 1)

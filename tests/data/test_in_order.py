@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,20 +25,6 @@ def test_every_token_but_the_first_is_a_target_once_in_order(lengths, seq_length
         assert [pair for pair in pairs if pair[1] != NO_TOKEN] == list(zip(tokens[:-1], tokens[1:], strict=True))
         for number in (samples.size, samples.size + 1, samples.size + 1000):
             assert (samples[number] == NO_TOKEN).all()
-
-
-@given(LENGTHS, st.integers(1, 50), st.data())
-@settings(max_examples=60, deadline=None)
-def test_borders_are_where_documents_begin(lengths, seq_length, data):
-    first = data.draw(st.integers(0, len(lengths)))
-    owner = np.repeat(np.arange(len(lengths)), lengths)
-    with numbered(lengths) as whole:
-        samples = InOrder(Documents(whole.index, first, len(lengths), whole.content), seq_length)
-        for number in range(samples.size):
-            sample = samples[number]
-            documents = owner[sample[sample != NO_TOKEN]]
-            changes = np.flatnonzero(documents[1:] != documents[:-1]) + 1
-            assert samples.borders(number).tolist() == [0, *changes.tolist()]
 
 
 def test_one_token_predicts_nothing():

@@ -88,7 +88,7 @@ def overwrite(path, offset, data):
     (lambda a: os.truncate(a + ".idx", 20), "is not an index of tokens"),
     (lambda a: os.truncate(a + ".idx", 60), "has 60 bytes and its head tells of"),
     (lambda a: os.truncate(a + ".bin", 8), "does not belong together or is cut off"),
-    (lambda a: overwrite(a + ".idx", 34 + 12, struct.pack("<qq", 0, 8)), "do not follow one another"),
+    (lambda a: overwrite(a + ".idx", 34 + 12, struct.pack("<qq", 0, 8)), "document 1 should begin at byte 12, and it says 8"),
     (lambda a: write_pair(a, []), "holds no documents"),
 ])  # fmt: skip
 def test_damage_is_one_sentence(tmp_path, damage, reason):

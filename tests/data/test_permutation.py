@@ -6,6 +6,7 @@ import itertools
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,24 +14,28 @@ from megatron_ext.data import permutation
 from megatron_ext.data.permutation import Permutation, hashed, keys
 
 SEEDS = st.integers(0, 2**62)
-LARGE = 2**20 + 3  # beyond the table
+LARGE = 2**20 + 3
+JUST_BEYOND = permutation._TABLE + 3  # the table
 
 
 @given(st.integers(1, 3000), SEEDS, st.booleans())
 @settings(max_examples=200, deadline=None)
 def test_every_number_stands_at_one_place(size, seed, table):
-    before, permutation._TABLE = permutation._TABLE, 2**20 if table else 0
+    before, permutation._TABLE = permutation._TABLE, 2**14 if table else 0
     try:
         assert sorted(Permutation(size, seed).numbers(0, size).tolist()) == list(range(size))
     finally:
         permutation._TABLE = before
 
 
-def test_every_number_of_a_large_one_stands_at_one_place():
-    assert np.array_equal(np.sort(Permutation(LARGE, 3).numbers(0, LARGE)), np.arange(LARGE))
+@pytest.mark.parametrize("size", [JUST_BEYOND - 3, JUST_BEYOND, LARGE])
+def test_every_number_of_a_large_one_stands_at_one_place(size):
+    numbers = Permutation(size, 3).numbers(0, size)
+    assert numbers.dtype == np.int64
+    assert np.array_equal(np.sort(numbers), np.arange(size))
 
 
-@given(st.one_of(st.integers(1, 5000), st.integers(2**20 + 1, 2**50)), SEEDS, st.data())
+@given(st.one_of(st.integers(1, 5000), st.integers(JUST_BEYOND, 2**50)), SEEDS, st.data())
 @settings(max_examples=200, deadline=None)
 def test_one_by_one_and_in_bulk_are_the_same(size, seed, data):
     shuffle = Permutation(size, seed)
@@ -42,8 +47,12 @@ def test_one_by_one_and_in_bulk_are_the_same(size, seed, data):
 
 
 def test_it_never_changes():
-    """Runs of earlier versions go on: these are the first places of two shuffles, as they were when this was written."""
+    """Runs of earlier versions go on: these are the first places of two shuffles, as they were when this was written.
+
+    Where one must change, so must FORMAT (data/fingerprint.py).
+    """
     assert Permutation(10, 1234).numbers(0, 10).tolist() == [0, 1, 4, 5, 6, 7, 3, 2, 9, 8]
+    assert Permutation(100_000, 1234).numbers(0, 5).tolist() == [51869, 72917, 61437, 96197, 37287]
     assert Permutation(10**9, 1234, 0, 3, 1).numbers(0, 3).tolist() == [62836939, 793086526, 778360718]
 
 
@@ -64,16 +73,16 @@ def test_every_order_is_as_likely_as_another():
     assert chi_square(np.array(list(counts.values())), 100) < limit(119)
 
 
-def test_neighbours_end_up_anywhere():
-    """Where a place's number and the next one's lie, in 16 × 16 fields, over a million places."""
-    size = LARGE
+@pytest.mark.parametrize("size", [JUST_BEYOND, LARGE])
+def test_neighbours_end_up_anywhere(size):
+    """Where a place's number and the next one's lie, in 16 × 16 fields, over all places."""
     numbers = Permutation(size, 7).numbers(0, size) * 16 // size
     fields = np.bincount(numbers[:-1] * 16 + numbers[1:], minlength=256)
     assert chi_square(fields, (size - 1) / 256) < limit(255)
 
 
-def test_seeds_give_unlike_shuffles():
-    size = LARGE
+@pytest.mark.parametrize("size", [JUST_BEYOND, LARGE])
+def test_seeds_give_unlike_shuffles(size):
     same = (Permutation(size, 1, 0).numbers(0, size) == Permutation(size, 1, 1).numbers(0, size)).sum()
     assert same < 12  # one is expected
 
