@@ -25,7 +25,7 @@ def test_every_row_sees_its_own_tokens_in_order(data):
     slots = max(counts) + 6
     cache, number = Cache(slots, slots, torch.device("cpu")), 0
     cache.read(counts)
-    assert cache.mask is None
+    assert cache.tokens is None
     rows = []
     for count in counts:
         rows.append(list(range(number + 1, number + 1 + count)))
@@ -45,9 +45,9 @@ def test_every_row_sees_its_own_tokens_in_order(data):
             row.append(number)
         key, value = cache.extend(1, key=tensor([[number]] * len(rows)), value=tensor([[-number]] * len(rows)))
         assert cache.positions.tolist() == [[len(row) - 1] for row in rows]
-        mask = torch.ones(len(rows), 1, 1, cache.end, dtype=torch.bool) if cache.mask is None else cache.mask
+        slots = torch.arange(cache.tokens.keys)
         for row, text in enumerate(rows):
-            visible = mask[row, 0, 0]
+            visible = slots <= cache.tokens.queries[row]
             assert key[row, 0, visible, 0].tolist() == text and torch.equal(key[row, 0], key[row, 1])
             assert value[row, 1, visible, 2].tolist()[-1] == -number
 

@@ -12,18 +12,9 @@ import pytest
 import torch
 
 from megatron_ext.models.attention import blocks
-from megatron_ext.models.attention.core import PATTERNS, CoreAttention
-from megatron_ext.models.attention.tokens import Limits, Tokens, documents_of, positions_of
-
-LIMITS = Limits(window=5, prefix=6)
-
-
-def core(pattern: str, cap: float | None = None, bias=None, limits: Limits = LIMITS) -> CoreAttention:
-    module = CoreAttention.__new__(CoreAttention)
-    torch.nn.Module.__init__(module)
-    module.dropout, module.softmax_scale, module.limits, module.cap, module.bias = 0.0, None, limits, cap, bias
-    module.pattern, module.plain = PATTERNS.load(pattern), pattern == "causal"
-    return module
+from megatron_ext.models.attention.core import PATTERNS
+from megatron_ext.models.attention.tokens import Tokens, documents_of, positions_of
+from tests.models.attention.cores import LIMITS, core
 
 
 def sees(pattern: str, query: int, key: int) -> bool:
@@ -121,7 +112,7 @@ def test_documents_and_their_positions():
 MEASURE = """
 import resource, sys, torch
 sys.path.insert(0, {root!r})
-from tests.models.attention.test_blocks import Limits, Tokens, core
+from tests.models.attention.cores import Limits, Tokens, core
 torch.set_num_threads(1)
 peaks = []
 for length in (256, {length} // 2, {length}):
