@@ -18,6 +18,7 @@ BASE = ["--preset", "tiny", "--num-layers", "2", "--mock-data", "--tokenizer-typ
         "--train-iters", "3", "--global-batch-size", "4", "--micro-batch-size", "2", "--seq-length", "16",
         "--lr-warmup-iters", "1", "--untie-embeddings-and-output-weights"]  # fmt: skip
 EXPERTS = ["--num-experts", "4"]
+WINDOW = ["--attention-pattern", "sliding_window", "--sliding-window", "5"]
 
 # flag: the flags to compare with and without, beside BASE; losses of three updates must differ.
 CHANGES_LOSS = {
@@ -38,6 +39,10 @@ CHANGES_LOSS = {
     "hidden_dropout": ([], ["--hidden-dropout", "0.5"]),
     "attention_dropout": ([], ["--attention-dropout", "0.5"]),
     "init_method_std": ([], ["--init-method-std", "0.1"]),
+    "attention_pattern": ([], WINDOW),
+    "sliding_window": (WINDOW, [*WINDOW[:-1], "2"]),
+    "attn_logit_softcapping": ([], ["--attn-logit-softcapping", "0.01"]),
+    "softmax_scale": ([], ["--softmax-scale", "3"]),
     "num_experts": ([], EXPERTS),
     "moe_router_topk": (EXPERTS, [*EXPERTS, "--moe-router-topk", "1"]),
     "moe_ffn_hidden_size": (EXPERTS, [*EXPERTS, "--moe-ffn-hidden-size", "32"]),
@@ -77,6 +82,10 @@ SHOWN_ELSEWHERE = {
     "lr_decay_samples": "tests/optim/schedules/test_schedules.py::test_samples_replace_updates",
     "lr_warmup_samples": "tests/optim/schedules/test_schedules.py::test_samples_replace_updates",
     "rampup_batch_size": "tests/training/test_batch_size.py::test_the_run_grows_and_says_so",
+    "prefix_length": "tests/models/attention/test_flags.py::test_what_shows_what_is_predicted_is_refused",
+    "reset_position_ids": "tests/models/test_documents.py::test_each_flag_has_its_part",
+    "reset_attention_mask": "tests/models/test_documents.py::test_each_flag_has_its_part",
+    "eod_mask_loss": "tests/objectives/test_causal_lm.py::test_what_follows_a_document_is_no_target",
     "fp16": "tests/training/test_fp16.py::test_agrees_with_fp32",
     "loss_scale": "tests/training/test_fp16.py::test_a_constant_scale_never_changes",
     "initial_loss_scale": "tests/training/test_fp16.py::test_an_overflow_is_skipped_and_the_scale_halves",
