@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from megatron_ext.arguments.problems import ConfigurationError, UserError, report
 from megatron_ext.backend import distributed
-from megatron_ext.reliability.preemption import STATUS, leave
+from megatron_ext.reliability.preemption import STATUS, begin, leave
 from megatron_ext.training.configuration import preemption_of, read_configuration
 
 
@@ -39,6 +39,7 @@ def main(argv: Sequence[str]) -> int:
                 from megatron_ext.training.loop import train
 
                 run = build(config, device, preemption)
+                begin()
                 with run.loader:
                     state = train(run)
     except UserError as error:

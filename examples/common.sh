@@ -14,18 +14,51 @@ need_gpus() {
     if [ "$status" -ne 0 ]; then exit "$status"; fi
 }
 
-# run_torchrun ARGUMENTS… : passes SIGTERM on to torchrun, and ends with 75 if it came. torchrun itself ends with 1 whether its
-# processes failed or were told to stop and saved. It waits so long for the save before it kills (older ones 30 seconds).
+# run_torchrun ARGUMENTS… : runs torchrun until the last of its processes here has ended, and returns 0 done, 75 stopped by a
+# signal, whichever node it reached, and to be called again, else failed. SIGTERM, Ctrl-C and SIGHUP all end the run by SIGTERM.
 run_torchrun() {
+    local status=0 how='' interrupted='' told='' torchrun='' file
+    # torchrun ends with 1 whether its processes failed or stopped and saved; they leave word, one file a node:
+    # megatron_ext/reliability/preemption.py. It is held open, since a run may outlive what is in /tmp.
+    MEGATRON_EXT_STATUS_FILE=$(mktemp)
+    export MEGATRON_EXT_STATUS_FILE
+    exec {file}<"$MEGATRON_EXT_STATUS_FILE"
+    # So many seconds torchrun waits for the save before it kills (older ones 30).
     export TORCH_ELASTIC_SHUTDOWN_TIMEOUT=${TORCH_ELASTIC_SHUTDOWN_TIMEOUT:-600}
-    local told='' status=0 torchrun
-    "$PYTHON" -m torch.distributed.run "$@" &
+    trap 'interrupted=yes; pass_on' TERM INT HUP
+    # In a session of its own, so that what a terminal or a launcher sends to this whole group reaches it once, from here.
+    # Until its processes start it has no handler, and just ends.
+    setsid "$PYTHON" -m torch.distributed.run "$@" &
     torchrun=$!
-    trap 'told=yes; kill -TERM "$torchrun" 2>/dev/null || true' TERM
-    while :; do # a signal ends bash's wait early
+    if [ -n "$told" ]; then kill -TERM "$torchrun" 2>/dev/null || true; fi # it came before the line above
+    while :; do
+        interrupted=''
         wait "$torchrun" && status=0 || status=$?
-        kill -0 "$torchrun" 2>/dev/null || break
+        if [ -z "$interrupted" ]; then break; fi # else a signal ended bash's wait
     done
-    if [ -n "$told" ] && [ "$status" -ne 0 ]; then status=75; fi
+    # Told twice, torchrun does not wait for its processes; each holds a lock while it lives.
+    flock --exclusive --timeout "$TORCH_ELASTIC_SHUTDOWN_TIMEOUT" "$file" || true
+    read -r -u "$file" how || true
+    exec {file}<&-
+    rm -f "$MEGATRON_EXT_STATUS_FILE"
+    trap - TERM INT HUP
+    if [ "$status" -ne 0 ]; then
+        # Told before the first update, there was nothing to save.
+        if [ "$how" = 75 ] || { [ -n "$told" ] && [ -z "$how" ]; }; then status=75; fi
+    fi
     return "$status"
+}
+
+# pass_on : the first signal asks torchrun, which asks its processes and waits for them; later ones go to these, which end at
+# once where 5 seconds lie between.
+pass_on() {
+    local processes=''
+    if [ -n "$told" ]; then
+        read -r processes <"/proc/$torchrun/task/$torchrun/children" || true
+        # shellcheck disable=SC2086 # several numbers
+        if [ -n "$processes" ]; then kill -TERM $processes || true; fi
+    elif [ -n "$torchrun" ]; then
+        kill -TERM "$torchrun" || true
+    fi 2>/dev/null
+    told=yes
 }

@@ -7,7 +7,7 @@
 # In miniature on the CPU, under a minute: SMOKE=1 bash examples/pretrain_llama_7b.sh
 #
 # Each setting below can be set in the environment; flags behind the script's name go to pretrain_gpt.py. The same call again
-# goes on from the newest checkpoint. Exit status: 0 done, 75 stopped by SIGTERM and to be called again, else failed.
+# goes on from the newest checkpoint. Exit status: 0 done, 75 stopped by SIGTERM or Ctrl-C and to be called again, else failed.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

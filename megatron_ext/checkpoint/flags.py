@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
 
 # What concerns the start from --load alone: a run that goes on from its own --save goes on whole.
 OF_LOAD = ("ckpt_step", "finetune", "no_load_optim", "no_load_rng")
+_CHECKPOINT = re.compile(r"iter_0*(\d+)$")
 
 
 @flag_group("checkpoint", "Saving and resuming")
 class CheckpointFlags:
     save: str | None = flag(None, "the run's folder: checkpoints, run.yaml, metrics.jsonl; a run found there goes on", front=True)
     load: str | None = flag(
-        None, "a folder to start from while --save has no checkpoint yet: of a run, or Megatron-LM's (torch_dist)", front=True
+        None,
+        "a folder to start from while --save has no checkpoint yet: of a run, of one checkpoint, or Megatron-LM's (torch_dist)",
+        front=True,
     )
     save_interval: int | None = flag(None, "updates between checkpoints [only at the end]", least=1, front=True)
     async_save: bool = flag(False, "write checkpoints in the background while training goes on")
@@ -46,5 +50,37 @@ class CheckpointFlags:
                 yield Problem(option, getattr(c, name), "says what to take from --load, and there is none", "add --load FOLDER")
         if c.use_checkpoint_args and c.load is None and c.save is None:
             yield Problem("--use-checkpoint-args", None, "takes flags from a checkpoint", "add --load FOLDER or --save FOLDER")
-        if c.load is not None and not os.path.isdir(c.load) and (c.save is None or c.load != c.save):
+        if c.load is not None and not os.path.isdir(c.load) and not same_folder(c.load, c.save):
             yield Problem("--load", c.load, "is no folder", "give the folder that training saved to")
+        yield from _one_checkpoint(c)
+
+
+def same_folder(load: str | None, save: str | None) -> bool:
+    """Whether `--load` is the run's own folder, as Megatron-LM's scripts have it."""
+    return load is not None and save is not None and os.path.realpath(load) == os.path.realpath(save)
+
+
+def _one_checkpoint(c):
+    """A checkpoint's own folder is one state of a run: nothing is chosen from it, and no run goes on in it."""
+    saved = _taken_apart(c.save)
+    if saved is not None:
+        yield Problem("--save", c.save, "is one checkpoint of a run", f"give the run's folder: --save {saved[0]}")
+    loaded = _taken_apart(c.load)
+    if loaded is None or saved is not None:
+        return
+    run, step = loaded
+    if c.ckpt_step is not None:
+        way_out = f"give the run's folder: --load {run} --ckpt-step {step}"
+        yield Problem("--ckpt-step", c.ckpt_step, f"chooses from a run's folder, and --load {c.load} is one checkpoint", way_out)
+    elif same_folder(run, c.save):
+        way_out = f"give another --save, with --load {run} --ckpt-step {step}"
+        yield Problem("--load", c.load, "is a checkpoint of this run's own folder, and the run goes on from its newest", way_out)
+
+
+def _taken_apart(folder: str | None) -> tuple[str, int] | None:
+    """`RUN/iter_0000200` as `(RUN, 200)` where that is a checkpoint."""
+    path = None if folder is None else os.path.normpath(folder)
+    found = None if path is None else _CHECKPOINT.match(os.path.basename(path))
+    if found is None or not any(os.path.exists(os.path.join(path, name)) for name in ("manifest.json", ".metadata")):
+        return None
+    return os.path.dirname(path) or ".", int(found.group(1))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.distributed import all_or_none
 from megatron_ext.checkpoint import manifest, megatron_lm
 from megatron_ext.checkpoint.compatibility import changed_updates, refuse_another_architecture, refuse_another_schedule
-from megatron_ext.checkpoint.flags import OF_LOAD
+from megatron_ext.checkpoint.flags import OF_LOAD, same_folder
 from megatron_ext.checkpoint.random_states import set_random_states
 from megatron_ext.checkpoint.source import Source, Wanted
 from megatron_ext.checkpoint.store import PREFIXES
@@ -34,11 +33,6 @@ class Parts:
         """What `--load` asks for."""
         whole = not flags.finetune
         return cls(progress=whole, optimizer=whole and not flags.no_load_optim, random_states=whole and not flags.no_load_rng)
-
-
-def same_folder(load: str | None, save: str | None) -> bool:
-    """Whether `--load` is the run's own folder, as Megatron-LM's scripts have it."""
-    return load is not None and save is not None and os.path.realpath(load) == os.path.realpath(save)
 
 
 def refuse_to_start_over(flags, path: pathlib.Path) -> None:

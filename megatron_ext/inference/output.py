@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.inference.generate import Continuation
@@ -26,13 +28,15 @@ class Terminal:
 
 
 class JsonLines:
-    """A JSON object a continuation: `number` and `sample` (from 0), `prompt`, `text`, `ids`, `finish_reason`."""
+    """A JSON object a continuation: `number` and `sample` (from 0), `prompt`, `text`, `ids`, `finish_reason`.
+
+    UserError where the file cannot be made or grow; what is in it then is whole lines.
+    """
 
     def __init__(self, path: str):
-        try:
-            self._file = open(path, "w", encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"--output {path}: cannot be written: {error.strerror}") from None
+        self.path, self._whole = path, 0
+        with self._naming():
+            self._file = open(path, "wb", buffering=0)  # a buffer would be written again at the interpreter's end
 
     def add(self, result: Continuation, piece: str) -> None:
         if result.finish_reason is None:
@@ -45,11 +49,32 @@ class JsonLines:
             "ids": result.ids,
             "finish_reason": result.finish_reason,
         }
-        self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
-        self._file.flush()
+        with self._naming():
+            self._append((json.dumps(record, ensure_ascii=False) + "\n").encode())
+
+    def _append(self, line: bytes) -> None:
+        left = memoryview(line)
+        try:
+            while left:  # a full disk takes a part first, and refuses the rest
+                left = left[self._file.write(left) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._file.truncate(self._whole)
+            raise
+        self._whole += len(line)
+
+    @contextlib.contextmanager
+    def _naming(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"--output {self.path}: cannot be written: {error.strerror or error}; name another file, or make room"
+            ) from None
 
     def close(self) -> None:
-        self._file.close()
+        with self._naming():
+            self._file.close()
 
 
 def told(tokens: int, texts: int, seconds: float) -> None:

@@ -84,6 +84,10 @@ class ModelFlags(AttentionFlags):
             yield Problem(
                 "--kv-channels", c.kv_channels, f"times --rotary-percent {c.rotary_percent:g} is odd, and rotation takes pairs"
             )
+        for name in ("rotary_base", "rotary_percent"):
+            if name in c.typed and c.position_embedding_type != "rope":
+                option, given = "--" + name.replace("_", "-"), f"--position-embedding-type {c.position_embedding_type}"
+                yield Problem(option, getattr(c, name), f"has no effect with {given}", "use rope, or leave it out")
         if c.num_attention_heads % c.num_query_groups:
             yield Problem(
                 "--num-query-groups", c.num_query_groups, f"does not divide --num-attention-heads {c.num_attention_heads}"

@@ -13,6 +13,7 @@ class Console:
     """Args: total_iters: of the run; peak: what the share of FLOP/s is a share of, in words; batch: samples in a full one."""
 
     def __init__(self, total_iters: int, peak: str, batch: int):
+        self.name = "stdout"
         self.total, self.peak, self.batch = total_iters, peak, batch
         self._last: tuple[int, float] | None = None
 
@@ -21,6 +22,8 @@ class Console:
 
     def write(self, record: Record) -> None:
         print(line(record, self.total, self.peak, self._seconds_left(record.iteration), self.batch), flush=True)
+
+    replace_last = write
 
     def _seconds_left(self, iteration: int) -> float:
         """By wall time since the last line, evaluation and saving included."""

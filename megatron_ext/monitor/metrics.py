@@ -55,6 +55,14 @@ class Record:
     test_bits_per_byte: float | None = None
     test_sets: dict[str, dict[str, float]] | None = None
 
+    @classmethod
+    def of(cls, values: dict) -> Record | None:
+        """What `as_dict` gave; None where another version of this project wrote other fields."""
+        try:
+            return cls(**values)
+        except TypeError:
+            return None
+
     def as_dict(self) -> dict:
         """What is there, without the fields that were not measured."""
         return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}

@@ -1,18 +1,27 @@
-"""The monitor: gathers what each update shows, and hands a record to console, metrics.jsonl and TensorBoard."""
+"""The monitor: gathers what each update shows, and hands a record to console, metrics.jsonl and TensorBoard.
+
+What cannot be written (a full disk, a closed terminal) is said once and tried again with the next record: like a save that
+fails, it does not end a run.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import pathlib
 import statistics
 import sys
 import time
+from collections.abc import Callable
 
 import psutil
 import torch
 
-from megatron_ext.backend.distributed import first_alone
+from megatron_ext.arguments.problems import UserError
+from megatron_ext.backend.distributed import first_alone, first_for_all
 from megatron_ext.backend.kernels import peak_flops
 from megatron_ext.monitor.console import Console, duration
+from megatron_ext.monitor.files import write_whole
 from megatron_ext.monitor.jsonl import JsonLines
 from megatron_ext.monitor.metrics import Record
 from megatron_ext.monitor.straggler import gather
@@ -33,6 +42,8 @@ class Monitor:
         torch.distributed.all_reduce(peak)
         self.peak, self.peak_origin = peak.item(), "GEMM rate" if origin == "measured" else "peak"
         self._sinks: list = []
+        self._silent: list = []  # sinks that could not be written to
+        self._before: Record | None = None  # of rank 0: the newest of the run that goes on
 
     def start(self, state) -> None:
         """Open the sinks and say what is about to be trained."""
@@ -51,8 +62,10 @@ class Monitor:
             self._introduce(state)
 
     def _open_records(self, save: str, state) -> None:
-        self._sinks.append(JsonLines(save, state.iteration))
-        (pathlib.Path(save) / "run.yaml").write_text(self.config.to_yaml(), encoding="utf-8")
+        records = JsonLines(save, state.iteration)
+        self._sinks.append(records)
+        self._before = records.last
+        write_whole(pathlib.Path(save) / "run.yaml", self.config.to_yaml())
 
     def _introduce(self, state) -> None:
         config = self.config
@@ -61,11 +74,10 @@ class Monitor:
             sizes.insert(0, config.training.rampup_batch_size[0] * config.model.seq_length)
         tokens = " to ".join(f"{size:,}" for size in sizes)
         origin = f"resuming after iteration {state.iteration}" if state.iteration else "starting from the seed"
-        print(
+        self._say(
             f"{count(config.model, self.vocab_size).total:,} parameters, vocabulary {self.vocab_size:,}; {self.layout} on "
             f"{self.layout.world_size} process(es), {self.device.type}, {self.precision}; "
-            f"{self.total} updates of {tokens} tokens; {origin}",
-            flush=True,
+            f"{self.total} updates of {tokens} tokens; {origin}"
         )
 
     def _begin_stretch(self) -> None:
@@ -115,23 +127,46 @@ class Monitor:
             return torch.cuda.max_memory_allocated()
         return psutil.Process().memory_info().rss
 
+    def ended_untested(self, state) -> bool:
+        """Whether the run that goes on here ended with its last update, and without a test loss. Collective."""
+        last = self._before
+        ended = last is not None and last.iteration == state.iteration == self.total
+        return first_for_all(lambda: ended and last.test_loss is None)
+
+    def complete(self, measured: dict) -> None:
+        """Put what was measured late into the record of the run's last update."""
+        if self.layout.rank == 0 and measured:
+            record = dataclasses.replace(self._before, **measured)
+            self._each(lambda sink: sink.replace_last(record))
+
     def _write(self, record: Record) -> None:
+        self._each(lambda sink: sink.write(record))
+
+    def _each(self, act: Callable[[object], None]) -> None:
         for sink in self._sinks:
-            sink.write(record)
+            try:
+                act(sink)
+            except (OSError, UserError) as error:
+                if sink not in self._silent:
+                    self._silent.append(sink)
+                    why = getattr(error, "strerror", None) or error
+                    self.warn(f"{sink.name}: cannot be written ({why}); the run goes on, and tries again at the next record")
 
     def warn(self, sentence: str) -> None:
         """Say on stderr what a person should know while the run goes on."""
+        self._say(f"warning: {sentence}", sys.stderr)
+
+    def _say(self, sentence: str, where=None) -> None:
         if self.layout.rank == 0:
-            print(f"warning: {sentence}", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):
+                print(sentence, file=where, flush=True)
 
     def finish(self, state, reason: str | None) -> None:
         """Write what no record has shown yet, close the sinks and say how the run ended."""
         if self._losses:
             self._show(state, {})
-        for sink in self._sinks:
-            sink.close()
-        if self.layout.rank == 0:
-            done = state.iteration - self._from
-            why = f"stopped by {reason}" if reason else "done"
-            took = duration(time.monotonic() - self._began)
-            print(f"{why}: {done} update(s) in {took}, at iteration {state.iteration} of {self.total}", flush=True)
+        self._each(lambda sink: sink.close())
+        done = state.iteration - self._from
+        why = f"stopped by {reason}" if reason else "done"
+        took = duration(time.monotonic() - self._began)
+        self._say(f"{why}: {done} update(s) in {took}, at iteration {state.iteration} of {self.total}")

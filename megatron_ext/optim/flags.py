@@ -50,6 +50,11 @@ class OptimizerFlags:
             for name in {"lr_decay_iters", "lr_warmup_iters"} - c.given:
                 setattr(c, name, None)
 
+        # A fraction that is typed replaces the preset's or YAML's steps of warm-up.
+        if "lr_warmup_fraction" in c.typed:
+            for name in {"lr_warmup_iters", "lr_warmup_samples"} - c.typed:
+                setattr(c, name, None)
+
     @staticmethod
     def check(c):
         yield from _loss_scale(c)
@@ -78,6 +83,10 @@ def _schedule(c):
             option, other = ("--" + word.replace("_", "-") for word in (name, given[0]))
             yield Problem(f"{option} and {other}", None, "count different things", "count in samples or in updates")
             break
+    for name in ("lr_warmup_iters", "lr_warmup_samples"):
+        if "lr_warmup_fraction" in c.typed and getattr(c, name) is not None:
+            option = f"--lr-warmup-fraction and --{name.replace('_', '-')}"
+            yield Problem(option, None, "contradict each other", "give one")
     if c.lr_warmup_init > c.lr:
         yield Problem("--lr-warmup-init", c.lr_warmup_init, f"is above --lr {c.lr:g}")
     if c.decoupled_min_lr is not None and c.decoupled_lr is None:

@@ -7,13 +7,18 @@ on another way (srun and torchrun may both pass it on).
 
     exit status    0 done · 1 failed · 2 wrong flags · 75 stopped by the signal, call again (EX_TEMPFAIL of sysexits.h)
 
-Under torchrun 75 is the workers' status; torchrun itself ends with 1. torchrun and `srun --kill-on-bad-exit` send SIGTERM to the
-other processes as soon as one has left with 75, so these must not die of it on their way out: `obeyed`, `leave`.
+Under torchrun 75 is the workers' status; torchrun itself ends with 1. So whoever starts it may name an empty file in
+`$MEGATRON_EXT_STATUS_FILE`, one a machine, in which the processes there leave word: `begun` from the first update on, `75` once
+they stopped and have saved. Each holds a lock on it while it lives. `examples/common.sh` reads it.
+
+torchrun and `srun --kill-on-bad-exit` send SIGTERM to the other processes as soon as one has left with 75, so these must not
+die of it on their way out: `obeyed`, `leave`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -25,13 +30,36 @@ from typing import NoReturn
 
 STATUS = 75
 REPEAT = 5.0
+STATUS_FILE = "MEGATRON_EXT_STATUS_FILE"
+_status_file: list[int] = []  # its descriptor: open and locked until this process ends, whoever tidies up the folder meanwhile
+
+
+def begin() -> None:
+    """From here on, ending without a save loses updates: said in the status file."""
+    _tell("begun")
 
 
 def leave(status: int) -> NoReturn:
     """End the program with `status`; one that was told to stop is not told again while the interpreter closes."""
     if status == STATUS:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _tell(str(STATUS))
+    try:
+        sys.stdout.flush()
+    except OSError:  # on a full disk the interpreter would try again at its end, and put a status of its own in place of this
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
+
+
+def _tell(word: str) -> None:
+    """Put a word into the status file, if there is one. A file that cannot be written says nothing, and ends nothing."""
+    path = os.environ.get(STATUS_FILE)
+    if path:
+        with contextlib.suppress(OSError):
+            if not _status_file:
+                _status_file.append(os.open(path, os.O_WRONLY))
+                fcntl.flock(_status_file[0], fcntl.LOCK_SH)
+            os.pwrite(_status_file[0], word.ljust(len("begun")).encode(), 0)
 
 
 class Preemption:

@@ -17,9 +17,15 @@ def due_measures(run, state) -> dict:
     interval, measures = run.config.training.eval_interval, {}
     if run.data.valid and interval is not None and state.iteration % interval == 0:
         measures |= evaluate(run, state, run.data.valid, "eval")
-    if run.data.test and state.iteration == run.total_iters:
+    if test_is_due(run, state):
         measures |= evaluate(run, state, run.data.test, "test")
     return measures
+
+
+def test_is_due(run, state) -> bool:
+    """The test data is measured after the last update; not at all with `--eval-iters 0`."""
+    measurable = run.config.training.eval_iters > 0 or run.config.data.full_validation
+    return bool(run.data.test) and measurable and state.iteration == run.total_iters
 
 
 @torch.no_grad()
@@ -27,7 +33,7 @@ def evaluate(run, state, sets, prefix: str) -> dict:
     """`PREFIX_loss` (nats a token) and, with a tokenizer, `PREFIX_bits_per_byte` over all targets of all sets.
 
     With `--multiple-validation-sets`, `PREFIX_sets` holds both for each set by its name. Nothing at all where the run is asked
-    to stop meanwhile: what kills it next may not wait for an evaluation.
+    to stop meanwhile: what kills it next may not wait for an evaluation. The test data is then measured when the run goes on.
     """
     with state.sharding.whole_weights():
         for chunk in state.sharding.chunks:

@@ -53,7 +53,7 @@ class TrainingFlags:
     recompute_granularity: str | None = flag(None, "forget activations and compute them again in backward", choices=("full",))
     recompute_num_layers: int = flag(1, "layers between two kept activations", least=1)
     eval_interval: int | None = flag(None, "updates between evaluations on the validation data [none]", least=1)
-    eval_iters: int = flag(10, "global batches in an evaluation", least=1)
+    eval_iters: int = flag(10, "global batches in an evaluation; 0: no evaluation, not at the end either", least=0)
     exit_interval: int | None = flag(None, "save and stop when the iteration is a multiple of this", least=1)
     exit_duration_in_mins: float | None = flag(None, "save and stop after so many minutes", positive=True)
     exit_signal_handler: bool = flag(True, "with --save: on --exit-signal finish the update, save, end with status 75")
@@ -67,13 +67,16 @@ class TrainingFlags:
             for name in LENGTHS:
                 if name != given[0]:
                     setattr(c, name, None)
+        if _evaluates_nothing(c):
+            c.eval_interval = None
         if c.global_batch_size is None:
             c.global_batch_size = c.micro_batch_size * _data_parallel_size(c)
 
     @staticmethod
     def check(c):
+        passed_over = {"save": c.megatron_defaults, "eval_interval": _evaluates_nothing(c)}
         for name, needed in NEEDS.items():
-            if name in c.typed and getattr(c, needed) in (None, False) and not (c.megatron_defaults and needed == "save"):
+            if name in c.typed and getattr(c, needed) in (None, False) and not passed_over.get(needed):
                 option, other = (f"--{word.replace('_', '-')}" for word in (name, needed))
                 yield Problem(option, getattr(c, name), f"has no effect without {other}", f"give {other} or leave it out")
         yield from _check_evaluation(c)
@@ -117,7 +120,14 @@ class TrainingFlags:
             )
 
 
+def _evaluates_nothing(c) -> bool:
+    """Megatron-LM's way to turn evaluation off, whatever else is said about it. Whole sets are not counted in batches."""
+    return c.eval_iters == 0 and not c.full_validation
+
+
 def _check_evaluation(c):
+    if _evaluates_nothing(c):
+        return
     if c.eval_interval is None and c.test_data_path is None:
         for name in ("eval_iters", "full_validation", "multiple_validation_sets"):
             if name in c.typed:

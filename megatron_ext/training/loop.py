@@ -10,7 +10,7 @@ import time
 
 import torch
 
-from megatron_ext.training.evaluate import due_measures
+from megatron_ext.training.evaluate import due_measures, test_is_due
 from megatron_ext.training.memory import collect, garbage_by_hand
 from megatron_ext.training.state import Stop, TrainState
 from megatron_ext.training.step import train_step
@@ -27,12 +27,19 @@ def _train(run) -> TrainState:
     started = time.monotonic()
     run.monitor.start(state)
     stop = run.asked_to_stop()  # a signal may have come before the first update
+    untested = test_is_due(run, state) and run.monitor.ended_untested(state)
+    if untested and stop is None:  # trained to the end, when a signal cut the last evaluation short
+        measures = due_measures(run, state)
+        run.monitor.complete(measures)
+        untested = "test_loss" not in measures
     with garbage_by_hand(run.config.training):
         while state.iteration < run.total_iters and stop is None:
             run.trace.before(state.iteration)
             result = train_step(run, state)
             run.trace.after(state.iteration)
-            run.monitor.step(state, result, due_measures(run, state))
+            measures = due_measures(run, state)
+            run.monitor.step(state, result, measures)
+            untested = test_is_due(run, state) and "test_loss" not in measures
             run.poll()
             if _due(state.iteration, run.config.checkpoint.save_interval):
                 run.save(state, last=False)
@@ -40,7 +47,7 @@ def _train(run) -> TrainState:
             collect(run.config.training, state.iteration)
     run.trace.finish()
     if state.iteration >= run.total_iters:
-        stop = None  # done, whatever was asked for meanwhile
+        stop = run.asked_to_stop() if untested else None  # done, whatever was asked for meanwhile, once the test data is measured
     if state.iteration > 0:
         run.save(state, last=True)
     run.monitor.finish(state, stop and stop.why)

@@ -195,6 +195,11 @@ def test_defaults_are_the_textbooks():
     (["--exit-interval", "3"], "has no effect without --save"),
     (["--moe-router-topk", "1"], "has no effect without --num-experts"),
     (["--lr-decay-samples", "9", "--lr-warmup-iters", "1"], "--lr-decay-samples and --lr-warmup-iters: count different things"),
+    (["--lr-warmup-fraction", ".1", "--lr-warmup-iters", "0"], "--lr-warmup-fraction and --lr-warmup-iters: contradict"),
+    (["--lr-warmup-fraction", "0.005", "--lr-warmup-samples", "9"], "--lr-warmup-fraction and --lr-warmup-samples: contradict"),
+    (["--position-embedding-type", "none", "--rotary-base", "10000"],
+     "--rotary-base 10000: has no effect with --position-embedding-type none; use rope, or leave it out"),
+    (["--preset", "gpt3-125m", "--rotary-percent", ".5"], "--rotary-percent 0.5: has no effect with --position-embedding"),
     (["--lr-warmup-init", "1"], "--lr-warmup-init 1.0: is above --lr 0.0003"),
     (["--decoupled-min-lr", "1"], "has no effect without --decoupled-lr"),
     (["--decoupled-lr", "1e-6"], "--decoupled-min-lr (from --min-lr) 3e-05: is above --decoupled-lr 1e-06"),
@@ -215,6 +220,34 @@ def test_a_typed_length_outranks_yamls(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text("train_tokens: 100000\n")
     assert train_iterations(read_configuration(["--config", str(path), *MOCK], 1)) == 10
+
+
+def test_a_typed_fraction_of_warm_up_outranks_steps_from_yaml(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text(read_configuration([*MOCK, "--lr-warmup-iters", "3"], 1).to_yaml())
+    again = ["--config", str(path)]
+    assert read_configuration(again, 1).optimizer.lr_warmup_iters == 3, "its fraction is there too, and was not typed"
+    optimizer = read_configuration([*again, "--lr-warmup-fraction", "0.4"], 1).optimizer
+    assert (optimizer.lr_warmup_fraction, optimizer.lr_warmup_iters) == (0.4, None)
+
+
+def test_what_a_run_without_rope_saved_is_taken_again(tmp_path):
+    path = tmp_path / "run.yaml"
+    config = read_configuration([*MOCK, "--position-embedding-type", "none"], 1)
+    path.write_text(config.to_yaml())
+    assert "rotary_base" in path.read_text() and read_configuration(["--config", str(path)], 1) == config
+
+
+@pytest.mark.parametrize("beside", ["", "--test-data-path t", "--valid-data-path v --multiple-validation-sets"])
+def test_no_batches_are_no_evaluation(beside, tmp_path):
+    """As in Megatron-LM, whose scripts say it beside an interval."""
+    path = tmp_path / "run.yaml"
+    data = ["--train-data-path", "d"] if beside else ["--mock-data"]
+    argv = [word for word in MOCK if word != "--mock-data"] + [*data, *beside.split()]
+    config = read_configuration([*argv, "--eval-interval", "5", "--eval-iters", "0"], 1)
+    assert (config.training.eval_interval, config.training.eval_iters) == (None, 0)
+    path.write_text(config.to_yaml())
+    assert read_configuration(["--config", str(path)], 1) == config
 
 
 def test_a_presets_schedule_goes_with_its_length():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from megatron_ext.reliability.preemption import STATUS
@@ -52,10 +53,96 @@ def test_two_nodes_of_which_one_is_told_to_stop(tmp_path):
         time.sleep(0.1)
     nodes[1].send_signal(signal.SIGTERM)
     said = [node.communicate(timeout=60)[0] for node in nodes]
-    assert nodes[1].returncode == STATUS and nodes[0].returncode == 1, said  # node 0's torchrun sees its process end
+    assert [node.returncode for node in nodes] == [STATUS, STATUS], said
     assert "TP1·PP1·DP2·ZeRO-1 on 2 process(es)" in said[0] and "stopped by --exit-signal SIGTERM" in said[0]
     last = iterations(tmp_path / "run")[-1]
     assert "seed: 7\n" in (tmp_path / "run" / f"iter_{last:07d}" / "run.yaml").read_text()
+
+
+def processes_of(folder: pathlib.Path) -> list[psutil.Process]:
+    """torchrun and the processes of a run, by the folder on their command lines."""
+    return [each for each in psutil.process_iter(["cmdline"]) if str(folder / "run") in (each.info["cmdline"] or [])]
+
+
+def torchrun_of(folder: pathlib.Path) -> list[psutil.Process]:
+    return [each for each in processes_of(folder) if "torch.distributed.run" in each.info["cmdline"]]
+
+
+def wait_for(condition, running: subprocess.Popen):
+    deadline = time.monotonic() + 100
+    while not condition():
+        assert running.poll() is None and time.monotonic() < deadline, "the script ended, or the moment never came"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def endless(tmp_path):
+    """Starts a run that does not end by itself; nothing of it outlives the test."""
+    scripts = []
+
+    def begin(**settings) -> subprocess.Popen:
+        scripts.append(start(SCRIPTS[0], tmp_path / "run", SMOKE="1", TRAIN_TOKENS="1e9", TMPDIR=str(tmp_path), **settings))
+        return scripts[-1]
+
+    yield begin
+    for each in [*processes_of(tmp_path), *scripts]:
+        each.kill()
+    for each in scripts:
+        each.communicate()
+
+
+@pytest.mark.parametrize("seconds", [0.2, 4])
+def test_ctrl_c_while_torchrun_starts(seconds, endless, tmp_path):
+    """A shell's background processes do not hear Ctrl-C, and torchrun has a handler only once its processes start."""
+    running = endless()
+    wait_for(lambda: torchrun_of(tmp_path), running)
+    time.sleep(seconds)
+    os.killpg(running.pid, signal.SIGINT)
+    said, _ = running.communicate(timeout=90)
+    assert running.returncode == STATUS, said
+    assert processes_of(tmp_path) == []
+
+
+@pytest.mark.parametrize(("number", "times"), [
+    (signal.SIGINT, 1), (signal.SIGTERM, 2), pytest.param(signal.SIGHUP, 1, marks=pytest.mark.full),
+])  # fmt: skip
+def test_the_script_ends_after_the_save(number, times, endless, tmp_path):
+    """Whatever a terminal or a launcher sends to the whole group, more than once too."""
+    running = endless()
+    wait_for(lambda: len(iterations(tmp_path / "run")) >= 3, running)
+    for _ in range(times):
+        os.killpg(running.pid, number)
+        time.sleep(0.3)
+    said, _ = running.communicate(timeout=90)
+    assert running.returncode == STATUS, said
+    last = iterations(tmp_path / "run")[-1]
+    assert (tmp_path / "run" / f"iter_{last:07d}" / "manifest.json").exists() and processes_of(tmp_path) == []
+    assert not list(tmp_path.glob("tmp.*")), "the file in which they left word"
+
+
+def test_torchrun_told_by_others_too_is_waited_for(endless, tmp_path):
+    """What ends a whole job (systemd, scancel --full) tells torchrun as well; told twice it leaves its processes alone."""
+    running = endless()
+    wait_for(lambda: len(iterations(tmp_path / "run")) >= 3, running)
+    for each in [*torchrun_of(tmp_path), running]:
+        each.send_signal(signal.SIGTERM)
+    said, _ = running.communicate(timeout=90)
+    last = iterations(tmp_path / "run")[-1]
+    assert (tmp_path / "run" / f"iter_{last:07d}" / "manifest.json").exists() and processes_of(tmp_path) == []
+    assert running.returncode == STATUS, said
+
+
+def test_stopped_and_not_saved_is_failed(endless, tmp_path):
+    """75 would have it called again, and again."""
+    running = endless(SAVE_INTERVAL="100000")
+    wait_for(lambda: len(iterations(tmp_path / "run")) >= 3, running)
+    for each in processes_of(tmp_path):
+        each.rlimit(psutil.RLIMIT_FSIZE, (20_000, 20_000))  # as on a full disk
+    running.send_signal(signal.SIGTERM)
+    said, _ = running.communicate(timeout=90)
+    assert "was not written" in said and 'Traceback (most recent call last):\n  File "pretrain' not in said
+    assert running.returncode == 1, said
+    assert not list((tmp_path / "run").glob("iter_*"))
 
 
 @pytest.mark.parametrize(("script", "words"), [

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from megatron_ext.arguments.problems import UserError
 from megatron_ext.inference.generate import Continuation, in_order
 from megatron_ext.inference.output import JsonLines, Terminal
 from megatron_ext.inference.prompts import Request
+from tests.monitor.test_files import files_no_larger_than
 
 
 def results():
@@ -52,3 +56,14 @@ def test_json_lines(tmp_path):
         "number": 0, "sample": 0, "prompt": "A:", "text": " x y é", "ids": [7, 8], "finish_reason": "length",
     }  # fmt: skip
     assert [record["text"] for record in records] == [" x y é", " b\n", ""]
+
+
+def test_a_full_disk_is_said_and_leaves_whole_lines(tmp_path):
+    sink = JsonLines(str(tmp_path / "out.jsonl"))
+    pieces = iter(in_order(grown()))
+    with files_no_larger_than(150), pytest.raises(UserError, match="out.jsonl: cannot be written: File too large; name another"):
+        for result, piece in pieces:
+            sink.add(result, piece)
+    sink.close()
+    (line,) = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["text"] == " x y é"

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from megatron_ext.reliability.preemption import STATUS, Preemption
+from megatron_ext.reliability.preemption import STATUS, STATUS_FILE, Preemption
 
 
 def wait_for(condition) -> bool:
@@ -130,3 +130,32 @@ def test_what_is_saved_is_not_told_again_on_its_way_out():
     finally:
         process.kill()
         process.communicate()
+
+
+TOLD = """
+import sys
+from megatron_ext.reliability import preemption
+print("a line for the log")
+if "begin" in sys.argv:
+    preemption.begin()
+preemption.leave(int(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize(("words", "left"), [
+    (["0"], ""), (["1"], ""), (["1", "begin"], "begun"), (["75", "begin"], "75"), (["75"], "75"),
+])  # fmt: skip
+def test_word_is_left_of_how_a_process_ended(words, left, tmp_path):
+    """Also where the log's disk is full: the interpreter would end with 120."""
+    file = tmp_path / "status"
+    file.touch()
+    environ = os.environ | {STATUS_FILE: str(file), "PYTHONUNBUFFERED": ""}
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run([sys.executable, "-c", TOLD, *words], env=environ, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (ended.returncode, ended.stderr) == (int(words[0]), "")
+    assert file.read_text().strip() == left
+
+
+def test_a_status_file_that_cannot_be_written_ends_nothing(tmp_path):
+    environ = os.environ | {STATUS_FILE: str(tmp_path / "none" / "status")}
+    assert subprocess.run([sys.executable, "-c", TOLD, "75", "begin"], env=environ).returncode == STATUS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -118,9 +120,59 @@ def test_test_data_is_evaluated_once_at_the_end(pool, pairs, tmp_path):
     assert [measures.keys() for measures in found.values()] == [set()] * 3 + [{"test_loss"}]
     whole = evaluated(pool, tmp_path / "b", [*argv[:-2], "--full-validation"])
     assert whole[4]["test_loss"] != found[4]["test_loss"]
+    assert not any(evaluated(pool, tmp_path / "none", [*argv[:-1], "0"]).values())
     stopped = evaluated(pool, tmp_path / "c", [*argv, "--exit-interval", "3"])
     assert not any(stopped.values())
     assert evaluated(pool, tmp_path / "c", argv)[4] == found[4]
+
+
+def stopped_when(launch, argv, folder, interrupted: str | None):
+    """A run of `argv` which a signal reaches at the beginning of the evaluation called `interrupted`; whether that stopped it."""
+    from megatron_ext.reliability.preemption import Preemption
+    from megatron_ext.training import evaluate, loop
+    from megatron_ext.training.build import build
+    from megatron_ext.training.configuration import read_configuration
+    from megatron_ext.training.layout import processes
+
+    config = read_configuration(["--log-interval", "1", *BASE, *argv, "--device", "cpu", "--save", folder], launch.world_size)
+    told, as_it_is = Preemption(), evaluate.evaluate
+
+    def evaluated_late(run, state, sets, prefix):
+        told.received |= prefix == interrupted and launch.rank == launch.world_size - 1
+        return as_it_is(run, state, sets, prefix)
+
+    evaluate.evaluate = evaluated_late
+    try:
+        with processes(launch, config) as device:
+            return loop.train(build(config, device, told)).stopped_by_signal
+    finally:
+        evaluate.evaluate = as_it_is
+
+
+def kept(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(("world_size", "cut"), [(1, "test"), (2, "eval")])
+def test_a_run_is_not_done_before_the_test_data_is_measured(world_size, cut, pool, pairs, tmp_path):
+    """A signal in the last evaluation: the run stops by it, and the same call again measures what is missing, once."""
+    argv = [*pairs["sets"], "--test-data-path", pairs["test"], "--eval-interval", "4", "--eval-iters", "2",
+            "--tensorboard-dir", str(tmp_path / "board")]  # fmt: skip
+    straight, folder = evaluated(pool, tmp_path / "straight", argv)[4], tmp_path / "run"
+    assert pool.run(stopped_when, world_size, argv, str(folder), cut) == [True] * world_size
+    stopped = kept(folder)
+    assert (
+        (folder / "iter_0000004").is_dir() and "test_loss" not in stopped[-1] and ("eval_loss" in stopped[-1]) == (cut == "test")
+    )
+    assert pool.run(stopped_when, world_size, argv, str(folder), cut) == [True] * world_size, "again before it was measured"
+    assert kept(folder) == stopped
+    assert pool.run(stopped_when, world_size, argv, str(folder), None) == [False] * world_size
+    again = kept(folder)
+    assert again[:-1] == stopped[:-1] and again[-1].items() >= stopped[-1].items()
+    for name, value in straight.items():
+        assert again[-1][name] == pytest.approx(value, rel=1e-5)
+    assert pool.run(stopped_when, world_size, argv, str(folder), "test") == [False] * world_size, "it was measured already"
+    assert kept(folder) == again
 
 
 def test_the_third_share_is_the_test_data(pool, pairs, tmp_path):

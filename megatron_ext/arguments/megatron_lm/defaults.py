@@ -36,7 +36,7 @@ DEFAULTS: dict[str, Any] = {
 # Flags that are ours as well, but that only a script of Megatron-LM's has.
 ITS_OWN = ("vocab_file", "merge_file")
 
-# Flag -> flags that Megatron-LM passes over without it; scripts carry them along.
+# Flag, or flag and value -> flags that Megatron-LM passes over without it; scripts carry them along.
 ONLY_WITH = {
     "load": {"ckpt_step", "finetune", "no_load_optim", "no_load_rng"},
     "fp16": {"loss_scale", "initial_loss_scale", "min_loss_scale", "loss_scale_window", "hysteresis"},
@@ -48,6 +48,7 @@ ONLY_WITH = {
     },
     "recompute_granularity": {"recompute_num_layers"},
     "manual_gc": {"manual_gc_interval"},
+    "position_embedding_type rope": {"rotary_base", "rotary_percent"},
     "profile": {"profile_step_start", "profile_step_end", "profile_ranks"},
 }  # fmt: skip
 
@@ -141,11 +142,17 @@ def _what_does_not_apply(c) -> None:
         c.notes.append(f"--tiktoken-pattern {c.tiktoken_pattern} is left out: the tokenizer is {c.tokenizer_type}")
         c.tiktoken_pattern = None
     for needed, names in ONLY_WITH.items():
-        if getattr(c, needed) in (None, False, "none"):
+        if not _is_there(c, needed):
             for name in sorted(names & c.typed):
                 setattr(c, name, c.fallback[name])
                 c.notes.append(f"{_option(name)} is left out: there is no {_option(needed)}")
             c.typed, c.given = c.typed - names, c.given - names
+
+
+def _is_there(c, needed: str) -> bool:
+    name, _, value = needed.partition(" ")
+    found = getattr(c, name)
+    return found == value if value else found not in (None, False, "none")
 
 
 def _evaluation(c) -> None:
