@@ -40,6 +40,8 @@ FIELDS: dict[str, Callable[[Namespace], Any]] = {
     "position_embedding_type": lambda a: str(a.position_embedding_type),
     "rotary_base": lambda a: a.rotary_base,
     "rotary_percent": lambda a: a.rotary_percent,
+    "rotary_interleaved": lambda a: a.rotary_interleaved,
+    "qk_layernorm": lambda a: a.qk_layernorm,
     "add_bias_linear": lambda a: a.add_bias_linear,
     "add_qkv_bias": lambda a: a.add_qkv_bias,
     "untie_embeddings_and_output_weights": lambda a: a.untie_embeddings_and_output_weights,

@@ -31,6 +31,10 @@ class ModelConfig(TransformerConfig):
     """The output matrix is the embedding's."""
     layers_impl: str = "local"
     """`local` or `transformer_engine`."""
+    position: str = "rope"
+    """The position's registry name."""
+    alibi_scale_by_head_dim: bool = False
+    """ALiBi's bias is divided by √d."""
     attention_patterns: tuple[str, ...] = ("causal",)
     """Registry names, a layer each, repeated over all layers."""
     sliding_window: int | None = None
@@ -45,7 +49,7 @@ class ModelConfig(TransformerConfig):
     @property
     def plain_attention(self) -> bool:
         """Whether every kernel of causal attention can do all layers."""
-        return set(self.attention_patterns) == {"causal"} and self.attention_logit_cap is None
+        return set(self.attention_patterns) == {"causal"} and self.attention_logit_cap is None and self.position != "alibi"
 
 
 def leave_uninitialised(tensor: torch.Tensor) -> torch.Tensor:
@@ -111,6 +115,10 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         prefix_length=model.prefix_length,
         attention_logit_cap=model.attn_logit_softcapping,
         positions_by_document=model.reset_position_ids,
+        qk_layernorm=model.qk_layernorm,
+        position=model.position_embedding_type,
+        rotary_interleaved=model.rotary_interleaved,
+        alibi_scale_by_head_dim=model.alibi_scale_by_head_dim,
         vocab_size=vocab_size,
         tied_embeddings=not model.untie_embeddings_and_output_weights,
         layers_impl=layers_impl,

@@ -6,15 +6,16 @@ from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.models.attention.flags import AttentionFlags
+from megatron_ext.models.position_flags import PositionFlags
 
 
 def gated(activation: str) -> bool:
-    """Whether an activation multiplies by a gate: the family's names end so (glu, reglu, geglu, swiglu)."""
-    return activation.endswith("glu")
+    """Whether an activation multiplies by a gate: the family's names say so (glu, reglu, geglu, geglu_tanh, swiglu)."""
+    return "glu" in activation
 
 
 @flag_group("model", "Architecture")
-class ModelFlags(AttentionFlags):
+class ModelFlags(PositionFlags, AttentionFlags):
     preset: str | None = flag(
         None,
         "a published model's flags; any flag given besides overrides it",
@@ -30,16 +31,10 @@ class ModelFlags(AttentionFlags):
     num_query_groups: int | None = flag(None, "key and value heads (grouped-query attention) [as many as query heads]", least=1)
     kv_channels: int | None = flag(None, "width of a head [hidden / heads]", least=1)
     seq_length: int = flag(512, "tokens in a sample", least=1, front=True)
-    max_position_embeddings: int | None = flag(None, "largest position there is room for [seq-length]", least=1)
     normalization: str = flag("rmsnorm", "the norm", choices=Registry("megatron_ext.models.norms"))
     norm_epsilon: float = flag(1e-5, "added to the variance in a norm", positive=True)
     apply_layernorm_1p: bool = flag(False, "norms multiply by 1 + weight, and weights start at 0: finer in 16 bits")
     activation: str = flag("swiglu", "the MLP's activation", choices=Registry("megatron_ext.models.activations"))
-    position_embedding_type: str = flag(
-        "rope", "how the model knows positions", choices=Registry("megatron_ext.models.positions")
-    )
-    rotary_base: int = flag(10000, "base of the rotary frequencies", least=1)
-    rotary_percent: float = flag(1.0, "share of a head's channels that is rotated", positive=True, most=1.0)
     add_bias_linear: bool = flag(False, "biases in all linear layers")
     add_qkv_bias: bool = flag(False, "a bias in the query, key and value projection alone")
     untie_embeddings_and_output_weights: bool = flag(False, "an output matrix of its own instead of the embedding's")
@@ -84,16 +79,10 @@ class ModelFlags(AttentionFlags):
             yield Problem(
                 "--kv-channels", c.kv_channels, f"times --rotary-percent {c.rotary_percent:g} is odd, and rotation takes pairs"
             )
-        for name in ("rotary_base", "rotary_percent"):
-            if name in c.typed and c.position_embedding_type != "rope":
-                option, given = "--" + name.replace("_", "-"), f"--position-embedding-type {c.position_embedding_type}"
-                yield Problem(option, getattr(c, name), f"has no effect with {given}", "use rope, or leave it out")
         if c.num_attention_heads % c.num_query_groups:
             yield Problem(
                 "--num-query-groups", c.num_query_groups, f"does not divide --num-attention-heads {c.num_attention_heads}"
             )
-        if c.max_position_embeddings < c.seq_length:
-            yield Problem("--max-position-embeddings", c.max_position_embeddings, f"is below --seq-length {c.seq_length}")
         for option, value in (
             ("--num-query-groups", c.num_query_groups),
             ("--num-attention-heads", c.num_attention_heads),
@@ -115,6 +104,7 @@ class ModelFlags(AttentionFlags):
                 f"is not a multiple of --tensor-model-parallel-size {tensor}, over which --sequence-parallel splits it",
             )
         yield from ModelFlags.check_attention(c)
+        yield from ModelFlags.check_positions(c)
         yield from _experts(c)
 
 

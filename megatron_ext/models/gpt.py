@@ -68,7 +68,7 @@ def build(flags, config: ModelConfig, seed: int | None) -> list[GPT]:
         config: megatron-core's configuration.
         seed: of the run; the weights depend on it and on nothing of the layout. None leaves them to be loaded.
     """
-    chunks = []
+    chunks, position = [], POSITIONS.load(flags.position_embedding_type)
     for vp_stage in range(config.virtual_pipeline_model_parallel_size or 1):
         stage = vp_stage if config.virtual_pipeline_model_parallel_size else None
         ends = dict(ignore_virtual=False, vp_stage=stage)
@@ -82,9 +82,11 @@ def build(flags, config: ModelConfig, seed: int | None) -> list[GPT]:
             share_embeddings_and_output_weights=config.tied_embeddings,
             parallel_output=True,
             vp_stage=stage,
-            **POSITIONS.load(flags.position_embedding_type).gpt_arguments(flags),
+            **position.gpt_arguments(flags),
         )
         model.model_type = ModelType.encoder_or_decoder
+        if hasattr(position, "Embedding") and model.pre_process:
+            model.embedding.position_embeddings = position.Embedding(config)
         if seed is not None:
             initialize(model, config, seed)
         chunks.append(model)

@@ -31,7 +31,9 @@ def decoder_block_spec(config: ModelConfig, vp_stage: int | None) -> Transformer
         from megatron.core.extensions.transformer_engine import TENorm
 
         layer = get_gpt_layer_with_transformer_engine_spec(
-            num_experts=config.num_moe_experts, moe_grouped_gemm=config.num_moe_experts is not None
+            num_experts=config.num_moe_experts,
+            moe_grouped_gemm=config.num_moe_experts is not None,
+            qk_layernorm=config.qk_layernorm,
         )
         if config.attention_backend == AttnBackend.local or not config.plain_attention:
             layer.submodules.self_attention.submodules.core_attention = CoreAttention
@@ -49,8 +51,8 @@ def local_layer_spec(config: ModelConfig) -> ModuleSpec:
             linear_qkv=ColumnParallelLinear,
             core_attention=CoreAttention,
             linear_proj=RowParallelLinear,
-            q_layernorm=IdentityOp,
-            k_layernorm=IdentityOp,
+            q_layernorm=norm if config.qk_layernorm else IdentityOp,
+            k_layernorm=norm if config.qk_layernorm else IdentityOp,
         ),
     )
     return ModuleSpec(

@@ -1,7 +1,8 @@
 """FLOPs of training: 6 a matrix parameter and token (forward 2, backward 4), plus attention's 12·L·heads·d·s.
 
 The convention of PaLM's appendix B (arXiv:2204.02311): attention is counted without the causal half, recomputation is
-not counted, so the share of the peak is MFU, not HFU. The embedding's look-up costs nothing, the output matrix does.
+not counted, so the share of the peak is MFU, not HFU. The embedding's look-up costs nothing, the output matrix does. In a layer
+with a sliding window, s is the window.
 """
 
 from __future__ import annotations
@@ -13,5 +14,9 @@ def training_flops_per_token(model, vocab_size: int) -> float:
     """FLOPs to train on one token; `model` is the model group of a configuration."""
     counted = count(model, vocab_size)
     matrices = counted.active_layers + vocab_size * model.hidden_size
-    attention = 12 * model.num_layers * model.num_attention_heads * model.kv_channels * model.seq_length
-    return 6.0 * matrices + attention
+    patterns = model.attention_pattern
+    seen = sum(
+        min(model.sliding_window, model.seq_length) if patterns[layer % len(patterns)] == "sliding_window" else model.seq_length
+        for layer in range(model.num_layers)
+    )
+    return 6.0 * matrices + 12 * model.num_attention_heads * model.kv_channels * seen

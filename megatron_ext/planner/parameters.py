@@ -35,8 +35,10 @@ def count(model, vocab_size: int) -> Parameters:
     keys = model.num_query_groups * model.kv_channels
     bias = 1 if model.add_bias_linear else 0
     norm = hidden * (2 if model.normalization == "layernorm" else 1)
+    of_heads = norm // hidden * 2 * model.kv_channels if model.qk_layernorm else 0
     attention = (
-        hidden * (heads + 2 * keys)
+        of_heads
+        + hidden * (heads + 2 * keys)
         + (heads + 2 * keys) * (1 if bias or model.add_qkv_bias else 0)
         + heads * hidden
         + bias * hidden

@@ -17,6 +17,10 @@ MODELS = {
         "--add-bias-linear --num-query-groups 4"
     ).split(),
     "experts": "--preset tiny --num-experts 4 --moe-ffn-hidden-size 64".split(),
+    "windows": (
+        "--preset tiny --attention-pattern sliding_window causal --sliding-window 7 --position-embedding-type alibi "
+        "--qk-layernorm --reset-attention-mask --attn-logit-softcapping 5 --activation squared_relu"
+    ).split(),
     "six": "--preset tiny --num-layers 6 --hidden-size 32 --position-embedding-type learned_absolute".split(),
 }
 RUN = "--mock-data --vocab-size 500 --train-iters 20 --global-batch-size 4 --seq-length 32 --lr 3e-4".split()
@@ -88,6 +92,13 @@ def test_layout_equals_one_process(model, layout, micro_batch_size, pool, refere
     world_size, flags = LAYOUTS[layout]
     found = outcome(pool, [*MODELS[model], *RUN, *flags, "--micro-batch-size", micro_batch_size], world_size, tmp_path)
     compare(found, references[model])
+
+
+@pytest.mark.parametrize("layout", ["TP2", "TP2+SP.PP2+ZeRO1"])
+def test_attention_in_blocks_equals_one_process(layout, pool, references, tmp_path):
+    world_size, flags = LAYOUTS[layout]
+    found = outcome(pool, [*MODELS["windows"], *RUN, *flags, "--micro-batch-size", "2"], world_size, tmp_path)
+    compare(found, references["windows"])
 
 
 @pytest.mark.parametrize("layout", EXPERT_LAYOUTS)

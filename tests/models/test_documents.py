@@ -10,6 +10,8 @@ POSITIONS = {
     "rope": ["--position-embedding-type", "rope"],
     "learned_absolute": ["--position-embedding-type", "learned_absolute"],
     "none": ["--position-embedding-type", "none"],
+    "sinusoidal": ["--position-embedding-type", "sinusoidal"],
+    "alibi": ["--position-embedding-type", "alibi"],
 }
 
 

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from tests.parity.families import LENGTH, VOCAB, gpt2, llama, mistral, qwen3
 from tests.parity.reference import filled
-from tests.parity.test_parity import LENGTH, VOCAB, gpt2, llama, padded
+from tests.parity.test_parity import padded
 
 PROMPTS = [[5, 17, 99, 3], [42], [7, 7, 120, 64, 31, 8, 2, 90, 11]]
 NEW = 25  # with the longest prompt within GPT-2's 40 positions
@@ -37,7 +38,7 @@ def ours(launch, argv, weights, settings):
         return found
 
 
-@pytest.mark.parametrize("family", [llama, gpt2])
+@pytest.mark.parametrize("family", [llama, gpt2, mistral, qwen3])
 def test_greedy_text_is_transformers(family, pool):
     torch.manual_seed(0)
     reference, argv, names = family()

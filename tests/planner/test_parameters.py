@@ -30,5 +30,11 @@ def test_flops_are_six_a_parameter_plus_attention():
     assert training_flops_per_token(model, 32000) == pytest.approx(6 * matrices + attention, rel=1e-4)
 
 
+def test_windows_make_attention_cheaper():
+    line = "--num-layers 4 --seq-length 512 --attention-pattern sliding_window sliding_window causal --sliding-window 100"
+    full, some = (training_flops_per_token(model_flags(*argv), 32000) for argv in (line.split()[:4], line.split()))
+    assert full - some == 12 * 256 * 3 * (512 - 100)  # layers 1, 2 and 4
+
+
 def test_gpt3_has_its_published_number():
     assert count(model_flags("--preset", "gpt3-175b"), 50257).total == pytest.approx(174.6e9, rel=1e-4)

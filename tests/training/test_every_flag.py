@@ -18,6 +18,7 @@ BASE = ["--preset", "tiny", "--num-layers", "2", "--mock-data", "--tokenizer-typ
         "--train-iters", "3", "--global-batch-size", "4", "--micro-batch-size", "2", "--seq-length", "16",
         "--lr-warmup-iters", "1", "--untie-embeddings-and-output-weights"]  # fmt: skip
 EXPERTS = ["--num-experts", "4"]
+ALIBI = ["--position-embedding-type", "alibi"]
 WINDOW = ["--attention-pattern", "sliding_window", "--sliding-window", "5"]
 
 # flag: the flags to compare with and without, beside BASE; losses of three updates must differ.
@@ -39,6 +40,8 @@ CHANGES_LOSS = {
     "hidden_dropout": ([], ["--hidden-dropout", "0.5"]),
     "attention_dropout": ([], ["--attention-dropout", "0.5"]),
     "init_method_std": ([], ["--init-method-std", "0.1"]),
+    "rotary_interleaved": ([], ["--rotary-interleaved"]),
+    "alibi_scale_by_head_dim": (ALIBI, [*ALIBI, "--alibi-scale-by-head-dim"]),
     "attention_pattern": ([], WINDOW),
     "sliding_window": (WINDOW, [*WINDOW[:-1], "2"]),
     "attn_logit_softcapping": ([], ["--attn-logit-softcapping", "0.01"]),
@@ -70,6 +73,7 @@ CHANGES_LOSS = {
 CHANGES_PARAMETERS = {
     "add_bias_linear": ["--add-bias-linear"],
     "add_qkv_bias": ["--add-qkv-bias"],
+    "qk_layernorm": ["--qk-layernorm"],
     "make_vocab_size_divisible_by": ["--make-vocab-size-divisible-by", "8"],
     "max_position_embeddings": ["--position-embedding-type", "learned_absolute", "--max-position-embeddings", "32"],
 }

@@ -48,7 +48,7 @@ ONLY_WITH = {
     },
     "recompute_granularity": {"recompute_num_layers"},
     "manual_gc": {"manual_gc_interval"},
-    "position_embedding_type rope": {"rotary_base", "rotary_percent"},
+    "position_embedding_type rope": {"rotary_base", "rotary_percent", "rotary_interleaved"},
     "profile": {"profile_step_start", "profile_step_end", "profile_ranks"},
 }  # fmt: skip
 
@@ -129,7 +129,7 @@ def _mlp(c) -> None:
     if "activation" in c.open:
         if "--no-bias-gelu-fusion" in c.spelled or not c.add_bias_linear:
             c.activation = "gelu"
-    if c.ffn_hidden_size is None and c.activation.endswith("glu"):
+    if c.ffn_hidden_size is None and "glu" in c.activation:
         c.ffn_hidden_size = int(4 * c.hidden_size * 2 / 3) // 64 * 64  # down to a multiple; ours goes up
 
 

@@ -12,7 +12,7 @@ import contextlib
 
 import torch
 import torch.nn.functional as F
-from megatron.core import tensor_parallel
+from megatron.core import parallel_state, tensor_parallel
 from megatron.core.transformer.enums import AttnBackend, AttnMaskType
 from megatron.core.transformer.module import MegatronModule
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -22,6 +22,7 @@ from megatron_ext.models.attention.blocks import attend, attend_by_scores, block
 from megatron_ext.models.attention.tokens import Limits, Tokens
 
 PATTERNS = Registry("megatron_ext.models.attention.patterns")
+POSITIONS = Registry("megatron_ext.models.positions")
 KERNELS = {
     AttnBackend.flash: SDPBackend.FLASH_ATTENTION,
     AttnBackend.fused: SDPBackend.CUDNN_ATTENTION,
@@ -54,7 +55,10 @@ class CoreAttention(MegatronModule):
         self.plain = patterns[(layer_number - 1) % len(patterns)] == "causal"
         self.limits = Limits(config.sliding_window, config.prefix_length or 0)
         self.cap = config.attention_logit_cap
-        self.bias = None
+        position = POSITIONS.load(config.position)
+        heads = config.num_attention_heads // config.tensor_model_parallel_size
+        first = heads * parallel_state.get_tensor_model_parallel_rank()
+        self.bias = position.Bias(config, first, heads) if hasattr(position, "Bias") else None
 
     def forward(
         self, query, key, value, attention_mask, attn_mask_type=AttnMaskType.causal, attention_bias=None, packed_seq_params=None
