@@ -31,6 +31,26 @@ class ModelConfig(TransformerConfig):
     """The output matrix is the embedding's."""
     layers_impl: str = "local"
     """`local` or `transformer_engine`."""
+    norm_bias: bool = True
+    """Norms that have a bias keep it."""
+    norm_placement: str = "pre"
+    """The registry name of where norms stand."""
+    deepnorm_alpha: float | None = None
+    """What the residual is multiplied by in deepnorm."""
+    residual_from_norm: bool = False
+    """The residual is the normed input."""
+    parallel_residual: bool = False
+    """Attention and MLP stand side by side."""
+    share_parallel_norm: bool = False
+    """… with one norm for both."""
+    attention_output_bias: bool = False
+    mlp_bias: bool = False
+    output_bias: bool = False
+    """A bias on the logits."""
+    embedding_norm: bool = False
+    embedding_scale: float | None = None
+    logit_scale: float | None = None
+    logit_cap: float | None = None
     position: str = "rope"
     """The position's registry name."""
     alibi_scale_by_head_dim: bool = False
@@ -45,6 +65,13 @@ class ModelConfig(TransformerConfig):
     """Position ids differ between rows: each document's count from 0."""
     attention_logit_cap: float | None = None
     """Scores s become cap · tanh(s / cap)."""
+
+    @property
+    def plain_layers(self) -> bool:
+        """Whether a layer is what megatron-core's own is: pre-norm, one sublayer after the other, the same biases everywhere."""
+        biases = {self.add_bias_linear, self.attention_output_bias, self.mlp_bias}
+        same = self.norm_placement == "pre" and not self.residual_from_norm and not self.parallel_residual
+        return same and len(biases) == 1 and self.norm_bias
 
     @property
     def plain_attention(self) -> bool:
@@ -114,6 +141,19 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         sliding_window=model.sliding_window,
         prefix_length=model.prefix_length,
         attention_logit_cap=model.attn_logit_softcapping,
+        norm_bias=model.norm_bias,
+        norm_placement=model.norm_placement,
+        deepnorm_alpha=model.deepnorm_alpha,
+        residual_from_norm=model.apply_residual_connection_post_layernorm,
+        parallel_residual=model.parallel_residual,
+        share_parallel_norm=model.share_parallel_norm,
+        attention_output_bias=model.add_attention_output_bias,
+        mlp_bias=model.add_mlp_bias,
+        output_bias=model.add_output_bias,
+        embedding_norm=model.embedding_norm,
+        embedding_scale=model.embedding_scale,
+        logit_scale=model.logit_scale,
+        logit_cap=model.final_logit_softcapping,
         positions_by_document=model.reset_position_ids,
         qk_layernorm=model.qk_layernorm,
         position=model.position_embedding_type,

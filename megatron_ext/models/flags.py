@@ -7,6 +7,7 @@ from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.models.attention.flags import AttentionFlags
 from megatron_ext.models.position_flags import PositionFlags
+from megatron_ext.models.residual_flags import ResidualFlags
 
 
 def gated(activation: str) -> bool:
@@ -15,7 +16,7 @@ def gated(activation: str) -> bool:
 
 
 @flag_group("model", "Architecture")
-class ModelFlags(PositionFlags, AttentionFlags):
+class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags):
     preset: str | None = flag(
         None,
         "a published model's flags; any flag given besides overrides it",
@@ -31,12 +32,7 @@ class ModelFlags(PositionFlags, AttentionFlags):
     num_query_groups: int | None = flag(None, "key and value heads (grouped-query attention) [as many as query heads]", least=1)
     kv_channels: int | None = flag(None, "width of a head [hidden / heads]", least=1)
     seq_length: int = flag(512, "tokens in a sample", least=1, front=True)
-    normalization: str = flag("rmsnorm", "the norm", choices=Registry("megatron_ext.models.norms"))
-    norm_epsilon: float = flag(1e-5, "added to the variance in a norm", positive=True)
-    apply_layernorm_1p: bool = flag(False, "norms multiply by 1 + weight, and weights start at 0: finer in 16 bits")
     activation: str = flag("swiglu", "the MLP's activation", choices=Registry("megatron_ext.models.activations"))
-    add_bias_linear: bool = flag(False, "biases in all linear layers")
-    add_qkv_bias: bool = flag(False, "a bias in the query, key and value projection alone")
     untie_embeddings_and_output_weights: bool = flag(False, "an output matrix of its own instead of the embedding's")
     make_vocab_size_divisible_by: int = flag(
         128, "pad the vocabulary to a multiple; padded entries never get probability", least=1
@@ -56,6 +52,7 @@ class ModelFlags(PositionFlags, AttentionFlags):
     def resolve(c):
         if c.ffn_hidden_size is None:
             c.ffn_hidden_size = _up_to_multiple(8 * c.hidden_size // 3, 64) if gated(c.activation) else 4 * c.hidden_size
+        ModelFlags.resolve_residual(c)
         if c.num_query_groups is None:
             c.num_query_groups = c.num_attention_heads
         if c.kv_channels is None and c.hidden_size % c.num_attention_heads == 0:
@@ -105,6 +102,7 @@ class ModelFlags(PositionFlags, AttentionFlags):
             )
         yield from ModelFlags.check_attention(c)
         yield from ModelFlags.check_positions(c)
+        yield from ModelFlags.check_residual(c)
         yield from _experts(c)
 
 
@@ -129,8 +127,9 @@ def _experts(c):
         yield Problem(
             "--num-experts", c.num_experts, f"is not a multiple of --expert-model-parallel-size {c.expert_model_parallel_size}"
         )
-    if c.add_bias_linear:
-        yield Problem("--add-bias-linear", None, "is not there for experts", "use --no-add-bias-linear")
+    if c.add_mlp_bias:
+        option = "--add-bias-linear" if c.add_bias_linear else "--add-mlp-bias"
+        yield Problem(option, None, "is not there for experts", "use --no-add-mlp-bias, or --no-add-bias-linear")
 
 
 def _up_to_multiple(value: int, multiple: int) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from megatron.core import parallel_state
+from megatron.core import parallel_state, tensor_parallel
 from megatron.core.models.gpt import GPTModel
 from megatron.core.transformer.enums import ModelType
 
 from megatron_ext.arguments.registry import Registry
-from megatron_ext.models.config import ModelConfig, padded_vocab_size
+from megatron_ext.models.config import NORMS, ModelConfig, padded_vocab_size
 from megatron_ext.models.initialization import initialize
 from megatron_ext.models.layer_specs import decoder_block_spec
 
@@ -17,6 +17,37 @@ POSITIONS = Registry("megatron_ext.models.positions")
 
 class GPT(GPTModel):
     """A decoder-only model, or this process's part of it."""
+
+    def __init__(self, config: ModelConfig, *args, **kwargs):
+        super().__init__(config, *args, **kwargs)
+        if self.pre_process and (config.embedding_norm or config.embedding_scale is not None):
+            self._shape_embedding(config)
+        if self.post_process and config.output_bias:
+            rows = self.vocab_size // config.tensor_model_parallel_size
+            bias = torch.nn.Parameter(torch.zeros(rows, dtype=config.params_dtype, device=torch.cuda.current_device()))
+            tensor_parallel.set_tensor_model_parallel_attributes(bias, is_parallel=True, dim=0, stride=1)
+            self.output_layer.bias = bias
+        if self.post_process and (config.logit_scale is not None or config.logit_cap is not None):
+            self.output_layer.register_forward_hook(lambda layer, inputs, found: (self._shape_logits(found[0]), found[1]))
+
+    def _shape_embedding(self, config: ModelConfig) -> None:
+        """Scale and norm of the tokens' vectors, before positions are added to them."""
+        words, norm = self.embedding.word_embeddings, None
+        if config.embedding_norm:
+            norm = self.embedding.norm = NORMS.load(config.norm).Norm(config, config.hidden_size, config.layernorm_epsilon)
+            for parameter in norm.parameters():  # whole sequences here, unless the look-up already cuts them
+                parameter.sequence_parallel = self.embedding.reduce_scatter_embeddings
+
+        def shape(words, inputs, vectors):
+            vectors = vectors if config.embedding_scale is None else vectors * config.embedding_scale
+            return vectors if norm is None else norm(vectors)
+
+        words.register_forward_hook(shape)
+
+    def _shape_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        logits = logits if self.config.logit_scale is None else logits * self.config.logit_scale
+        cap = self.config.logit_cap
+        return logits if cap is None else cap * torch.tanh(logits / cap)
 
     def compute_language_model_loss(self, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """labels `[b, s]`, logits `[s, b, padded vocabulary / tp]` → cross entropy in nats, `[b, s]`, fp32."""

@@ -5,7 +5,7 @@ Each parameter is drawn slice by slice along the dimension that tensor paralleli
 starts from exactly the weights of one process, and no process draws more than its own part.
 
 Matrices are normal(0, σ), those that write to the residual stream normal(0, σ/√(2·layers)) (GPT-2); biases 0; norms 1, or 0 where
-1 + weight is what they multiply by.
+1 + weight is what they multiply by. DeepNorm has its own (norm_placements/deepnorm.py).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from megatron_ext.backend.placement import Placement, placements
+from megatron_ext.models.norm_placements import deepnorm
 
 _INTO_RESIDUAL = (".linear_proj.weight", ".linear_fc2.weight")
 
@@ -34,6 +35,8 @@ def initial(place: Placement, config, seed: int) -> torch.Tensor:
         return torch.zeros(place.local)
     if "norm" in place.name.rsplit(".", 2)[-2]:
         return torch.zeros(place.local) if config.layernorm_zero_centered_gamma else torch.ones(place.local)
+    if config.norm_placement == "deepnorm" and place.name.endswith(deepnorm.MATRICES):
+        return draw(place, 1.0, seed) * deepnorm.stds(place, config)
     std = config.init_method_std / (math.sqrt(2 * config.num_layers) if place.name.endswith(_INTO_RESIDUAL) else 1.0)
     return draw(place, std, seed)
 

@@ -22,12 +22,13 @@ from megatron.core.transformer.transformer_layer import TransformerLayer, Transf
 from megatron_ext.models.attention.core import CoreAttention
 from megatron_ext.models.attention.self_attention import SelfAttention
 from megatron_ext.models.config import NORMS, ModelConfig
+from megatron_ext.models.layer import Layer, final_norm, norms_before
 
 
 def decoder_block_spec(config: ModelConfig, vp_stage: int | None) -> TransformerBlockSubmodules:
     """The layers that this pipeline stage (and virtual stage) holds, and the final norm."""
     layers = get_num_layers_to_build(config, vp_stage=vp_stage)
-    if config.layers_impl == "transformer_engine":
+    if config.layers_impl == "transformer_engine" and config.plain_layers:
         from megatron.core.extensions.transformer_engine import TENorm
 
         layer = get_gpt_layer_with_transformer_engine_spec(
@@ -38,30 +39,31 @@ def decoder_block_spec(config: ModelConfig, vp_stage: int | None) -> Transformer
         if config.attention_backend == AttnBackend.local or not config.plain_attention:
             layer.submodules.self_attention.submodules.core_attention = CoreAttention
         return TransformerBlockSubmodules(layer_specs=[layer] * layers, layer_norm=TENorm)
-    return TransformerBlockSubmodules(layer_specs=[local_layer_spec(config)] * layers, layer_norm=NORMS.load(config.norm).Norm)
+    return TransformerBlockSubmodules(layer_specs=[local_layer_spec(config)] * layers, layer_norm=final_norm(config))
 
 
 def local_layer_spec(config: ModelConfig) -> ModuleSpec:
-    """A pre-norm layer: x + attention(norm(x)), then x + mlp(norm(x))."""
+    """A layer of attention and MLP: megatron-core's own where that is what the flags ask for, else `layer.Layer`."""
     norm = NORMS.load(config.norm).Norm
+    before = norm if norms_before(config) else IdentityOp
     attention = ModuleSpec(
         module=SelfAttention,
         params={"attn_mask_type": AttnMaskType.causal},
         submodules=SelfAttentionSubmodules(
             linear_qkv=ColumnParallelLinear,
             core_attention=CoreAttention,
-            linear_proj=RowParallelLinear,
+            linear_proj=_with_bias(RowParallelLinear, config.attention_output_bias),
             q_layernorm=norm if config.qk_layernorm else IdentityOp,
             k_layernorm=norm if config.qk_layernorm else IdentityOp,
         ),
     )
     return ModuleSpec(
-        module=TransformerLayer,
+        module=TransformerLayer if config.plain_layers else Layer,
         submodules=TransformerLayerSubmodules(
-            input_layernorm=norm,
+            input_layernorm=before,
             self_attention=attention,
             self_attn_bda=get_bias_dropout_add,
-            pre_mlp_layernorm=norm,
+            pre_mlp_layernorm=IdentityOp if config.share_parallel_norm else before,
             mlp=_mlp_spec(config),
             mlp_bda=get_bias_dropout_add,
         ),
@@ -69,7 +71,20 @@ def local_layer_spec(config: ModelConfig) -> ModuleSpec:
 
 
 def _mlp_spec(config: ModelConfig) -> ModuleSpec:
-    linears = MLPSubmodules(linear_fc1=ColumnParallelLinear, linear_fc2=RowParallelLinear)
+    linears = MLPSubmodules(
+        linear_fc1=_with_bias(ColumnParallelLinear, config.mlp_bias), linear_fc2=_with_bias(RowParallelLinear, config.mlp_bias)
+    )
     if config.num_moe_experts is None:
         return ModuleSpec(module=MLP, submodules=linears)
     return ModuleSpec(module=MoELayer, submodules=MoESubmodules(experts=ModuleSpec(module=SequentialMLP, submodules=linears)))
+
+
+def _with_bias(linear: type, bias: bool) -> type:
+    """A linear layer that has a bias or not, whatever megatron-core's one switch for all of them says."""
+
+    class Linear(linear):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **{**kwargs, "bias": bias})
+
+    Linear.__name__ = linear.__name__
+    return Linear

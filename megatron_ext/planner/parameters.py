@@ -33,15 +33,15 @@ def count(model, vocab_size: int) -> Parameters:
     """Parameters for the model group of a configuration and `vocab_size` rows of embedding."""
     hidden, heads = model.hidden_size, model.num_attention_heads * model.kv_channels
     keys = model.num_query_groups * model.kv_channels
-    bias = 1 if model.add_bias_linear else 0
-    norm = hidden * (2 if model.normalization == "layernorm" else 1)
+    bias = 1 if model.add_mlp_bias else 0
+    norm = hidden * (2 if model.normalization == "layernorm" and model.norm_bias else 1)
     of_heads = norm // hidden * 2 * model.kv_channels if model.qk_layernorm else 0
     attention = (
         of_heads
         + hidden * (heads + 2 * keys)
-        + (heads + 2 * keys) * (1 if bias or model.add_qkv_bias else 0)
+        + (heads + 2 * keys) * (1 if model.add_bias_linear or model.add_qkv_bias else 0)
         + heads * hidden
-        + bias * hidden
+        + (hidden if model.add_attention_output_bias else 0)
     )
     if model.num_experts is None:
         mlp = active = _mlp(model, model.ffn_hidden_size, bias)
@@ -49,13 +49,22 @@ def count(model, vocab_size: int) -> Parameters:
         expert, router = _mlp(model, model.moe_ffn_hidden_size, bias), hidden * model.num_experts
         mlp, active = router + model.num_experts * expert, router + model.moe_router_topk * expert
     positions = model.max_position_embeddings * hidden if model.position_embedding_type == "learned_absolute" else 0
+    of_layer, final = _norms(model)
     return Parameters(
-        embedding=vocab_size * hidden + positions,
-        output=vocab_size * hidden if model.untie_embeddings_and_output_weights else 0,
-        layers=model.num_layers * (attention + mlp + 2 * norm),
-        active_layers=model.num_layers * (attention + active + 2 * norm),
-        final_norm=norm,
+        embedding=vocab_size * hidden + positions + (norm if model.embedding_norm else 0),
+        output=vocab_size * (hidden * model.untie_embeddings_and_output_weights + model.add_output_bias),
+        layers=model.num_layers * (attention + mlp + of_layer * norm),
+        active_layers=model.num_layers * (attention + active + of_layer * norm),
+        final_norm=final * norm,
     )
+
+
+def _norms(model) -> tuple[int, int]:
+    """Norms in a layer, and after the last."""
+    if model.share_parallel_norm:
+        return 1, 1
+    after_the_sum = model.norm_placement in ("post", "deepnorm") and not model.apply_residual_connection_post_layernorm
+    return (4 if model.norm_placement == "sandwich" else 2), (0 if after_the_sum else 1)
 
 
 def _mlp(model, width: int, bias: int) -> int:

@@ -18,11 +18,12 @@ def _flags(line: str) -> list[str]:
     return ["--num-layers", "3", "--hidden-size", "48", "--num-attention-heads", "6", *line.split()]
 
 
-def _llama_like(state, groups: int) -> dict[str, torch.Tensor]:
+def _llama_like(state, groups: int, untied: bool = True) -> dict[str, torch.Tensor]:
     """The names that most families share; biases of the projections and norms of heads where they are there."""
     weights = {"embedding.word_embeddings.weight": state["model.embed_tokens.weight"],
-               "decoder.final_layernorm.weight": state["model.norm.weight"],
-               "output_layer.weight": state["lm_head.weight"]}  # fmt: skip
+               "decoder.final_layernorm.weight": state["model.norm.weight"]}  # fmt: skip
+    if untied:
+        weights["output_layer.weight"] = state["lm_head.weight"]
     for layer in range(3):
         theirs, ours = f"model.layers.{layer}.", f"decoder.layers.{layer}."
         for kind in ("weight", "bias"):
@@ -128,4 +129,190 @@ def gpt_bigcode():
     return transformers.GPTBigCodeForCausalLM(config), argv, lambda state: _gpt2_like(state, 2, False, lambda rows: rows)
 
 
-FAMILIES = (llama, mistral, qwen2, qwen3, gpt2, gpt_bigcode)
+NEOX_NAMES = {"input_layernorm": "input_layernorm", "self_attention.linear_qkv": "attention.query_key_value",
+              "self_attention.linear_proj": "attention.dense", "pre_mlp_layernorm": "post_attention_layernorm",
+              "mlp.linear_fc1": "mlp.dense_h_to_4h", "mlp.linear_fc2": "mlp.dense_4h_to_h"}  # fmt: skip
+
+
+def _renamed(state, theirs: str, outer: dict[str, str], inner: dict[str, str]) -> dict[str, torch.Tensor]:
+    """Weights and biases, where they are there, under our names; heads' rows of query, key and value lie head by head already."""
+    pairs = dict(outer)
+    for layer in range(3):
+        pairs |= {f"decoder.layers.{layer}.{ours}": f"{theirs}.{layer}.{other}" for ours, other in inner.items()}
+    return {
+        f"{ours}.{kind}": state[f"{other}.{kind}"]
+        for ours, other in pairs.items()
+        for kind in ("weight", "bias")
+        if f"{other}.{kind}" in state
+    }
+
+
+def gpt_neox(parallel: bool = True):
+    """Attention and MLP side by side with two norms, a quarter of the channels rotated."""
+    import transformers
+
+    config = transformers.GPTNeoXConfig(
+        **SMALL, intermediate_size=80, max_position_embeddings=64, use_parallel_residual=parallel, hidden_act="gelu",
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.25})  # fmt: skip
+    argv = _flags("--ffn-hidden-size 80 --normalization layernorm --activation gelu --position-embedding-type rope "
+                  "--rotary-percent 0.25 --add-bias-linear --untie-embeddings-and-output-weights"
+                  + (" --parallel-residual" if parallel else ""))  # fmt: skip
+    outer = {"embedding.word_embeddings": "gpt_neox.embed_in", "decoder.final_layernorm": "gpt_neox.final_layer_norm",
+             "output_layer": "lm_head"}  # fmt: skip
+    reference = transformers.GPTNeoXForCausalLM(config)
+    return reference, argv, lambda state: _renamed(state, "gpt_neox.layers", outer, NEOX_NAMES)
+
+
+def gpt_neox_in_turn():
+    return gpt_neox(parallel=False)
+
+
+def gptj():
+    """Side by side with one norm, neighbouring channels rotated, biases in the MLP and on the logits alone."""
+    import transformers
+
+    config = transformers.GPTJConfig(
+        vocab_size=VOCAB, n_embd=48, n_layer=3, n_head=6, n_positions=64, rotary_dim=4, n_inner=80, resid_pdrop=0.0,
+        embd_pdrop=0.0, attn_pdrop=0.0, tie_word_embeddings=False, attn_implementation="eager")  # fmt: skip
+    argv = _flags("--ffn-hidden-size 80 --normalization layernorm --activation gelu_tanh --position-embedding-type rope "
+                  "--rotary-percent 0.5 --rotary-interleaved --parallel-residual --share-parallel-norm --add-mlp-bias "
+                  "--add-output-bias --untie-embeddings-and-output-weights")  # fmt: skip
+    outer = {"embedding.word_embeddings": "transformer.wte", "decoder.final_layernorm": "transformer.ln_f",
+             "output_layer": "lm_head"}  # fmt: skip
+    inner = {"input_layernorm": "ln_1", "self_attention.linear_proj": "attn.out_proj", "mlp.linear_fc1": "mlp.fc_in",
+             "mlp.linear_fc2": "mlp.fc_out"}  # fmt: skip
+
+    def names(state):
+        weights = _renamed(state, "transformer.h", outer, inner)
+        for layer in range(3):
+            parts = (state[f"transformer.h.{layer}.attn.{part}_proj.weight"] for part in "qkv")
+            weights[f"decoder.layers.{layer}.self_attention.linear_qkv.weight"] = interleave(*parts, 6)
+        return weights
+
+    return transformers.GPTJForCausalLM(config), argv, names
+
+
+BLOOM_NAMES = NEOX_NAMES | {"self_attention.linear_qkv": "self_attention.query_key_value",
+                            "self_attention.linear_proj": "self_attention.dense"}  # fmt: skip
+
+
+def bloom(from_norm: bool = False):
+    """ALiBi with six heads, a norm on the embedding, tied; its gelu is the tanh form."""
+    import transformers
+
+    config = transformers.BloomConfig(
+        vocab_size=VOCAB, hidden_size=48, n_layer=3, n_head=6, hidden_dropout=0.0, attention_dropout=0.0,
+        apply_residual_connection_post_layernorm=from_norm, attn_implementation="eager")  # fmt: skip
+    argv = _flags("--normalization layernorm --activation gelu_tanh --position-embedding-type alibi --add-bias-linear "
+                  "--embedding-norm" + (" --apply-residual-connection-post-layernorm" if from_norm else ""))  # fmt: skip
+    outer = {"embedding.word_embeddings": "transformer.word_embeddings", "decoder.final_layernorm": "transformer.ln_f",
+             "embedding.norm": "transformer.word_embeddings_layernorm"}  # fmt: skip
+    reference = transformers.BloomForCausalLM(config)
+    return reference, argv, lambda state: _renamed(state, "transformer.h", outer, BLOOM_NAMES)
+
+
+def bloom_residual_from_norm():
+    return bloom(from_norm=True)
+
+
+def mpt():
+    """ALiBi, no bias anywhere, norms neither."""
+    import transformers
+
+    config = transformers.MptConfig(
+        vocab_size=VOCAB, d_model=48, n_layers=3, n_heads=6, max_seq_len=64, attn_implementation="eager"
+    )
+    argv = _flags("--ffn-hidden-size 192 --normalization layernorm --no-norm-bias --activation gelu "
+                  "--position-embedding-type alibi")  # fmt: skip
+    outer = {"embedding.word_embeddings": "transformer.wte", "decoder.final_layernorm": "transformer.norm_f"}
+    inner = {"input_layernorm": "norm_1", "self_attention.linear_proj": "attn.out_proj", "pre_mlp_layernorm": "norm_2",
+             "mlp.linear_fc1": "ffn.up_proj", "mlp.linear_fc2": "ffn.down_proj"}  # fmt: skip
+
+    def names(state):
+        weights = _renamed(state, "transformer.blocks", outer, inner)
+        for layer in range(3):
+            rows = state[f"transformer.blocks.{layer}.attn.Wqkv.weight"].chunk(3)
+            weights[f"decoder.layers.{layer}.self_attention.linear_qkv.weight"] = interleave(*rows, groups=6)
+        return weights
+
+    return transformers.MptForCausalLM(config), argv, names
+
+
+def falcon(new: bool = False, alibi: bool = False):
+    """7B: side by side with one norm, one head of keys; 40B: two norms, groups; RW: ALiBi that is scaled, one after the other."""
+    import transformers
+
+    # Its eager attention adds ALiBi's bias twice (transformers 5.23): in the mask, and to the scores.
+    config = transformers.FalconConfig(
+        **SMALL | {"attn_implementation": "sdpa"}, new_decoder_architecture=new, num_kv_heads=6 if alibi else 2,
+        multi_query=not alibi, parallel_attn=not alibi, alibi=alibi,
+        bias=alibi, hidden_dropout=0.0, attention_dropout=0.0,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0})  # fmt: skip
+    shape = (
+        "--position-embedding-type alibi --alibi-scale-by-head-dim --add-bias-linear"
+        if alibi
+        else f"--parallel-residual --num-query-groups {2 if new else 1}" + ("" if new else " --share-parallel-norm")
+    )
+    argv = _flags(f"--normalization layernorm --activation gelu {shape}")
+    outer = {"embedding.word_embeddings": "transformer.word_embeddings", "decoder.final_layernorm": "transformer.ln_f"}
+    inner = BLOOM_NAMES | ({"input_layernorm": "ln_attn", "pre_mlp_layernorm": "ln_mlp"} if new else {})
+    reference = transformers.FalconForCausalLM(config)
+    return reference, argv, lambda state: _renamed(state, "transformer.h", outer, inner)
+
+
+def falcon_40b():
+    return falcon(new=True)
+
+
+def falcon_rw():
+    return falcon(alibi=True)
+
+
+def gemma2():
+    """Norms around each sublayer with 1 + weight, every other layer a window, caps on scores and logits, a scaled embedding."""
+    import transformers
+
+    config = transformers.Gemma2Config(
+        **SMALL, intermediate_size=80, num_key_value_heads=2, head_dim=12, max_position_embeddings=64, rms_norm_eps=1e-6,
+        sliding_window=5, pad_token_id=None, attn_logit_softcapping=3.0, final_logit_softcapping=2.0, query_pre_attn_scalar=20,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0})  # fmt: skip
+    argv = _flags("--ffn-hidden-size 80 --num-query-groups 2 --kv-channels 12 --normalization rmsnorm --norm-epsilon 1e-6 "
+                  "--apply-layernorm-1p --norm-placement sandwich --activation geglu_tanh --attention-pattern sliding_window "
+                  "causal --sliding-window 5 --attn-logit-softcapping 3 --final-logit-softcapping 2 "
+                  f"--softmax-scale {20**-0.5} --embedding-scale {48**0.5}")  # fmt: skip
+
+    def names(state):
+        weights = _llama_like(state, 2, untied=False)
+        for layer in range(3):
+            theirs, ours = f"model.layers.{layer}.", f"decoder.layers.{layer}."
+            weights[f"{ours}post_self_attn_layernorm.weight"] = state[f"{theirs}post_attention_layernorm.weight"]
+            weights[f"{ours}pre_mlp_layernorm.weight"] = state[f"{theirs}pre_feedforward_layernorm.weight"]
+            weights[f"{ours}post_mlp_layernorm.weight"] = state[f"{theirs}post_feedforward_layernorm.weight"]
+        return weights
+
+    return transformers.Gemma2ForCausalLM(config), argv, names
+
+
+def cohere():
+    """Side by side with one norm without a bias, neighbouring channels rotated, logits scaled, tied."""
+    import transformers
+
+    config = transformers.CohereConfig(
+        **SMALL, intermediate_size=80, num_key_value_heads=2, max_position_embeddings=64, logit_scale=0.3,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0})  # fmt: skip
+    argv = _flags("--ffn-hidden-size 80 --num-query-groups 2 --normalization layernorm --no-norm-bias --activation swiglu "
+                  "--position-embedding-type rope --rotary-interleaved --parallel-residual --share-parallel-norm "
+                  "--logit-scale 0.3")  # fmt: skip
+
+    def names(state):
+        state = state | {f"model.layers.{layer}.post_attention_layernorm.weight": torch.empty(0) for layer in range(3)}
+        weights = _llama_like(state, 2, untied=False)
+        return {name: tensor for name, tensor in weights.items() if "pre_mlp_layernorm" not in name}
+
+    return transformers.CohereForCausalLM(config), argv, names
+
+
+FAMILIES = (
+    llama, mistral, qwen2, qwen3, gpt2, gpt_bigcode, gpt_neox, gpt_neox_in_turn, gptj, bloom, bloom_residual_from_norm, mpt,
+    falcon, falcon_40b, falcon_rw, gemma2, cohere,
+)  # fmt: skip

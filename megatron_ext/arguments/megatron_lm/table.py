@@ -52,7 +52,7 @@ SECTIONS = (
         becomes("--squared-relu", activation="squared_relu"),
         becomes("--quick-geglu", activation="quick_geglu"),
         refused("--activation-func-clamp-value= --glu-linear-offset= --use-fused-weighted-squared-relu", "is not there"),
-        refused("--apply-residual-connection-post-layernorm", "layers are pre-norm here; there is no other order"),
+        ours("--apply-residual-connection-post-layernorm"),
         refused("--apply-query-key-layer-scaling", "would divide scores by the layer's number, which is not there"),
         ours("--qk-layernorm --rotary-interleaved"),
         refused("--qk-l2-norm --qk-clip --qk-clip-alpha= --qk-clip-threshold=", "is not there; --qk-layernorm is"),
