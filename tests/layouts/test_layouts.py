@@ -21,6 +21,12 @@ MODELS = {
         "--preset tiny --attention-pattern sliding_window causal --sliding-window 7 --position-embedding-type alibi "
         "--qk-layernorm --reset-attention-mask --attn-logit-softcapping 5 --activation squared_relu"
     ).split(),
+    "deepnorm": "--preset tiny --norm-placement deepnorm --normalization layernorm --activation geglu".split(),
+    "side": (
+        "--preset tiny --normalization layernorm --parallel-residual --share-parallel-norm --rotary-interleaved --add-mlp-bias "
+        "--add-output-bias --embedding-norm --embedding-scale 2 --logit-scale 0.5 --final-logit-softcapping 3 "
+        "--activation quick_gelu"
+    ).split(),
     "six": "--preset tiny --num-layers 6 --hidden-size 32 --position-embedding-type learned_absolute".split(),
 }
 RUN = "--mock-data --vocab-size 500 --train-iters 20 --global-batch-size 4 --seq-length 32 --lr 3e-4".split()
@@ -95,10 +101,11 @@ def test_layout_equals_one_process(model, layout, micro_batch_size, pool, refere
 
 
 @pytest.mark.parametrize("layout", ["TP2", "TP2+SP.PP2+ZeRO1"])
-def test_attention_in_blocks_equals_one_process(layout, pool, references, tmp_path):
+@pytest.mark.parametrize("model", ["windows", "deepnorm", "side"])
+def test_other_shapes_equal_one_process(model, layout, pool, references, tmp_path):
     world_size, flags = LAYOUTS[layout]
-    found = outcome(pool, [*MODELS["windows"], *RUN, *flags, "--micro-batch-size", "2"], world_size, tmp_path)
-    compare(found, references["windows"])
+    found = outcome(pool, [*MODELS[model], *RUN, *flags, "--micro-batch-size", "2"], world_size, tmp_path)
+    compare(found, references[model])
 
 
 @pytest.mark.parametrize("layout", EXPERT_LAYOUTS)

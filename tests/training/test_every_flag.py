@@ -18,6 +18,7 @@ BASE = ["--preset", "tiny", "--num-layers", "2", "--mock-data", "--tokenizer-typ
         "--train-iters", "3", "--global-batch-size", "4", "--micro-batch-size", "2", "--seq-length", "16",
         "--lr-warmup-iters", "1", "--untie-embeddings-and-output-weights"]  # fmt: skip
 EXPERTS = ["--num-experts", "4"]
+DEEPNORM = ["--norm-placement", "deepnorm"]
 ALIBI = ["--position-embedding-type", "alibi"]
 WINDOW = ["--attention-pattern", "sliding_window", "--sliding-window", "5"]
 
@@ -42,6 +43,13 @@ CHANGES_LOSS = {
     "init_method_std": ([], ["--init-method-std", "0.1"]),
     "rotary_interleaved": ([], ["--rotary-interleaved"]),
     "alibi_scale_by_head_dim": (ALIBI, [*ALIBI, "--alibi-scale-by-head-dim"]),
+    "norm_placement": ([], ["--norm-placement", "sandwich"]),
+    "deepnorm_alpha": (DEEPNORM, [*DEEPNORM, "--deepnorm-alpha", "9"]),
+    "apply_residual_connection_post_layernorm": ([], ["--apply-residual-connection-post-layernorm"]),
+    "parallel_residual": ([], ["--parallel-residual"]),
+    "embedding_scale": ([], ["--embedding-scale", "9"]),
+    "logit_scale": ([], ["--logit-scale", "9"]),
+    "final_logit_softcapping": ([], ["--final-logit-softcapping", "0.1"]),
     "attention_pattern": ([], WINDOW),
     "sliding_window": (WINDOW, [*WINDOW[:-1], "2"]),
     "attn_logit_softcapping": ([], ["--attn-logit-softcapping", "0.01"]),
@@ -74,6 +82,12 @@ CHANGES_PARAMETERS = {
     "add_bias_linear": ["--add-bias-linear"],
     "add_qkv_bias": ["--add-qkv-bias"],
     "qk_layernorm": ["--qk-layernorm"],
+    "norm_bias": ["--normalization", "layernorm", "--norm-bias", "--no-norm-bias"],
+    "share_parallel_norm": ["--parallel-residual", "--share-parallel-norm"],
+    "add_attention_output_bias": ["--add-attention-output-bias"],
+    "add_mlp_bias": ["--add-mlp-bias"],
+    "add_output_bias": ["--add-output-bias"],
+    "embedding_norm": ["--embedding-norm"],
     "make_vocab_size_divisible_by": ["--make-vocab-size-divisible-by", "8"],
     "max_position_embeddings": ["--position-embedding-type", "learned_absolute", "--max-position-embeddings", "32"],
 }
