@@ -25,7 +25,7 @@ _OF_LAYOUT = {"zero_stage", "overlap_grad_reduce", "overlap_param_gather"}
 
 def architecture(config, vocab_size: int) -> dict:
     """The flags that say what the weights mean."""
-    return {name: value for name, value in vars(config.model).items() if name not in _FREE} | {"vocab_size": vocab_size}
+    return _as_json(vars(config.model), _FREE) | {"vocab_size": vocab_size}
 
 
 def schedule(config, decay: int, in_samples: bool) -> dict:
@@ -37,11 +37,14 @@ def schedule(config, decay: int, in_samples: bool) -> dict:
 def updates(config, tokenizer: str) -> dict:
     """What an update depends on besides: a run may go on with other values, but says so. `tokenizer` is its fingerprint."""
     optimizer = {name: value for name, value in vars(config.optimizer).items() if "lr" not in name.split("_")}
-    optimizer = {name: value for name, value in optimizer.items() if name not in _OF_LAYOUT}
     training = {name: getattr(config.training, name) for name in _OF_AN_UPDATE}
     dropout = {name: value for name, value in vars(config.model).items() if name.endswith("_dropout")}
-    words = {name: list(value) if isinstance(value, tuple) else value for name, value in (training | optimizer | dropout).items()}
-    return words | {"tokenizer": tokenizer}
+    return _as_json(training | optimizer | dropout, _OF_LAYOUT) | {"tokenizer": tokenizer}
+
+
+def _as_json(values: dict, without: set[str]) -> dict:
+    """Values as a manifest gives them back: tuples as lists."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if name not in without}
 
 
 def changed_updates(path: pathlib.Path, saved: dict, ours: dict, by_processes: frozenset[str]) -> list[str]:

@@ -19,7 +19,9 @@ def written_out(name, x, gain, bias):
 
 def make(name, zero_centred, dtype, monkeypatch):
     monkeypatch.setattr(torch.cuda, "current_device", lambda: torch.device("cpu"))  # as backend/cpu.py has it
-    config = SimpleNamespace(params_dtype=dtype, layernorm_zero_centered_gamma=zero_centred, sequence_parallel=True)
+    config = SimpleNamespace(
+        params_dtype=dtype, norm_bias=True, layernorm_zero_centered_gamma=zero_centred, sequence_parallel=True
+    )
     norm = NORMS.load(name).Norm(config, 24)
     assert norm.weight.sequence_parallel
     return norm
