@@ -8,6 +8,11 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # training on GPUs needs no more, a
 need_gpus() {
     local processes=$1 gpus=$2 vocab=$3 status=0
     shift 3
+    case " $* " in *" --help "* | *" -h "*)
+        "$PYTHON" pretrain_gpt.py "$@"
+        exit
+        ;;
+    esac
     "$PYTHON" tools/requirements.py --processes "$processes" --gpus-here "$gpus" \
         --mock-data --vocab-size "$vocab" "$@" || status=$?
     if [ "$status" -eq 1 ]; then echo "Not started. In miniature, on a CPU: SMOKE=1" >&2; fi

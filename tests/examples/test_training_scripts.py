@@ -168,6 +168,14 @@ def without_nvidia_smi(folder: pathlib.Path) -> str:
     return str(programs)
 
 
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_is_the_programs_and_starts_nothing(script, tmp_path):
+    running = start(script, tmp_path / "run", "--help", SMOKE="1")
+    said, _ = running.communicate(timeout=60)
+    assert running.returncode == 0 and said.count("pretrain_gpt.py [") == 1 and "--gpus-here" not in said, said
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_wrong_flag_is_said_before_anything_starts(tmp_path):
     running = start(SCRIPTS[0], tmp_path / "run", "--tensor-parallel", "2", SMOKE="1")
     said, _ = running.communicate(timeout=60)
