@@ -9,6 +9,7 @@ share keys by index, without copies.
 from __future__ import annotations
 
 import contextlib
+import functools
 
 import torch
 import torch.nn.functional as F
@@ -86,10 +87,19 @@ class CoreAttention(MegatronModule):
         if tokens is None:
             tokens = Tokens.whole(query.shape[2], query.device)
         found = []
-        for block in blocks(tokens, self.pattern, self.limits, self.bias):
+        for block in self._blocks(tokens):
             parts = query[:, :, block.queries], key[:, :, block.keys], value[:, :, block.keys]
             if self.cap is None:
                 found.append(attend(*parts, block, scale, dropout))
             else:
                 found.append(attend_by_scores(*parts, block, scale, dropout, self.cap))
         return found[0] if len(found) == 1 else torch.cat(found, dim=2)
+
+    def _blocks(self, tokens: Tokens):
+        """The blocks of a pass; while a text grows by a token, masks are small, and layers of a pattern share them."""
+        if tokens.queries.dim() == 1 or self.bias is not None:
+            return blocks(tokens, self.pattern, self.limits, self.bias)
+        if self.pattern not in tokens.cuts:
+            cut = blocks(tokens, self.pattern, self.limits, None)
+            tokens.cuts[self.pattern] = [block._replace(mask=functools.cache(block.mask)) for block in cut]
+        return tokens.cuts[self.pattern]
