@@ -14,6 +14,7 @@ from megatron.core.transformer.enums import AttnBackend
 
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.backend import pipeline
+from megatron_ext.models.norm_placements import deepnorm
 
 NORMS = Registry("megatron_ext.models.norms")
 ACTIVATIONS = Registry("megatron_ext.models.activations")
@@ -61,6 +62,8 @@ class ModelConfig(TransformerConfig):
     """Keys that a query of the pattern sliding_window sees, itself counted."""
     prefix_length: int | None = None
     """Tokens that the pattern prefix shows to all."""
+    documents_apart: bool = False
+    """Tokens see their own document alone."""
     positions_by_document: bool = False
     """Position ids differ between rows: each document's count from 0."""
     attention_logit_cap: float | None = None
@@ -76,7 +79,8 @@ class ModelConfig(TransformerConfig):
     @property
     def plain_attention(self) -> bool:
         """Whether every kernel of causal attention can do all layers."""
-        return set(self.attention_patterns) == {"causal"} and self.attention_logit_cap is None and self.position != "alibi"
+        causal = set(self.attention_patterns) == {"causal"} and not self.documents_apart
+        return causal and self.attention_logit_cap is None and self.position != "alibi"
 
 
 def leave_uninitialised(tensor: torch.Tensor) -> torch.Tensor:
@@ -108,14 +112,8 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         num_attention_heads=model.num_attention_heads,
         num_query_groups=model.num_query_groups,
         kv_channels=model.kv_channels,
-        normalization=NORMS.load(model.normalization).MEGATRON_NAME,
-        norm=model.normalization,
-        layernorm_epsilon=model.norm_epsilon,
-        layernorm_zero_centered_gamma=model.apply_layernorm_1p,
         activation_func=activation.FUNCTION,
         gated_linear_unit=activation.GATED,
-        add_bias_linear=model.add_bias_linear,
-        add_qkv_bias=model.add_qkv_bias or model.add_bias_linear,
         hidden_dropout=model.hidden_dropout,
         attention_dropout=model.attention_dropout,
         init_method=leave_uninitialised,
@@ -136,17 +134,52 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         cross_entropy_loss_fusion=training.cross_entropy_loss_fusion,
         attention_backend=AttnBackend[parallel.attention_backend],
         tp_comm_overlap=parallel.tp_comm_overlap,
-        softmax_scale=model.softmax_scale,
+        vocab_size=vocab_size,
+        tied_embeddings=not model.untie_embeddings_and_output_weights,
+        layers_impl=layers_impl,
+        **_attention(model),
+        **_norms_and_residuals(model),
+        **_precision(training),
+        **_recompute(training),
+        **_experts(model, parallel),
+        **_fp8(parallel),
+        **_cuda_graphs(parallel),
+    )
+
+
+def _attention(model) -> dict:
+    """Fields of who sees whom, and of positions."""
+    return dict(
         attention_patterns=model.attention_pattern,
         sliding_window=model.sliding_window,
         prefix_length=model.prefix_length,
+        documents_apart=model.reset_attention_mask,
         attention_logit_cap=model.attn_logit_softcapping,
+        softmax_scale=model.softmax_scale,
+        qk_layernorm=model.qk_layernorm,
+        position=model.position_embedding_type,
+        positions_by_document=model.reset_position_ids,
+        rotary_interleaved=model.rotary_interleaved,
+        alibi_scale_by_head_dim=model.alibi_scale_by_head_dim,
+    )
+
+
+def _norms_and_residuals(model) -> dict:
+    """Fields of norms, residuals and biases, of the embedding and the logits."""
+    alpha = deepnorm.alpha(model.num_layers) if model.deepnorm_alpha is None else model.deepnorm_alpha
+    return dict(
+        normalization=NORMS.load(model.normalization).MEGATRON_NAME,
+        norm=model.normalization,
+        layernorm_epsilon=model.norm_epsilon,
+        layernorm_zero_centered_gamma=model.apply_layernorm_1p,
         norm_bias=model.norm_bias,
         norm_placement=model.norm_placement,
-        deepnorm_alpha=model.deepnorm_alpha,
+        deepnorm_alpha=alpha,
         residual_from_norm=model.apply_residual_connection_post_layernorm,
         parallel_residual=model.parallel_residual,
         share_parallel_norm=model.share_parallel_norm,
+        add_bias_linear=model.add_bias_linear,
+        add_qkv_bias=model.add_qkv_bias or model.add_bias_linear,
         attention_output_bias=model.add_attention_output_bias,
         mlp_bias=model.add_mlp_bias,
         output_bias=model.add_output_bias,
@@ -154,19 +187,6 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         embedding_scale=model.embedding_scale,
         logit_scale=model.logit_scale,
         logit_cap=model.final_logit_softcapping,
-        positions_by_document=model.reset_position_ids,
-        qk_layernorm=model.qk_layernorm,
-        position=model.position_embedding_type,
-        rotary_interleaved=model.rotary_interleaved,
-        alibi_scale_by_head_dim=model.alibi_scale_by_head_dim,
-        vocab_size=vocab_size,
-        tied_embeddings=not model.untie_embeddings_and_output_weights,
-        layers_impl=layers_impl,
-        **_precision(training),
-        **_recompute(training),
-        **_experts(model, parallel),
-        **_fp8(parallel),
-        **_cuda_graphs(parallel),
     )
 
 

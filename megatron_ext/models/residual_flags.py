@@ -39,8 +39,6 @@ class ResidualFlags:
         for name in ("add_attention_output_bias", "add_mlp_bias"):
             if getattr(c, name) is None:
                 setattr(c, name, c.add_bias_linear)
-        if c.norm_placement == "deepnorm" and c.deepnorm_alpha is None:
-            c.deepnorm_alpha = (2 * c.num_layers) ** 0.25
 
     @staticmethod
     def check_residual(c):
@@ -61,3 +59,7 @@ class ResidualFlags:
                     option = f"--{name.replace('_', '-')}"
                     value = None if isinstance(getattr(c, name), bool) else getattr(c, name)
                     yield Problem(option, value, "is there in the local layers alone", "use --transformer-impl local, or auto")
+            if len({c.add_bias_linear, c.add_attention_output_bias, c.add_mlp_bias}) > 1:
+                options = "--add-attention-output-bias and --add-mlp-bias"
+                reason = "differ from --add-bias-linear in the local layers alone"
+                yield Problem(options, None, reason, "use --transformer-impl local, or auto")

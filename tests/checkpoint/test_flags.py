@@ -24,7 +24,8 @@ def inside(tmp_path, monkeypatch):
     "--load run/iter_0000002 --save new", "--load run --ckpt-step 2", "--load run/ --save run",
 ])  # fmt: skip
 def test_taken(line, inside):
-    read_configuration([*MOCK, *line.format(inside).split()], 1)
+    words = line.format(inside).split()
+    assert read_configuration([*MOCK, *words], 1).checkpoint.load == words[1]
 
 
 @pytest.mark.parametrize(("line", "problem"), [

@@ -2,8 +2,8 @@
 
 A block of 128 queries looks only at the keys that its pattern can reach, so a window or packed documents cost what they show
 and not s². A block's mask (with its bias) is 128 × keys, and backward makes it again in place of keeping it: memory grows
-linearly in s. What only kernels of scaled_dot_product_attention can do without scores in memory is left to them; a cap or a
-bias that is learnt needs the scores, and these too are made again, block by block.
+linearly in s. What kernels of scaled_dot_product_attention can do without scores in memory is left to them; a cap needs the
+scores, and these too are made again, block by block.
 """
 
 from __future__ import annotations
@@ -66,11 +66,7 @@ def _mask_of(tokens, queries: slice, keys: slice, pattern, limits, bias) -> Call
         key = torch.arange(keys.start, keys.stop, device=query.device)[None]
         visible = pattern.visible(query, key, limits)
         if tokens.documents is not None:
-            own = (
-                tokens.documents.gather(1, tokens.queries[queries].expand(len(tokens.documents), -1))
-                if tokens.queries.dim() == 1
-                else tokens.documents.gather(1, tokens.queries[:, queries])
-            )
+            own = tokens.documents.gather(1, tokens.queries[..., queries].expand(len(tokens.documents), -1))
             visible = visible & (own[..., None] == tokens.documents[:, None, keys])
         visible = visible.expand(1, *visible.shape) if visible.dim() == 2 else visible
         if bias is None:
@@ -116,17 +112,14 @@ def _made_again(tensor: torch.Tensor, make: Callable[[], torch.Tensor]):
     return torch.autograd.graph.saved_tensors_hooks(pack, unpack)
 
 
-def attend_by_scores(query, key, value, block: Block, scale: float | None, dropout: float, cap: float | None) -> torch.Tensor:
-    """The same with the scores written out, which backward makes again: cap · tanh(score / cap) where there is a cap
-    (arXiv:2408.00118), and a bias that is learnt."""
+def attend_by_scores(query, key, value, block: Block, scale: float | None, dropout: float, cap: float) -> torch.Tensor:
+    """The same with the scores written out, capped to cap · tanh(score / cap) (arXiv:2408.00118); backward makes them again."""
 
     def scored(query, key, value):
         groups = key.shape[1]
         grouped = query.unflatten(1, (groups, -1))
         scores = grouped @ key[:, :, None].mT * (query.shape[-1] ** -0.5 if scale is None else scale)
-        scores = scores.float()
-        if cap is not None:
-            scores = cap * torch.tanh(scores / cap)
+        scores = cap * torch.tanh(scores.float() / cap)
         mask = block.mask()
         if mask is not None:
             scores = scores + (mask.unflatten(1, (groups, -1)) if mask.shape[1] > 1 else mask[:, :, None])

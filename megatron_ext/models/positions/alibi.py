@@ -31,8 +31,6 @@ class Bias(torch.nn.Module):
         first, heads: of all heads, those that are here.
     """
 
-    learnt = False
-
     def __init__(self, config, first: int, heads: int):
         super().__init__()
         own = slopes(config.num_attention_heads)[first : first + heads]
