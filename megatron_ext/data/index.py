@@ -131,6 +131,7 @@ class Index:
         size = self.dtype.itemsize
         data = os.pread(self._bin.fileno(), count * size, start * size)
         if len(data) != count * size:
+            self.check()  # cut off since the check before: the whole sentence
             raise UserError(
                 f"{self.where}: only {len(data)} of {count * size} bytes could be read at byte {start * size} of .bin"
             )

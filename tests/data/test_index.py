@@ -137,3 +137,13 @@ def test_no_rights():
         os.chmod(prefix + ".bin", 0)
         said = told_without_rights(lambda: Index(prefix))
         assert said == f"--data-path {prefix}: {prefix}.bin cannot be read (Permission denied)"
+
+
+def test_a_file_cut_off_between_check_and_read_is_named_as_one_that_was_before(tmp_path):
+    class CutMeanwhile(Index):
+        def _announce(self, start, count):
+            os.truncate(f"{self.prefix}.bin", 100)
+
+    index = CutMeanwhile(write_numbered(tmp_path / "a", [5000]), mmap=False)
+    with pytest.raises(UserError, match="a.bin has 100 bytes and its index tells of"):
+        read(index, 0, 4000, 50)
