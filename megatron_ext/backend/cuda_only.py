@@ -20,8 +20,9 @@ ON_A_GPU = {
     "cuda_graph_impl": "none",
     "nvtx_ranges": False,
     "empty_unused_memory_level": 0,
+    "cp_comm_type": "all_gather",
 }
-WITH_TRANSFORMER_ENGINE = {"fp8_format": None, "tp_comm_overlap": False}
+WITH_TRANSFORMER_ENGINE = {"fp8_format": None, "tp_comm_overlap": False, "cp_comm_type": "all_gather"}
 ACCUMULATION_KERNEL = "fused_weight_gradient_mlp_cuda"  # Apex's; megatron-core's output layer asks for it whoever's layers run
 
 

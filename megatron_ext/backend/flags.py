@@ -18,6 +18,13 @@ class ParallelFlags:
         choices=("auto", "local", "transformer_engine"),
     )
     tensor_model_parallel_size: int = flag(1, "processes that share each layer's matrices", least=1, front=True)
+    context_parallel_size: int = flag(1, "processes that share each sample's tokens", least=1, front=True)
+    cp_comm_type: str = flag(
+        "all_gather",
+        "how Transformer Engine's attention sees other processes' keys: all at once, one process's after the other, or heads for "
+        "tokens",
+        choices=("all_gather", "p2p", "a2a"),
+    )
     pipeline_model_parallel_size: int = flag(1, "stages that share the layers", least=1, front=True)
     num_virtual_stages_per_pipeline_rank: int | None = flag(None, "model chunks a stage holds (interleaved 1F1B)", least=1)
     num_layers_per_virtual_pipeline_stage: int | None = flag(None, "the same, told by the layers in a chunk", least=1)
@@ -71,10 +78,10 @@ class ParallelFlags:
 
     @staticmethod
     def check(c):
-        model_parallel = c.tensor_model_parallel_size * c.pipeline_model_parallel_size
+        model_parallel = c.tensor_model_parallel_size * c.context_parallel_size * c.pipeline_model_parallel_size
         if c.world_size % model_parallel:
             yield Problem(
-                "--tensor-model-parallel-size × --pipeline-model-parallel-size",
+                "--tensor-model-parallel-size × --context-parallel-size × --pipeline-model-parallel-size",
                 model_parallel,
                 f"does not divide the {c.world_size} process(es) of this run",
                 f"start a multiple of {model_parallel} processes: torchrun --nproc-per-node {model_parallel} pretrain_gpt.py …",
@@ -97,10 +104,22 @@ class ParallelFlags:
             yield Problem(
                 "--transformer-impl", "transformer_engine", "has no CPU kernels", "use --transformer-impl local or auto"
             )
+        yield from _context_parallel(c)
         yield from _kernels(c)
         if c.num_layers_per_virtual_pipeline_stage is not None:
             yield from _layers_of_a_chunk(c)
         yield from pipeline.problems(c)
+
+
+def _context_parallel(c):
+    size = c.context_parallel_size
+    if size > 1 and c.seq_length % (2 * size):
+        reason = f"does not cut into the 2 × {size} chunks that --context-parallel-size {size} deals out"
+        yield Problem("--seq-length", c.seq_length, reason, f"the nearest above is {-(-c.seq_length // (2 * size)) * 2 * size}")
+    if size == 1 and "cp_comm_type" in c.typed:
+        yield Problem(
+            "--cp-comm-type", c.cp_comm_type, "has no effect without --context-parallel-size", "give both or leave it out"
+        )
 
 
 def _kernels(c):
@@ -142,7 +161,7 @@ def _fp8(c):
             yield Problem(option, getattr(c, name), f"is of delayed scaling, not of --fp8-recipe {c.fp8_recipe}", "leave it out")
     tensor = c.tensor_model_parallel_size
     tokens = c.micro_batch_size * c.seq_length
-    if tokens % (8 * (tensor if c.sequence_parallel else 1)):
+    if tokens % (8 * (tensor if c.sequence_parallel else 1) * c.context_parallel_size):
         what = "--micro-batch-size × --seq-length"
         yield Problem(what, tokens, "is not a multiple of 8 on each process, as fp8 asks")
     for option, width in (("--hidden-size", c.hidden_size), ("--ffn-hidden-size", c.ffn_hidden_size)):

@@ -82,6 +82,12 @@ class ModelConfig(TransformerConfig):
         causal = set(self.attention_patterns) == {"causal"} and not self.documents_apart
         return causal and self.attention_logit_cap is None and self.position != "alibi"
 
+    @property
+    def own_attention(self) -> bool:
+        """Whether `attention/core.py` stands in all layers, and not Transformer Engine's core."""
+        engine = self.layers_impl == "transformer_engine" and self.plain_layers and self.plain_attention
+        return not engine or self.attention_backend == AttnBackend.local
+
 
 def leave_uninitialised(tensor: torch.Tensor) -> torch.Tensor:
     """megatron-core's init hook: `initialization.py` draws every parameter by name afterwards."""
@@ -122,6 +128,8 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         init_method_std=model.init_method_std,
         tensor_model_parallel_size=parallel.tensor_model_parallel_size,
         sequence_parallel=parallel.sequence_parallel,
+        context_parallel_size=parallel.context_parallel_size,
+        cp_comm_type=parallel.cp_comm_type,
         pipeline_model_parallel_size=parallel.pipeline_model_parallel_size,
         virtual_pipeline_model_parallel_size=chunks if interleaved else None,
         pipeline_model_parallel_layout=_pipeline_layout(model, parallel),

@@ -94,12 +94,12 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags):
                 f"is not a multiple of --tensor-model-parallel-size {tensor}",
                 "the padded vocabulary is split over it",
             )
-        if c.sequence_parallel and c.seq_length % tensor:
-            yield Problem(
-                "--seq-length",
-                c.seq_length,
-                f"is not a multiple of --tensor-model-parallel-size {tensor}, over which --sequence-parallel splits it",
+        if c.sequence_parallel and c.seq_length % (tensor * c.context_parallel_size):
+            shared = f" × --context-parallel-size {c.context_parallel_size}" if c.context_parallel_size > 1 else ""
+            reason = (
+                f"is not a multiple of --tensor-model-parallel-size {tensor}{shared}, over which --sequence-parallel splits it"
             )
+            yield Problem("--seq-length", c.seq_length, reason)
         yield from ModelFlags.check_attention(c)
         yield from ModelFlags.check_positions(c)
         yield from ModelFlags.check_residual(c)

@@ -20,6 +20,8 @@ class GPT(GPTModel):
 
     def __init__(self, config: ModelConfig, *args, **kwargs):
         super().__init__(config, *args, **kwargs)
+        if hasattr(self, "rotary_pos_emb"):
+            self.rotary_pos_emb.cp_group = None  # the whole table: position ids say which rows
         if self.pre_process and (config.embedding_norm or config.embedding_scale is not None):
             self._shape_embedding(config)
         if self.post_process and config.output_bias:
@@ -54,9 +56,10 @@ class GPT(GPTModel):
         return super().compute_language_model_loss(labels, self.hide_padding(logits))
 
     def _preprocess(self, input_ids, position_ids, *args, inference_context=None, **kwargs):
-        """Where documents count their own positions, each token takes its angles from the table: `[s, b, 1, d]`."""
+        """Where the i-th token here is not at position i, each takes its angles from the table: `[s, b, 1, d]`."""
         found = list(super()._preprocess(input_ids, position_ids, *args, inference_context=inference_context, **kwargs))
-        if self.config.positions_by_document and found[1] is not None and inference_context is None:
+        elsewhere = self.config.positions_by_document or self.config.context_parallel_size > 1
+        if elsewhere and found[1] is not None and inference_context is None:
             found[1] = found[1].flatten(1)[position_ids.T][:, :, None]
         return tuple(found)
 

@@ -10,7 +10,7 @@ from megatron.core.fusions.fused_bias_dropout import get_bias_dropout_add
 from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_with_transformer_engine_spec
 from megatron.core.tensor_parallel.layers import ColumnParallelLinear, RowParallelLinear
 from megatron.core.transformer.attention import SelfAttentionSubmodules
-from megatron.core.transformer.enums import AttnBackend, AttnMaskType
+from megatron.core.transformer.enums import AttnMaskType
 from megatron.core.transformer.identity_op import IdentityOp
 from megatron.core.transformer.mlp import MLP, MLPSubmodules
 from megatron.core.transformer.moe.experts import SequentialMLP
@@ -36,7 +36,7 @@ def decoder_block_spec(config: ModelConfig, vp_stage: int | None) -> Transformer
             moe_grouped_gemm=config.num_moe_experts is not None,
             qk_layernorm=config.qk_layernorm,
         )
-        if config.attention_backend == AttnBackend.local or not config.plain_attention:
+        if config.own_attention:
             layer.submodules.self_attention.submodules.core_attention = CoreAttention
         return TransformerBlockSubmodules(layer_specs=[layer] * layers, layer_norm=TENorm)
     return TransformerBlockSubmodules(layer_specs=[local_layer_spec(config)] * layers, layer_norm=final_norm(config))

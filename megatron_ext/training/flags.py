@@ -141,7 +141,7 @@ def _check_evaluation(c):
 
 
 def _data_parallel_size(c) -> int:
-    return max(c.world_size // (c.tensor_model_parallel_size * c.pipeline_model_parallel_size), 1)
+    return max(c.world_size // (c.tensor_model_parallel_size * c.context_parallel_size * c.pipeline_model_parallel_size), 1)
 
 
 def _batch(c):

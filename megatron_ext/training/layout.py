@@ -30,6 +30,7 @@ def processes(launch: distributed.Launch, config) -> Iterator[torch.device]:
             tensor=parallel.tensor_model_parallel_size,
             pipeline=parallel.pipeline_model_parallel_size,
             virtual_pipeline=_interleaved(parallel),
+            context=parallel.context_parallel_size,
             expert=parallel.expert_model_parallel_size,
             expert_tensor=parallel.expert_tensor_parallel_size,
             seed=config.training.seed,
@@ -57,6 +58,7 @@ class Layout:
     world_size: int
     rank: int
     tensor: int
+    context: int
     pipeline: int
     virtual_stages: int
     data: int
@@ -76,6 +78,7 @@ class Layout:
             world_size=config.world_size,
             rank=rank,
             tensor=parallel.tensor_model_parallel_size,
+            context=parallel.context_parallel_size,
             pipeline=parallel.pipeline_model_parallel_size,
             virtual_stages=parallel.num_virtual_stages_per_pipeline_rank or 1,
             data=parallel_state.get_data_parallel_world_size(),
@@ -90,6 +93,7 @@ class Layout:
         """`TP2·PP2·DP1`; two runs with the same words have the same files in a checkpoint."""
         parts = [
             f"TP{self.tensor}",
+            *([f"CP{self.context}"] if self.context > 1 else []),
             f"PP{self.pipeline}" + (f"×{self.virtual_stages}" if self.virtual_stages > 1 else ""),
             f"DP{self.data}",
         ]

@@ -12,6 +12,7 @@ import torch
 from megatron.core import parallel_state
 from megatron.core.pipeline_parallel import get_forward_backward_func
 
+from megatron_ext.models.attention.context_parallel import own_share, own_tokens, spread
 from megatron_ext.models.attention.tokens import Tokens
 from megatron_ext.optim.schedules import decoupled, learning_rate
 from megatron_ext.training.batch_size import batch_size
@@ -101,8 +102,7 @@ def _forward(run, extra, batches: Iterator[torch.Tensor], model):
     """megatron-core's forward step: `(output, loss function)` of the next micro-batch."""
     with run.clock.forward():
         batch = run.objective.batch(next(batches).to(run.device, non_blocking=True), run.reading)
-        documents = batch.get("documents")
-        tokens = None if documents is None else Tokens.whole(documents.shape[1], documents.device, documents)
+        batch, tokens = _own_share(run, batch)
         output = model(
             batch["input_ids"], batch["position_ids"], None, labels=batch["labels"], extra_block_kwargs={"attention_bias": tokens}
         )
@@ -116,10 +116,20 @@ def _forward(run, extra, batches: Iterator[torch.Tensor], model):
     return output, loss
 
 
+def _own_share(run, batch: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], Tokens | None]:
+    """What this process has of a micro-batch, and where its tokens lie; None where that goes without saying."""
+    documents, shape = batch.get("documents"), batch["input_ids"].shape
+    if not run.model_config.own_attention or (documents is None and not spread()):
+        tokens = None
+    else:
+        tokens = own_tokens(shape[1], run.device, documents)
+    return {name: own_share(field) for name, field in batch.items()}, tokens
+
+
 def _sum_over_processes(reports: list[torch.Tensor], device, length: int) -> list[float]:
-    """Sum over micro-batches and data-parallel processes. Only the last stage has reports: the others add zeros."""
+    """Sum over micro-batches and the processes that share samples or the batch. Only the last stage has reports: the others add zeros."""
     total = torch.stack(reports).sum(dim=0) if reports else torch.zeros(length, dtype=torch.float64, device=device)
-    torch.distributed.all_reduce(total, group=parallel_state.get_data_parallel_group())
+    torch.distributed.all_reduce(total, group=parallel_state.get_data_parallel_group(with_context_parallel=True))
     if parallel_state.get_pipeline_model_parallel_world_size() > 1:
         torch.distributed.all_reduce(total, group=parallel_state.get_pipeline_model_parallel_group())
     return total.tolist()

@@ -27,6 +27,8 @@ LAYOUTS = {
     "DP2": (2, []),
     "DP2+ZeRO1": (2, ["--zero-stage", "1"]),
     "TP2.DP2+ZeRO1": (4, [*TP2, "--zero-stage", "1"]),
+    "CP2": (2, ["--context-parallel-size", "2"]),
+    "CP2.DP2+ZeRO1": (4, ["--context-parallel-size", "2", "--zero-stage", "1"]),
     "PP2.DP2+ZeRO1": (4, ["--pipeline-model-parallel-size", "2", "--zero-stage", "1"]),
 }
 NAMES = list(LAYOUTS)

@@ -10,6 +10,7 @@ from tests.arguments.test_config import problems
 RUN = ["--mock-data", "--vocab-size", "100", "--train-iters", "1", "--preset", "tiny", "--device", "cuda"]
 FP8 = ["--bf16", "--fp8-format", "hybrid", "--zero-stage", "1"]
 TP2 = ["--tensor-model-parallel-size", "2", "--sequence-parallel"]
+CP2 = ["--context-parallel-size", "2"]
 GRAPHS = ["--cuda-graph-impl", "local"]
 
 
@@ -29,6 +30,7 @@ REACHES = {
     "fp8_amax_compute_algo": (FP8, [*FP8, "--fp8-amax-compute-algo", "max"], "fp8_amax_compute_algo", "max"),
     "fp8_param_gather": (FP8, [*FP8, "--fp8-param-gather"], "fp8_param", True),
     "tp_comm_overlap": (TP2, [*TP2, "--tp-comm-overlap"], "tp_comm_overlap", True),
+    "cp_comm_type": (CP2, [*CP2, "--cp-comm-type", "p2p"], "cp_comm_type", "p2p"),
     "gradient_accumulation_fusion": ([], ["--gradient-accumulation-fusion"], "gradient_accumulation_fusion", True),
     "cuda_graph_impl": ([], GRAPHS, "cuda_graph_impl", "local"),
     "cuda_graph_warmup_steps": (GRAPHS, [*GRAPHS, "--cuda-graph-warmup-steps", "5"], "cuda_graph_warmup_steps", 5),
@@ -38,7 +40,7 @@ REACHES = {
 @pytest.mark.parametrize("flag", REACHES)
 def test_flag_reaches_megatron_cores_configuration(flag):
     without, with_it, field, value = REACHES[flag]
-    size = 2 if "--tensor-model-parallel-size" in with_it else 1
+    size = 2 if {"--tensor-model-parallel-size", "--context-parallel-size"} & {*with_it} else 1
     assert getattr(core(without, size), field) != value
     assert getattr(core(with_it, size), field) == value
 
@@ -56,6 +58,7 @@ def test_scope_of_cuda_graphs_reaches_megatron_cores_configuration():
 ON_A_GPU = {
     "fp8_format": FP8,
     "tp_comm_overlap": [*TP2, "--tp-comm-overlap"],
+    "cp_comm_type": [*CP2, "--cp-comm-type", "a2a"],
     "gradient_accumulation_fusion": ["--gradient-accumulation-fusion"],
     "cuda_graph_impl": GRAPHS,
     "nvtx_ranges": ["--nvtx-ranges"],
@@ -68,6 +71,18 @@ ON_A_GPU = {
 def test_what_needs_a_gpu_is_refused_on_the_cpu(flag):
     (problem,) = problems([*RUN, *ON_A_GPU[flag], "--device", "cpu"], 2)
     assert problem.flag == "--" + flag.replace("_", "-") and "runs on the CPU" in problem.reason
+
+
+@pytest.mark.parametrize(("argv", "said"), [
+    (["--seq-length", "18", *CP2], "--seq-length 18: does not cut into the 2 × 2 chunks that --context-parallel-size 2 deals out"),
+    (["--seq-length", "12", *CP2, "--tensor-model-parallel-size", "4", "--sequence-parallel"],
+     "--seq-length 12: is not a multiple of --tensor-model-parallel-size 4 × --context-parallel-size 2"),
+    (["--cp-comm-type", "p2p"], "--cp-comm-type p2p: has no effect without --context-parallel-size"),
+    ([*CP2, "--cp-comm-type", "p2p", "--position-embedding-type", "alibi"], "is Transformer Engine's way for plain causal"),
+    (["--context-parallel-size", "3"], "does not divide the 8 process(es) of this run"),
+])  # fmt: skip
+def test_a_context_that_cannot_be_shared_is_refused(argv, said):
+    assert any(said in str(problem) for problem in problems([*RUN, *argv], 8))
 
 
 def starts(launch, argv):

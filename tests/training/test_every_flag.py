@@ -100,6 +100,8 @@ SHOWN_ELSEWHERE = {
     "lr_decay_samples": "tests/optim/schedules/test_schedules.py::test_samples_replace_updates",
     "lr_warmup_samples": "tests/optim/schedules/test_schedules.py::test_samples_replace_updates",
     "rampup_batch_size": "tests/training/test_batch_size.py::test_the_run_grows_and_says_so",
+    "context_parallel_size": "tests/layouts/test_context_parallel.py::test_equals_one_process",
+    "cp_comm_type": "tests/models/test_config.py::test_flag_reaches_megatron_cores_configuration",
     "prefix_length": "tests/models/attention/test_flags.py::test_what_shows_what_is_predicted_is_refused",
     "reset_position_ids": "tests/models/test_documents.py::test_each_flag_has_its_part",
     "reset_attention_mask": "tests/models/test_documents.py::test_each_flag_has_its_part",

@@ -175,14 +175,12 @@ SECTIONS = (
             "is not there; use --fp8-format"),
     ),
     section("Layout",
-        ours("""--tensor-model-parallel-size --pipeline-model-parallel-size --num-virtual-stages-per-pipeline-rank
-            --num-layers-per-virtual-pipeline-stage --decoder-first-pipeline-num-layers --decoder-last-pipeline-num-layers
+        ours("""--tensor-model-parallel-size --context-parallel-size --cp-comm-type --pipeline-model-parallel-size
+            --num-virtual-stages-per-pipeline-rank --num-layers-per-virtual-pipeline-stage --decoder-first-pipeline-num-layers --decoder-last-pipeline-num-layers
             --pipeline-model-parallel-layout --account-for-embedding-in-pipeline-split --account-for-loss-in-pipeline-split
             --sequence-parallel --distributed-timeout-minutes --overlap-grad-reduce --overlap-param-gather --tp-comm-overlap
             --no-gradient-accumulation-fusion"""),
         becomes("--use-distributed-optimizer", zero_stage=1),
-        taken("--context-parallel-size=", "1 splits nothing", only="1", otherwise="context parallelism is not there yet; use 1"),
-        taken("--cp-comm-type=*", "there is no context parallelism"),
         taken("--distributed-backend=", "the device decides: gloo on CPUs, NCCL on GPUs"),
         taken("--local-rank=", "the launcher's environment says it"),
         taken("--distributed-timeout-seconds-after-init=", "--distributed-timeout-minutes holds for the whole run"),
@@ -206,7 +204,7 @@ SECTIONS = (
         taken("--num-distributed-optimizer-instances=", "there is one", only="1", otherwise="only 1 is there"),
         refused("--model-parallel-size=", "is gone from Megatron-LM too; use --tensor-model-parallel-size"),
         refused("--hierarchical-context-parallel-sizes=* --hybrid-context-parallel --max-seqlen-per-dp-cp-rank=",
-            "context parallelism is not there yet"),
+            "is not there; all of --context-parallel-size share each sample alike"),
         refused("--use-torch-fsdp2 --use-megatron-fsdp --use-custom-fsdp", "is not there; use --use-distributed-optimizer"),
         refused("""--torch-fsdp2-no-reshard-after-forward --fsdp-double-buffer --fsdp-manual-registration
             --suggested-communication-unit-size= --keep-fp8-transpose-cache --enable-full-sharding-in-hsdp

@@ -8,7 +8,6 @@ scores, and these too are made again, block by block.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -16,6 +15,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
+
+from megatron_ext.models.attention.saved import Again, made_again
 
 QUERIES = 128
 
@@ -82,10 +83,11 @@ def _hidden(visible: torch.Tensor) -> torch.Tensor:
     return torch.zeros(visible.shape, device=visible.device).masked_fill_(~visible, -math.inf)
 
 
-def attend(query, key, value, block: Block, scale: float | None, dropout: float) -> torch.Tensor:
-    """`[b, heads, q, d]` by torch's kernels; the mask is not kept for backward."""
-    mask = block.mask()
-    with contextlib.nullcontext() if mask is None else _made_again(mask, block.mask):
+def attend(query, key, value, block: Block, scale: float | None, dropout: float, again: tuple[Again, ...] = ()) -> torch.Tensor:
+    """`[b, heads, q, d]` by torch's kernels; the mask, and what `again` holds, are not kept for backward."""
+    mask = _mask_for(query, block)
+    again = again if mask is None else (*again, Again(mask, lambda: _mask_for(query, block)))
+    with made_again(*again):
         return F.scaled_dot_product_attention(
             query,
             key,
@@ -97,22 +99,15 @@ def attend(query, key, value, block: Block, scale: float | None, dropout: float)
         )
 
 
-def _made_again(tensor: torch.Tensor, make: Callable[[], torch.Tensor]):
-    """Inside, autograd keeps `make` where it would keep `tensor`, or a view of it."""
-    address = tensor.untyped_storage().data_ptr()  # autograd keeps the hooks as well: they must not hold the tensor
-
-    def pack(kept: torch.Tensor):
-        if kept.untyped_storage().data_ptr() != address:
-            return kept
-        return kept.size(), kept.stride(), kept.storage_offset()
-
-    def unpack(kept):
-        return make().as_strided(*kept) if isinstance(kept, tuple) else kept
-
-    return torch.autograd.graph.saved_tensors_hooks(pack, unpack)
+def _mask_for(query, block: Block) -> torch.Tensor | None:
+    """fp32 where kernels can: a bias in 16 bits is coarse. CUDA's refuse it, and beside fp64 torch 2.13 misreads it in silence."""
+    mask = block.mask()
+    return mask.to(query.dtype) if mask is not None and (query.is_cuda or query.dtype == torch.float64) else mask
 
 
-def attend_by_scores(query, key, value, block: Block, scale: float | None, dropout: float, cap: float) -> torch.Tensor:
+def attend_by_scores(
+    query, key, value, block: Block, scale: float | None, dropout: float, cap: float, again: tuple[Again, ...] = ()
+) -> torch.Tensor:
     """The same with the scores written out, capped to cap · tanh(score / cap) (arXiv:2408.00118); backward makes them again."""
 
     def scored(query, key, value):
@@ -128,4 +123,5 @@ def attend_by_scores(query, key, value, block: Block, scale: float | None, dropo
 
     if not torch.is_grad_enabled():
         return scored(query, key, value)
-    return checkpoint(scored, query, key, value, use_reentrant=False, preserve_rng_state=dropout > 0.0)
+    with made_again(*again):
+        return checkpoint(scored, query, key, value, use_reentrant=False, preserve_rng_state=dropout > 0.0)

@@ -20,6 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.models.attention.blocks import attend, attend_by_scores, blocks
+from megatron_ext.models.attention.context_parallel import gathered, spread
 from megatron_ext.models.attention.tokens import Limits, Tokens
 
 PATTERNS = Registry("megatron_ext.models.attention.patterns")
@@ -56,6 +57,7 @@ class CoreAttention(MegatronModule):
         self.plain = patterns[(layer_number - 1) % len(patterns)] == "causal"
         self.limits = Limits(config.sliding_window, config.prefix_length or 0)
         self.cap = config.attention_logit_cap
+        self.spread = spread()
         position = POSITIONS.load(config.position)
         heads = config.num_attention_heads // config.tensor_model_parallel_size
         first = heads * parallel_state.get_tensor_model_parallel_rank()
@@ -69,16 +71,19 @@ class CoreAttention(MegatronModule):
         Args:
             attention_bias: the pass's `Tokens`; None where queries and keys are the same tokens, in one document each row.
         """
+        again = ()
+        if self.spread:
+            key, value, *again = gathered(key, value)
         query, key, value = (x.permute(1, 2, 0, 3) for x in (query, key, value))
         dropout = self.dropout if self.training else 0.0
         # Heads differ between tensor-parallel processes, so their dropout must too.
         region = tensor_parallel.get_cuda_rng_tracker().fork() if dropout > 0.0 else contextlib.nullcontext()
         kernel = contextlib.nullcontext() if self.kernel is None else sdpa_kernel(self.kernel)
         with region, kernel:
-            context = self._attend(query, key, value, attention_bias, dropout)
+            context = self._attend(query, key, value, attention_bias, dropout, again)
         return context.permute(2, 0, 1, 3).flatten(2)
 
-    def _attend(self, query, key, value, tokens: Tokens | None, dropout: float) -> torch.Tensor:
+    def _attend(self, query, key, value, tokens: Tokens | None, dropout: float, again) -> torch.Tensor:
         scale, grouped = self.softmax_scale, query.shape[1] != key.shape[1]
         if tokens is None and self.plain and self.bias is None and self.cap is None:
             return F.scaled_dot_product_attention(
@@ -90,9 +95,9 @@ class CoreAttention(MegatronModule):
         for block in self._blocks(tokens):
             parts = query[:, :, block.queries], key[:, :, block.keys], value[:, :, block.keys]
             if self.cap is None:
-                found.append(attend(*parts, block, scale, dropout))
+                found.append(attend(*parts, block, scale, dropout, again))
             else:
-                found.append(attend_by_scores(*parts, block, scale, dropout, self.cap))
+                found.append(attend_by_scores(*parts, block, scale, dropout, self.cap, again))
         return found[0] if len(found) == 1 else torch.cat(found, dim=2)
 
     def _blocks(self, tokens: Tokens):

@@ -38,5 +38,9 @@ class AttentionFlags:
         for pattern, needs in _SEES_AHEAD.items():
             if pattern in c.attention_pattern:
                 yield Problem("--attention-pattern", pattern, f"shows {c.objective} what it is to predict; it needs {needs}")
+        plain = set(c.attention_pattern) == {"causal"} and not c.reset_attention_mask and c.attn_logit_softcapping is None
+        if c.cp_comm_type != "all_gather" and not (plain and c.position_embedding_type != "alibi"):
+            reason = "is Transformer Engine's way for plain causal attention alone; keys are gathered here"
+            yield Problem("--cp-comm-type", c.cp_comm_type, reason, "leave it out")
         if len(c.attention_pattern) > c.num_layers:
             yield Problem("--attention-pattern", len(c.attention_pattern), f"patterns are more than --num-layers {c.num_layers}")

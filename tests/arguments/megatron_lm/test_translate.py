@@ -88,7 +88,6 @@ def test_what_a_spelling_sets(line, field, value):
         ("--use-mp-args-from-checkpoint-args", "is not there: a checkpoint fits every layout"),
         ("--apply-query-key-layer-scaling", "--apply-query-key-layer-scaling: would divide scores"),
         ("--batch-size 4", "use --micro-batch-size"),
-        ("--context-parallel-size 2", "--context-parallel-size 2: context parallelism is not there yet"),
         ("--ckpt-format torch", "--ckpt-format torch: only torch_dist is there"),
         ("--recompute-modules core_attn mlp", "--recompute-modules mlp: use --recompute-granularity full"),
         ("--spec a.b c", "--spec a.b: only local can be named"),
@@ -131,10 +130,10 @@ def test_every_refused_flag_is_refused_with_its_reason(program):
 
 
 def test_what_has_no_effect_is_listed_in_one_line_by_reason():
-    notes = config("--use-mcore-models --no-masked-softmax-fusion --no-rope-fusion --context-parallel-size 1").notes
+    notes = config("--use-mcore-models --no-masked-softmax-fusion --no-rope-fusion").notes
     assert notes == (
         "without effect: --use-mcore-models (there are no other models); --no-masked-softmax-fusion, --no-rope-fusion "
-        "(changes speed alone); --context-parallel-size (1 splits nothing)",
+        "(changes speed alone)",
     )
     assert config("").notes == ()
 

@@ -1,0 +1,34 @@
+"""Processes that share samples: every pair of who sees whom and position, in turn on CP2, CP2·TP2 and CP2·PP2, equals one process."""
+
+from __future__ import annotations
+
+import pytest
+
+from megatron_ext.arguments.registry import Registry
+from tests.layouts.test_layouts import CP2, PP2, TP2, compare
+from tests.layouts.training_case import outcome
+
+RUN = (
+    "--preset tiny --num-layers 2 --hidden-size 32 --ffn-hidden-size 64 --mock-data --vocab-size 200 --train-iters 3 "
+    "--global-batch-size 4 --micro-batch-size 2 --seq-length 32 --lr 3e-4"
+).split()
+SEEN = {
+    "causal": [],
+    "window": ["--attention-pattern", "sliding_window", "causal", "--sliding-window", "7"],
+    "documents": ["--reset-attention-mask", "--reset-position-ids"],
+}
+LAYOUTS = {"CP2": (2, CP2), "CP2.TP2+SP": (4, [*CP2, *TP2, "--sequence-parallel"]), "CP2.PP2": (4, [*CP2, *PP2])}
+POSITIONS = sorted(Registry("megatron_ext.models.positions"))
+# A Latin square: every two of pattern, position and layout meet.
+CASES = [
+    (seen, position, list(LAYOUTS)[(row + column) % 3])
+    for row, seen in enumerate(SEEN)
+    for column, position in enumerate(POSITIONS)
+]
+
+
+@pytest.mark.parametrize(("seen", "position", "layout"), CASES)
+def test_equals_one_process(seen, position, layout, pool, tmp_path):
+    flags = [*RUN, *SEEN[seen], "--position-embedding-type", position]
+    world_size, spread = LAYOUTS[layout]
+    compare(outcome(pool, [*flags, *spread], world_size, tmp_path / "shared"), outcome(pool, flags, 1, tmp_path / "alone"))
