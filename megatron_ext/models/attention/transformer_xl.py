@@ -129,23 +129,30 @@ class CoreAttention(core.CoreAttention):
             if tokens.queries.dim() > 1:
                 context = self._of_each_row(query, twice[0], twice[2], distances, tokens, dropout)
             else:
-                context = self._in_pieces(tokens, dropout, query, *twice, distances)
+                context = self._in_pieces(tokens, dropout, distances, query, *twice)
         return context.permute(2, 0, 1, 3).flatten(2)
 
-    def _in_pieces(self, tokens: Tokens, dropout: float, *tensors: torch.Tensor) -> torch.Tensor:
+    def _in_pieces(self, tokens: Tokens, dropout: float, distances: torch.Tensor, *tensors: torch.Tensor) -> torch.Tensor:
         attend = self._piece
         if torch.is_grad_enabled():
             attend = functools.partial(checkpoint, attend, use_reentrant=False, preserve_rng_state=dropout > 0.0)
         if "transformer_xl" not in tokens.cuts:
             tokens.cuts["transformer_xl"] = pieces(tokens, self.segment, self.memory)
-        cuts = tokens.cuts["transformer_xl"]
-        rows = [torch.cat([attend(piece, dropout, *tensors) for piece in of_rows], dim=2) for of_rows in cuts]
+        # A slice's gradient is as long as what it was cut from: cut once, and slices are cut from short parts.
+        query, *twice = (tensor.split(QUERIES, dim=2) for tensor in tensors)
+
+        def attended(piece: Piece) -> torch.Tensor:
+            own = [_between(parts, piece.rows, piece.border, piece.end) for parts in twice[::2]]
+            before = [_between(parts, piece.rows, piece.begin, piece.border) for parts in twice[1::2]]
+            queries = _between(query, piece.rows, piece.queries.start, piece.queries.stop)
+            return attend(queries, *(memory + segment for memory, segment in zip(before, own)), distances, dropout)
+
+        rows = [torch.cat([attended(piece) for piece in of_rows], dim=2) for of_rows in tokens.cuts["transformer_xl"]]
         return rows[0] if len(rows) == 1 else torch.cat(rows)
 
-    def _piece(self, piece: Piece, dropout, query, key, memory_key, value, memory_value, distances) -> torch.Tensor:
-        """`[rows, heads, q, d]` of a piece."""
-        query = query[piece.rows, :, piece.queries]
-        key, value = _joined(key, memory_key, piece), _joined(value, memory_value, piece)
+    def _piece(self, query: list, key: list, value: list, distances: torch.Tensor, dropout: float) -> torch.Tensor:
+        """`[rows, heads, q, d]` of a piece, from the parts of what it asks and sees."""
+        query, key, value = (torch.cat(parts, dim=2) for parts in (query, key, value))
         count, keys = query.shape[2], key.shape[2]
         of_distances = self._by_distance(query, distances[-keys:])
         moved = F.pad(of_distances, (0, 1)).flatten(-2)[..., count - 1 : count - 1 + count * keys].unflatten(-1, (count, keys))
@@ -183,9 +190,10 @@ class CoreAttention(core.CoreAttention):
         return bias.view(query.shape[1], 1, query.shape[3])
 
 
-def _joined(own: torch.Tensor, memory: torch.Tensor, piece: Piece) -> torch.Tensor:
-    own, memory = own[piece.rows], memory[piece.rows]
-    return torch.cat([memory[:, :, piece.begin : piece.border], own[:, :, piece.border : piece.end]], dim=2)
+def _between(parts: tuple[torch.Tensor, ...], rows: slice, begin: int, end: int) -> list[torch.Tensor]:
+    """What lies in `[begin, end)` of a tensor that was split into QUERIES along dimension 2."""
+    numbers = range(begin // QUERIES, -(-end // QUERIES)) if begin < end else ()
+    return [parts[n][rows, :, max(begin - n * QUERIES, 0) : end - n * QUERIES] for n in numbers]
 
 
 class SelfAttention(self_attention.SelfAttention):
