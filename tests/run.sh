@@ -8,22 +8,31 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-for option in "$@"; do
-    if [ "$option" = --setup-only ]; then exec bash examples/setup_environment.sh test; fi
-done
-
 bash examples/setup_environment.sh test
 export PATH=$PWD/.venv/bin:$PATH
 
+# beside FOLDER WHAT PACKAGE… : packages that must not be installed with the rest, in a folder of .venv of their own.
+beside() {
+    local folder=.venv/$1 what=$2
+    if [ -d "$folder" ]; then return; fi
+    echo "Installing $what into $folder"
+    python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --target "$folder.partial" "${@:3}"
+    mv "$folder.partial" "$folder"
+}
+
+# The last version of transformers that has Transformer-XL, which tests/parity compares with.
+beside transformer_xl "an older transformers (36 MB on disk)" transformers==4.30.2 huggingface-hub==0.19.4
+
+for option in "$@"; do
+    if [ "$option" = --setup-only ]; then exit 0; fi
+done
+
 # Transformer Engine's Python half, for tests that build its layers without a GPU; in a folder of its own, since what is
 # installed of it elsewhere would be taken for kernels.
-specs=.venv/transformer_engine
-if [[ " $* " == *" --full "* && ! -d $specs ]]; then
-    echo "Installing Transformer Engine's Python half into $specs (1.2 GB on disk)"
-    python -m pip install --quiet --disable-pip-version-check --no-deps --target "$specs.partial" \
+if [[ " $* " == *" --full "* ]]; then
+    beside transformer_engine "Transformer Engine's Python half (1.2 GB on disk)" \
         transformer-engine==2.11.0 transformer-engine-cu13==2.11.0 triton==3.7.0 \
         onnxscript==0.7.2 onnx==1.23.2 onnx_ir==1.1.0 ml_dtypes==0.6.0 einops==0.8.2 nvdlfw-inspect==0.2.2
-    mv "$specs.partial" "$specs"
 fi
 ruff check .
 lint-imports --no-logo

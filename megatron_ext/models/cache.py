@@ -11,7 +11,7 @@ is its own business, rows first: `extend` serves everything that grows by a slot
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from megatron.core.inference.contexts import BaseInferenceContext
@@ -29,6 +29,7 @@ class Cache(BaseInferenceContext):
         end: slots that are looked at: the longest row's length.
         tokens: where queries and keys lie, for attention; None where they are the same tokens, from position 0 on.
         memory: by layer number, what it keeps by name; tensors with rows first.
+        shared: by layer number, what is the same for all rows.
     """
 
     def __init__(self, slots: int, max_positions: int, device: torch.device):
@@ -36,6 +37,7 @@ class Cache(BaseInferenceContext):
         self.max_sequence_length = max_positions
         self._slots, self._device = slots, device
         self.memory: dict[int, dict[str, torch.Tensor]] = {}
+        self.shared: dict[int, torch.Tensor] = {}
 
     def is_static_batching(self) -> bool:
         """As megatron-core calls it when keys and values come as plain tensors."""
@@ -75,6 +77,12 @@ class Cache(BaseInferenceContext):
             index = self.positions[:, None, :, None].expand_as(tensor)
             kept[name].scatter_(2, index, tensor)
         return tuple(kept[name][:, :, : self.end] for name in new)
+
+    def once(self, layer: int, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """What a layer needs in every step and for all rows: made in the first."""
+        if layer not in self.shared:
+            self.shared[layer] = make()
+        return self.shared[layer]
 
     def select(self, rows: Sequence[int]) -> None:
         """Go on with these rows alone, in this order; a row may be taken several times."""

@@ -54,6 +54,10 @@ class ModelConfig(TransformerConfig):
     logit_cap: float | None = None
     position: str = "rope"
     """The position's registry name."""
+    segment_length: int | None = None
+    """Tokens of a segment of transformer_xl."""
+    memory_length: int | None = None
+    """Tokens before a segment that it sees."""
     alibi_scale_by_head_dim: bool = False
     """ALiBi's bias is divided by √d."""
     attention_patterns: tuple[str, ...] = ("causal",)
@@ -71,16 +75,19 @@ class ModelConfig(TransformerConfig):
 
     @property
     def plain_layers(self) -> bool:
-        """Whether a layer is what megatron-core's own is: pre-norm, one sublayer after the other, the same biases everywhere."""
+        """Whether a layer is what megatron-core's own is: pre-norm, one sublayer after the other, the same biases everywhere.
+
+        Transformer-XL's shows attention its input twice.
+        """
         biases = {self.add_bias_linear, self.attention_output_bias, self.mlp_bias}
         same = self.norm_placement == "pre" and not self.residual_from_norm and not self.parallel_residual
-        return same and len(biases) == 1 and self.norm_bias
+        return same and len(biases) == 1 and self.norm_bias and self.position != "transformer_xl"
 
     @property
     def plain_attention(self) -> bool:
         """Whether every kernel of causal attention can do all layers."""
         causal = set(self.attention_patterns) == {"causal"} and not self.documents_apart
-        return causal and self.attention_logit_cap is None and self.position != "alibi"
+        return causal and self.attention_logit_cap is None and self.position not in ("alibi", "transformer_xl")
 
     @property
     def own_attention(self) -> bool:
@@ -168,6 +175,8 @@ def _attention(model) -> dict:
         position=model.position_embedding_type,
         positions_by_document=model.reset_position_ids,
         rotary_interleaved=model.rotary_interleaved,
+        segment_length=model.segment_length,
+        memory_length=model.memory_length,
         alibi_scale_by_head_dim=model.alibi_scale_by_head_dim,
     )
 

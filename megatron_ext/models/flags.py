@@ -57,8 +57,7 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags):
             c.num_query_groups = c.num_attention_heads
         if c.kv_channels is None and c.hidden_size % c.num_attention_heads == 0:
             c.kv_channels = c.hidden_size // c.num_attention_heads
-        if c.max_position_embeddings is None:
-            c.max_position_embeddings = c.seq_length
+        ModelFlags.resolve_positions(c)
         if c.num_experts is not None and c.moe_ffn_hidden_size is None:
             c.moe_ffn_hidden_size = c.ffn_hidden_size
 

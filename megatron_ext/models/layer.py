@@ -16,6 +16,9 @@ from megatron.core.utils import make_viewless_tensor
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.models.config import NORMS
 
+_FOR_ATTENTION = (
+    "attention_mask", "key_value_states", "inference_context", "rotary_pos_emb", "attention_bias", "packed_seq_params"
+)  # fmt: skip
 PLACEMENTS = Registry("megatron_ext.models.norm_placements")
 
 
@@ -62,8 +65,7 @@ class Layer(TransformerLayer):
         return self._add(self.mlp(for_mlp), self._add(attend(normed), hidden_states))
 
     def _attend(self, kwargs, hidden_states):
-        names = ("attention_mask", "inference_context", "rotary_pos_emb", "attention_bias", "packed_seq_params")
-        return self.self_attention(hidden_states, **{name: kwargs.get(name) for name in names})
+        return self.self_attention(hidden_states, **{name: kwargs.get(name) for name in _FOR_ATTENTION})
 
     def _add(self, output_with_bias, residual):
         with self.bias_dropout_add_exec_handler():

@@ -19,6 +19,7 @@ from megatron.core.transformer.spec_utils import ModuleSpec
 from megatron.core.transformer.transformer_block import TransformerBlockSubmodules, get_num_layers_to_build
 from megatron.core.transformer.transformer_layer import TransformerLayer, TransformerLayerSubmodules
 
+from megatron_ext.models.attention import transformer_xl
 from megatron_ext.models.attention.core import CoreAttention
 from megatron_ext.models.attention.self_attention import SelfAttention
 from megatron_ext.models.config import NORMS, ModelConfig
@@ -46,19 +47,20 @@ def local_layer_spec(config: ModelConfig) -> ModuleSpec:
     """A layer of attention and MLP: megatron-core's own where that is what the flags ask for, else `layer.Layer`."""
     norm = NORMS.load(config.norm).Norm
     before = norm if norms_before(config) else IdentityOp
+    layer, self_attention, core = _classes(config)
     attention = ModuleSpec(
-        module=SelfAttention,
+        module=self_attention,
         params={"attn_mask_type": AttnMaskType.causal},
         submodules=SelfAttentionSubmodules(
             linear_qkv=ColumnParallelLinear,
-            core_attention=CoreAttention,
+            core_attention=core,
             linear_proj=_with_bias(RowParallelLinear, config.attention_output_bias),
             q_layernorm=norm if config.qk_layernorm else IdentityOp,
             k_layernorm=norm if config.qk_layernorm else IdentityOp,
         ),
     )
     return ModuleSpec(
-        module=TransformerLayer if config.plain_layers else Layer,
+        module=layer,
         submodules=TransformerLayerSubmodules(
             input_layernorm=before,
             self_attention=attention,
@@ -68,6 +70,13 @@ def local_layer_spec(config: ModelConfig) -> ModuleSpec:
             mlp_bda=get_bias_dropout_add,
         ),
     )
+
+
+def _classes(config: ModelConfig) -> tuple[type, type, type]:
+    """A layer, its attention, and that one's core."""
+    if config.position == "transformer_xl":
+        return transformer_xl.Layer, transformer_xl.SelfAttention, transformer_xl.CoreAttention
+    return TransformerLayer if config.plain_layers else Layer, SelfAttention, CoreAttention
 
 
 def _mlp_spec(config: ModelConfig) -> ModuleSpec:

@@ -38,6 +38,7 @@ def count(model, vocab_size: int) -> Parameters:
     of_heads = norm // hidden * 2 * model.kv_channels if model.qk_layernorm else 0
     attention = (
         of_heads
+        + of_distances(model)
         + hidden * (heads + 2 * keys)
         + (heads + 2 * keys) * (1 if model.add_bias_linear or model.add_qkv_bias else 0)
         + heads * hidden
@@ -57,6 +58,12 @@ def count(model, vocab_size: int) -> Parameters:
         active_layers=model.num_layers * (attention + active + of_layer * norm),
         final_norm=final * norm,
     )
+
+
+def of_distances(model) -> int:
+    """In a layer of transformer_xl: u, v and W_r."""
+    heads = model.num_attention_heads * model.kv_channels
+    return heads * (model.hidden_size + 2) if model.position_embedding_type == "transformer_xl" else 0
 
 
 def _norms(model) -> tuple[int, int]:

@@ -11,6 +11,9 @@ MODELS = {
         "--add-bias-linear --num-query-groups 4"
     ).split(),
     "no_positions": "--preset tiny --num-layers 2 --position-embedding-type none".split(),
+    "transformer_xl": (
+        "--preset tiny --num-layers 2 --position-embedding-type transformer_xl --segment-length 5 --memory-length 4"
+    ).split(),
     "experts": "--preset tiny --num-layers 2 --num-experts 4 --moe-ffn-hidden-size 64".split(),
 }
 WINDOW = 16

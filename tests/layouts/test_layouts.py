@@ -27,6 +27,9 @@ MODELS = {
         "--add-output-bias --embedding-norm --embedding-scale 2 --logit-scale 0.5 --final-logit-softcapping 3 "
         "--activation quick_gelu"
     ).split(),
+    "transformer_xl": (
+        "--preset tiny --position-embedding-type transformer_xl --segment-length 12 --memory-length 9 --reset-attention-mask"
+    ).split(),
     "six": "--preset tiny --num-layers 6 --hidden-size 32 --position-embedding-type learned_absolute".split(),
 }
 RUN = "--mock-data --vocab-size 500 --train-iters 20 --global-batch-size 4 --seq-length 32 --lr 3e-4".split()
@@ -113,7 +116,7 @@ def test_layout_equals_one_process(model, layout, micro_batch_size, pool, refere
 
 
 @pytest.mark.parametrize("layout", ["TP2", "TP2+SP.PP2+ZeRO1"])
-@pytest.mark.parametrize("model", ["windows", "deepnorm", "side"])
+@pytest.mark.parametrize("model", ["windows", "deepnorm", "side", "transformer_xl"])
 def test_other_shapes_equal_one_process(model, layout, pool, references, tmp_path):
     world_size, flags = LAYOUTS[layout]
     found = outcome(pool, [*MODELS[model], *RUN, *flags, "--micro-batch-size", "2"], world_size, tmp_path)

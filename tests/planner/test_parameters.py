@@ -36,5 +36,13 @@ def test_windows_make_attention_cheaper():
     assert full - some == 12 * 256 * 3 * (512 - 100)  # layers 1, 2 and 4
 
 
+def test_a_segment_and_its_memory_are_what_transformer_xl_sees():
+    """Three products instead of two, of 96 keys instead of 512."""
+    line = "--num-layers 4 --seq-length 512 --position-embedding-type {}"
+    xl = "transformer_xl --segment-length 64 --memory-length 32"
+    full, some = (training_flops_per_token(model_flags(*line.format(kind).split()), 32000) for kind in ("none", xl))
+    assert full - some == 4 * 256 * (12 * 512 - 18 * 96)
+
+
 def test_gpt3_has_its_published_number():
     assert count(model_flags("--preset", "gpt3-175b"), 50257).total == pytest.approx(174.6e9, rel=1e-4)

@@ -20,6 +20,7 @@ BASE = ["--preset", "tiny", "--num-layers", "2", "--mock-data", "--tokenizer-typ
 EXPERTS = ["--num-experts", "4"]
 DEEPNORM = ["--norm-placement", "deepnorm"]
 ALIBI = ["--position-embedding-type", "alibi"]
+XL = ["--position-embedding-type", "transformer_xl", "--memory-length", "3"]
 WINDOW = ["--attention-pattern", "sliding_window", "--sliding-window", "5"]
 
 # flag: the flags to compare with and without, beside BASE; losses of three updates must differ.
@@ -43,6 +44,8 @@ CHANGES_LOSS = {
     "init_method_std": ([], ["--init-method-std", "0.1"]),
     "rotary_interleaved": ([], ["--rotary-interleaved"]),
     "alibi_scale_by_head_dim": (ALIBI, [*ALIBI, "--alibi-scale-by-head-dim"]),
+    "segment_length": (XL, [*XL, "--segment-length", "5"]),
+    "memory_length": (XL, [*XL[:-1], "2"]),
     "norm_placement": ([], ["--norm-placement", "sandwich"]),
     "deepnorm_alpha": (DEEPNORM, [*DEEPNORM, "--deepnorm-alpha", "9"]),
     "apply_residual_connection_post_layernorm": ([], ["--apply-residual-connection-post-layernorm"]),
