@@ -117,9 +117,7 @@ def _context_parallel(c):
         reason = f"does not cut into the 2 × {size} chunks that --context-parallel-size {size} deals out"
         yield Problem("--seq-length", c.seq_length, reason, f"the nearest above is {-(-c.seq_length // (2 * size)) * 2 * size}")
     if size == 1 and "cp_comm_type" in c.typed:
-        yield Problem(
-            "--cp-comm-type", c.cp_comm_type, "has no effect without --context-parallel-size", "give both or leave it out"
-        )
+        yield Problem("--cp-comm-type", c.cp_comm_type, "has no effect without --context-parallel-size", "leave it out")
 
 
 def _kernels(c):

@@ -95,9 +95,7 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags):
             )
         if c.sequence_parallel and c.seq_length % (tensor * c.context_parallel_size):
             shared = f" × --context-parallel-size {c.context_parallel_size}" if c.context_parallel_size > 1 else ""
-            reason = (
-                f"is not a multiple of --tensor-model-parallel-size {tensor}{shared}, over which --sequence-parallel splits it"
-            )
+            reason = f"is not a multiple of --tensor-model-parallel-size {tensor}{shared}, over which it is cut"
             yield Problem("--seq-length", c.seq_length, reason)
         yield from ModelFlags.check_attention(c)
         yield from ModelFlags.check_positions(c)

@@ -127,7 +127,7 @@ def _own_share(run, batch: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Ten
 
 
 def _sum_over_processes(reports: list[torch.Tensor], device, length: int) -> list[float]:
-    """Sum over micro-batches and the processes that share samples or the batch. Only the last stage has reports: the others add zeros."""
+    """Sum over micro-batches and the processes that share the batch. Only the last stage has reports: others add zeros."""
     total = torch.stack(reports).sum(dim=0) if reports else torch.zeros(length, dtype=torch.float64, device=device)
     torch.distributed.all_reduce(total, group=parallel_state.get_data_parallel_group(with_context_parallel=True))
     if parallel_state.get_pipeline_model_parallel_world_size() > 1:

@@ -1,4 +1,4 @@
-"""Processes that share samples: every pair of who sees whom and position, in turn on CP2, CP2·TP2 and CP2·PP2, equals one process."""
+"""Processes that share samples equal one: who sees whom by positions, in turn on CP2, CP2·TP2 and CP2·PP2."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ SEEN = {
 }
 LAYOUTS = {"CP2": (2, CP2), "CP2.TP2+SP": (4, [*CP2, *TP2, "--sequence-parallel"]), "CP2.PP2": (4, [*CP2, *PP2])}
 POSITIONS = sorted(Registry("megatron_ext.models.positions"))
+REFUSED = {("window", "transformer_xl")}  # by name: tests/models/positions/test_transformer_xl.py
 # A Latin square: every two of pattern, position and layout meet.
 CASES = [
     (seen, position, list(LAYOUTS)[(row + column) % 3])
     for row, seen in enumerate(SEEN)
     for column, position in enumerate(POSITIONS)
+    if (seen, position) not in REFUSED
 ]
 
 

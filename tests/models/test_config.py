@@ -74,7 +74,7 @@ def test_what_needs_a_gpu_is_refused_on_the_cpu(flag):
 
 
 @pytest.mark.parametrize(("argv", "said"), [
-    (["--seq-length", "18", *CP2], "--seq-length 18: does not cut into the 2 × 2 chunks that --context-parallel-size 2 deals out"),
+    (["--seq-length", "18", *CP2], "--seq-length 18: does not cut into the 2 × 2 chunks that --context-parallel-size 2"),
     (["--seq-length", "12", *CP2, "--tensor-model-parallel-size", "4", "--sequence-parallel"],
      "--seq-length 12: is not a multiple of --tensor-model-parallel-size 4 × --context-parallel-size 2"),
     (["--cp-comm-type", "p2p"], "--cp-comm-type p2p: has no effect without --context-parallel-size"),

@@ -176,7 +176,8 @@ SECTIONS = (
     ),
     section("Layout",
         ours("""--tensor-model-parallel-size --context-parallel-size --cp-comm-type --pipeline-model-parallel-size
-            --num-virtual-stages-per-pipeline-rank --num-layers-per-virtual-pipeline-stage --decoder-first-pipeline-num-layers --decoder-last-pipeline-num-layers
+            --num-virtual-stages-per-pipeline-rank --num-layers-per-virtual-pipeline-stage
+            --decoder-first-pipeline-num-layers --decoder-last-pipeline-num-layers
             --pipeline-model-parallel-layout --account-for-embedding-in-pipeline-split --account-for-loss-in-pipeline-split
             --sequence-parallel --distributed-timeout-minutes --overlap-grad-reduce --overlap-param-gather --tp-comm-overlap
             --no-gradient-accumulation-fusion"""),

@@ -100,7 +100,7 @@ def attend(query, key, value, block: Block, scale: float | None, dropout: float,
 
 
 def _mask_for(query, block: Block) -> torch.Tensor | None:
-    """fp32 where kernels can: a bias in 16 bits is coarse. CUDA's refuse it, and beside fp64 torch 2.13 misreads it in silence."""
+    """fp32 where kernels can: 16 bits are coarse. CUDA's refuse it, and beside fp64 torch 2.13 misreads it in silence."""
     mask = block.mask()
     return mask.to(query.dtype) if mask is not None and (query.is_cuda or query.dtype == torch.float64) else mask
 

@@ -38,16 +38,17 @@ def own_tokens(length: int, device: torch.device, documents: torch.Tensor | None
     return Tokens(queries, length, documents, runs=(len(queries) // 2,) * 2)
 
 
-def gathered(key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, Again]:
-    """Keys `[s / CP, b, groups, d]` and values, of which every process gives its own → those of the whole sample, `[s, b, groups, d]`.
+def gathered(*tensors: torch.Tensor) -> tuple[list[torch.Tensor], Again]:
+    """This process's keys and values, `[s / CP, b, groups, d]` → those of whole samples, `[s, b, groups, d]`.
 
-    The third is for `made_again`, around whatever keeps them for backward.
+    All together, so that processes whose queries look at them in another order gather in the same. The second is for
+    `made_again`, around whatever keeps them for backward.
     """
     group = parallel_state.get_context_parallel_group()
-    own = torch.cat([key, value], dim=-1)
+    own = torch.cat(tensors, dim=-1)
     whole, own = _Gather.apply(own, group), own.detach()
-    parts = whole.split([key.shape[-1], value.shape[-1]], dim=-1)
-    return *parts, Again(whole, lambda: _gather(own, group))
+    parts = whole.split([tensor.shape[-1] for tensor in tensors], dim=-1)
+    return parts, Again(whole, lambda: _gather(own, group))
 
 
 class _Gather(torch.autograd.Function):

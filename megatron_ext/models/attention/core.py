@@ -33,9 +33,13 @@ KERNELS = {
 
 
 class CoreAttention(MegatronModule):
-    """Attention over this process's heads, in a layer's pattern. `kernel` None leaves the choice to torch."""
+    """Attention over this process's heads, in a layer's pattern. `kernel` None leaves the choice to torch.
+
+    `spread`: keys and values are those of several processes.
+    """
 
     kernel: SDPBackend | None = None
+    spread = False
 
     def __init__(
         self,
@@ -73,7 +77,7 @@ class CoreAttention(MegatronModule):
         """
         again = ()
         if self.spread:
-            key, value, *again = gathered(key, value)
+            (key, value), *again = gathered(key, value)
         query, key, value = (x.permute(1, 2, 0, 3) for x in (query, key, value))
         dropout = self.dropout if self.training else 0.0
         # Heads differ between tensor-parallel processes, so their dropout must too.

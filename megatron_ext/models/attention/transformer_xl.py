@@ -26,6 +26,8 @@ from torch.utils.checkpoint import checkpoint
 from megatron_ext.models import layer
 from megatron_ext.models.attention import core, self_attention
 from megatron_ext.models.attention.blocks import QUERIES
+from megatron_ext.models.attention.context_parallel import gathered
+from megatron_ext.models.attention.saved import made_again
 from megatron_ext.models.attention.tokens import Tokens
 from megatron_ext.models.positions.transformer_xl import sinusoids
 
@@ -121,7 +123,10 @@ class CoreAttention(core.CoreAttention):
     ):
         """query `[s, b, heads, d]` → `[s, b, heads · d]`; attention_bias: the pass's `Tokens`, or None (core.py)."""
         *key, distances = key
-        query, *twice = (x.permute(1, 2, 0, 3) for x in (query, *key, *value))
+        twice, again = (*key, *value), ()
+        if self.spread:
+            twice, *again = gathered(*twice)
+        query, *twice = (x.permute(1, 2, 0, 3) for x in (query, *twice))
         tokens = Tokens.whole(query.shape[2], query.device) if attention_bias is None else attention_bias
         dropout = self.dropout if self.training else 0.0
         region = tensor_parallel.get_cuda_rng_tracker().fork() if dropout > 0.0 else contextlib.nullcontext()
@@ -129,10 +134,10 @@ class CoreAttention(core.CoreAttention):
             if tokens.queries.dim() > 1:
                 context = self._of_each_row(query, twice[0], twice[2], distances, tokens, dropout)
             else:
-                context = self._in_pieces(tokens, dropout, distances, query, *twice)
+                context = self._in_pieces(tokens, dropout, again, distances, query, *twice)
         return context.permute(2, 0, 1, 3).flatten(2)
 
-    def _in_pieces(self, tokens: Tokens, dropout: float, distances: torch.Tensor, *tensors: torch.Tensor) -> torch.Tensor:
+    def _in_pieces(self, tokens: Tokens, dropout: float, again, distances, *tensors: torch.Tensor) -> torch.Tensor:
         attend = self._piece
         if torch.is_grad_enabled():
             attend = functools.partial(checkpoint, attend, use_reentrant=False, preserve_rng_state=dropout > 0.0)
@@ -145,14 +150,18 @@ class CoreAttention(core.CoreAttention):
             own = [_between(parts, piece.rows, piece.border, piece.end) for parts in twice[::2]]
             before = [_between(parts, piece.rows, piece.begin, piece.border) for parts in twice[1::2]]
             queries = _between(query, piece.rows, piece.queries.start, piece.queries.stop)
-            return attend(queries, *(memory + segment for memory, segment in zip(before, own)), distances, dropout)
+            keys, values = (memory + segment for memory, segment in zip(before, own))
+            with made_again(*again):  # what a checkpoint keeps of its arguments goes through hooks, but not out of lists
+                return attend(len(queries), dropout, distances, *queries, *keys, *values)
 
         rows = [torch.cat([attended(piece) for piece in of_rows], dim=2) for of_rows in tokens.cuts["transformer_xl"]]
         return rows[0] if len(rows) == 1 else torch.cat(rows)
 
-    def _piece(self, query: list, key: list, value: list, distances: torch.Tensor, dropout: float) -> torch.Tensor:
-        """`[rows, heads, q, d]` of a piece, from the parts of what it asks and sees."""
-        query, key, value = (torch.cat(parts, dim=2) for parts in (query, key, value))
+    def _piece(self, queries: int, dropout: float, distances: torch.Tensor, *parts: torch.Tensor) -> torch.Tensor:
+        """`[rows, heads, q, d]` of a piece, from the parts of its queries (there are `queries`), keys and values."""
+        keys = (len(parts) - queries) // 2
+        three = parts[:queries], parts[queries : queries + keys], parts[queries + keys :]
+        query, key, value = (torch.cat(each, dim=2) for each in three)
         count, keys = query.shape[2], key.shape[2]
         of_distances = self._by_distance(query, distances[-keys:])
         moved = F.pad(of_distances, (0, 1)).flatten(-2)[..., count - 1 : count - 1 + count * keys].unflatten(-1, (count, keys))

@@ -16,6 +16,5 @@ def core(pattern: str, cap: float | None = None, bias=None, limits: Limits = LIM
     module = CoreAttention.__new__(CoreAttention)
     torch.nn.Module.__init__(module)
     module.dropout, module.softmax_scale, module.limits, module.cap, module.bias = 0.0, None, limits, cap, bias
-    module.spread = False
     module.pattern, module.plain = PATTERNS.load(pattern), pattern == "causal"
     return module
