@@ -183,7 +183,8 @@ def _attention(model) -> dict:
 
 def _norms_and_residuals(model) -> dict:
     """Fields of norms, residuals and biases, of the embedding and the logits."""
-    alpha = deepnorm.alpha(model.num_layers) if model.deepnorm_alpha is None else model.deepnorm_alpha
+    layers = model.num_layers
+    alpha = deepnorm.constants(decoder=layers)["decoder"].alpha if model.deepnorm_alpha is None else model.deepnorm_alpha
     return dict(
         normalization=NORMS.load(model.normalization).MEGATRON_NAME,
         norm=model.normalization,

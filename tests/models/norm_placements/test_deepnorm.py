@@ -5,14 +5,24 @@ from __future__ import annotations
 import pytest
 import torch
 
-from megatron_ext.models.norm_placements.deepnorm import alpha, beta
+from megatron_ext.models.norm_placements.deepnorm import constants
 
 
 @pytest.mark.parametrize("layers", [1, 6, 18, 100])
-def test_constants_are_those_of_a_decoder_alone(layers):
-    """arXiv:2203.00555, figure 2: decoder-only (e.g. GPT) α = (2M)^¼, β = (8M)^(−¼)."""
-    assert alpha(layers) ** 4 == pytest.approx(2 * layers)
-    assert beta(layers) ** -4 == pytest.approx(8 * layers)
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_constants_of_one_part_alone(part, layers):
+    """arXiv:2203.00555, table 1: α = (2N)^¼, β = (8N)^(−¼), for encoders (BERT) and decoders (GPT)."""
+    (found,) = constants(**{part: layers}).values()
+    assert found.alpha**4 == pytest.approx(2 * layers)
+    assert found.beta**-4 == pytest.approx(8 * layers)
+
+
+def test_constants_of_an_encoder_with_a_decoder():
+    """arXiv:2203.00555, section 5: 18 and 18 layers; torchscale 0.3.0 has these α, and β with 1.15 where the paper has 0.87."""
+    found = constants(encoder=18, decoder=18)
+    assert found["encoder"] == pytest.approx((0.81 * 18 ** (5 / 16), 0.87 * 18 ** (-5 / 16)))
+    assert found["decoder"] == pytest.approx((54**0.25, 216**-0.25))
+    assert constants(encoder=2, decoder=16)["encoder"].alpha == pytest.approx(0.81 * 2**0.5)
 
 
 def spreads(launch):
@@ -39,5 +49,5 @@ def test_weights_start_as_the_paper_says(pool):
     shapes = {"query": (96, 96), "key": (96, 32), "value": (96, 32), "output": (96, 96), "first": (96, 256), "second": (256, 96)}
     for name, (fan_in, fan_out) in shapes.items():
         matrix = torch.empty(fan_out, fan_in)
-        torch.nn.init.xavier_normal_(matrix, gain=1.0 if name in ("query", "key") else beta(3))
+        torch.nn.init.xavier_normal_(matrix, gain=1.0 if name in ("query", "key") else constants(decoder=3)["decoder"].beta)
         assert found[name] == pytest.approx(float(matrix.std()), rel=0.05), name
