@@ -22,6 +22,8 @@ beside() {
 
 # The last version of transformers that has Transformer-XL, which tests/parity compares with.
 beside transformer_xl "an older transformers (36 MB on disk)" transformers==4.30.2 huggingface-hub==0.19.4
+# What xPos is compared with: one module of it is read, and none of what it requires is needed.
+beside torchscale "torchscale (1 MB on disk)" torchscale==0.3.0
 
 for option in "$@"; do
     if [ "$option" = --setup-only ]; then exit 0; fi
@@ -34,6 +36,7 @@ if [[ " $* " == *" --full "* ]]; then
         transformer-engine==2.11.0 transformer-engine-cu13==2.11.0 triton==3.7.0 \
         onnxscript==0.7.2 onnx==1.23.2 onnx_ir==1.1.0 ml_dtypes==0.6.0 einops==0.8.2 nvdlfw-inspect==0.2.2
 fi
+
 ruff check .
 lint-imports --no-logo
 

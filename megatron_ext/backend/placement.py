@@ -20,6 +20,7 @@ from megatron.core.transformer.transformer_layer import TransformerLayer
 
 # Transformer Engine keeps a norm inside the linear layer that follows it.
 _FUSED = (("self_attention.linear_qkv.layer_norm_", "input_layernorm."), ("mlp.linear_fc1.layer_norm_", "pre_mlp_layernorm."))
+_SHARED_BIAS = "position_bias."  # of attention's scores: one for all layers, on each chunk a part of its first one
 _EXPERT = re.compile(r"\.experts\.local_experts\.(\d+)\.")
 _GROUPED_EXPERT = re.compile(r"\.experts\.(linear_fc[12])\.(weight|bias)(\d+)$")
 
@@ -35,7 +36,8 @@ class Placement:
         local: the block's shape; the parameter reshaped to it is that part of the global tensor.
         split: the dimension along which tensor parallelism cuts, or None.
         gated: a gated MLP's fc1, whose first dimension tells the gate from the value.
-        copy: another pipeline stage owns this parameter (the output matrix that is the embedding's).
+        copy: another chunk of the pipeline owns this parameter (the output matrix that is the embedding's, a bias that all
+            layers share).
     """
 
     name: str
@@ -60,6 +62,7 @@ def placements(model: torch.nn.Module) -> Iterator[tuple[Placement, torch.nn.Par
     for name, parameter in model.named_parameters():
         place = _place(_global_name(name, layers, model.config), parameter, model.config)
         copy = name == "output_layer.weight" and model.config.tied_embeddings
+        copy = copy or (place.name.startswith(_SHARED_BIAS) and 0 not in layers.values())
         yield dataclasses.replace(place, copy=copy), parameter
 
 
@@ -71,6 +74,8 @@ def unwrap(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def _global_name(name: str, layers: dict[str, int], config) -> str:
+    if ".core_attention.bias." in name:
+        return _SHARED_BIAS + name.rpartition(".")[2]
     for prefix, number in layers.items():
         if name.startswith(prefix):
             name = f"{prefix.rstrip('.').rpartition('.')[0]}.{number}.{name.removeprefix(prefix)}"

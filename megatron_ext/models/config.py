@@ -58,8 +58,19 @@ class ModelConfig(TransformerConfig):
     """Tokens of a segment of transformer_xl."""
     memory_length: int | None = None
     """Tokens before a segment that it sees."""
+    max_positions: int = 0
+    """Positions that there is room for."""
     alibi_scale_by_head_dim: bool = False
     """ALiBi's bias is divided by √d."""
+    xpos_rotary_base: int = 10000
+    xpos_scale_base: int = 512
+    relative_buckets: int = 32
+    relative_max_distance: int = 128
+    """Of t5_bias: how many distances are told apart, and from where on none are."""
+    has_cond_embedder: bool = False
+    """megatron-core's word: parameters marked `pipeline_parallel` are the same on all stages, and their gradients are summed."""
+    qk_norm_across_heads: bool = False
+    """The norm on queries and keys takes all heads together; megatron-core's `qk_layernorm`, one a head, is then off."""
     attention_patterns: tuple[str, ...] = ("causal",)
     """Registry names, a layer each, repeated over all layers."""
     sliding_window: int | None = None
@@ -75,19 +86,21 @@ class ModelConfig(TransformerConfig):
 
     @property
     def plain_layers(self) -> bool:
-        """Whether a layer is what megatron-core's own is: pre-norm, one sublayer after the other, the same biases everywhere.
+        """Whether a layer is what megatron-core's own is: pre-norm, one sublayer after the other, the same biases everywhere,
+        norms on heads one by one.
 
-        Transformer-XL's shows attention its input twice.
+        xPos rotates in its own way, and Transformer-XL's layers show attention their input twice.
         """
         biases = {self.add_bias_linear, self.attention_output_bias, self.mlp_bias}
         same = self.norm_placement == "pre" and not self.residual_from_norm and not self.parallel_residual
-        return same and len(biases) == 1 and self.norm_bias and self.position != "transformer_xl"
+        same = same and not self.qk_norm_across_heads and self.position not in ("xpos", "transformer_xl")
+        return same and len(biases) == 1 and self.norm_bias
 
     @property
     def plain_attention(self) -> bool:
         """Whether every kernel of causal attention can do all layers."""
         causal = set(self.attention_patterns) == {"causal"} and not self.documents_apart
-        return causal and self.attention_logit_cap is None and self.position not in ("alibi", "transformer_xl")
+        return causal and self.attention_logit_cap is None and self.position not in ("alibi", "t5_bias", "transformer_xl")
 
     @property
     def own_attention(self) -> bool:
@@ -171,13 +184,20 @@ def _attention(model) -> dict:
         documents_apart=model.reset_attention_mask,
         attention_logit_cap=model.attn_logit_softcapping,
         softmax_scale=model.softmax_scale,
-        qk_layernorm=model.qk_layernorm,
+        qk_layernorm=model.qk_layernorm and not model.qk_layernorm_across_heads,
+        qk_norm_across_heads=model.qk_layernorm_across_heads,
         position=model.position_embedding_type,
+        max_positions=model.max_position_embeddings,
         positions_by_document=model.reset_position_ids,
         rotary_interleaved=model.rotary_interleaved,
         segment_length=model.segment_length,
         memory_length=model.memory_length,
         alibi_scale_by_head_dim=model.alibi_scale_by_head_dim,
+        xpos_rotary_base=model.rotary_base,
+        xpos_scale_base=model.xpos_scale_base,
+        relative_buckets=model.relative_attention_num_buckets,
+        relative_max_distance=model.relative_attention_max_distance,
+        has_cond_embedder=model.position_embedding_type == "t5_bias",
     )
 
 

@@ -71,7 +71,7 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags):
                 f"is not a multiple of --num-attention-heads {c.num_attention_heads}",
                 "choose a multiple, or give the head's width with --kv-channels",
             )
-        elif c.position_embedding_type == "rope" and int(c.kv_channels * c.rotary_percent) % 2:
+        elif c.position_embedding_type in ("rope", "xpos") and int(c.kv_channels * c.rotary_percent) % 2:
             yield Problem(
                 "--kv-channels", c.kv_channels, f"times --rotary-percent {c.rotary_percent:g} is odd, and rotation takes pairs"
             )

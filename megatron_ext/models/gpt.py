@@ -22,6 +22,9 @@ class GPT(GPTModel):
         super().__init__(config, *args, **kwargs)
         if hasattr(self, "rotary_pos_emb"):
             self.rotary_pos_emb.cp_group = None  # the whole table: position ids say which rows
+        position = POSITIONS.load(config.position)
+        self._rotation = position.Rotation(config) if hasattr(position, "Rotation") else None
+        self._share_bias()
         if self.pre_process and (config.embedding_norm or config.embedding_scale is not None):
             self._shape_embedding(config)
         if self.post_process and config.output_bias:
@@ -31,6 +34,16 @@ class GPT(GPTModel):
             self.output_layer.bias = bias
         if self.post_process and (config.logit_scale is not None or config.logit_cap is not None):
             self.output_layer.register_forward_hook(lambda layer, inputs, found: (self._shape_logits(found[0]), found[1]))
+
+    def _share_bias(self) -> None:
+        """Where positions learn what they add to scores, all layers have one module, and all pipeline stages the same."""
+        layers = [layer for layer in self.decoder.layers if getattr(layer.self_attention.core_attention, "learns_bias", False)]
+        for layer in layers:
+            layer.self_attention.core_attention.bias = layers[0].self_attention.core_attention.bias
+        for parameter in layers[0].self_attention.core_attention.bias.parameters() if layers else ():
+            parameter.pipeline_parallel = True  # megatron-core sums its gradient over the stages
+            parameter.shared_embedding = True  # … for which ZeRO-1 must cut it alike on all: it gets a bucket of its own
+            parameter.shared = layers[0].layer_number > 1  # counted once in the norm of all gradients
 
     def _shape_embedding(self, config: ModelConfig) -> None:
         """Scale and norm of the tokens' vectors, before positions are added to them."""
@@ -59,7 +72,10 @@ class GPT(GPTModel):
         """Where the i-th token here is not at position i, each takes its angles from the table: `[s, b, 1, d]`."""
         found = list(super()._preprocess(input_ids, position_ids, *args, inference_context=inference_context, **kwargs))
         elsewhere = self.config.positions_by_document or self.config.context_parallel_size > 1
-        if elsewhere and found[1] is not None and inference_context is None:
+        if self._rotation is not None:
+            alike = not self.config.positions_by_document and inference_context is None
+            found[1] = self._rotation(position_ids[:1] if alike else position_ids)
+        elif elsewhere and found[1] is not None and inference_context is None:
             found[1] = found[1].flatten(1)[position_ids.T][:, :, None]
         return tuple(found)
 

@@ -21,6 +21,7 @@ from megatron.core.transformer.transformer_layer import TransformerLayer, Transf
 
 from megatron_ext.models.attention import transformer_xl
 from megatron_ext.models.attention.core import CoreAttention
+from megatron_ext.models.attention.norm_across_heads import NormAcrossHeads
 from megatron_ext.models.attention.self_attention import SelfAttention
 from megatron_ext.models.config import NORMS, ModelConfig
 from megatron_ext.models.layer import Layer, final_norm, norms_before
@@ -48,6 +49,7 @@ def local_layer_spec(config: ModelConfig) -> ModuleSpec:
     norm = NORMS.load(config.norm).Norm
     before = norm if norms_before(config) else IdentityOp
     layer, self_attention, core = _classes(config)
+    of_queries, of_keys = _norms_of_heads(config)
     attention = ModuleSpec(
         module=self_attention,
         params={"attn_mask_type": AttnMaskType.causal},
@@ -55,8 +57,8 @@ def local_layer_spec(config: ModelConfig) -> ModuleSpec:
             linear_qkv=ColumnParallelLinear,
             core_attention=core,
             linear_proj=_with_bias(RowParallelLinear, config.attention_output_bias),
-            q_layernorm=norm if config.qk_layernorm else IdentityOp,
-            k_layernorm=norm if config.qk_layernorm else IdentityOp,
+            q_layernorm=of_queries,
+            k_layernorm=of_keys,
         ),
     )
     return ModuleSpec(
@@ -77,6 +79,16 @@ def _classes(config: ModelConfig) -> tuple[type, type, type]:
     if config.position == "transformer_xl":
         return transformer_xl.Layer, transformer_xl.SelfAttention, transformer_xl.CoreAttention
     return TransformerLayer if config.plain_layers else Layer, SelfAttention, CoreAttention
+
+
+def _norms_of_heads(config: ModelConfig) -> tuple[type | ModuleSpec, type | ModuleSpec]:
+    """Of queries and of keys."""
+    if config.qk_norm_across_heads:
+        heads = config.num_attention_heads, config.num_query_groups
+        queries, keys = (ModuleSpec(module=NormAcrossHeads, params={"heads": count}) for count in heads)
+        return queries, keys
+    norm = NORMS.load(config.norm).Norm if config.qk_layernorm else IdentityOp
+    return norm, norm
 
 
 def _mlp_spec(config: ModelConfig) -> ModuleSpec:

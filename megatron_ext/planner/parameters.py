@@ -35,7 +35,8 @@ def count(model, vocab_size: int) -> Parameters:
     keys = model.num_query_groups * model.kv_channels
     bias = 1 if model.add_mlp_bias else 0
     norm = hidden * (2 if model.normalization == "layernorm" and model.norm_bias else 1)
-    of_heads = norm // hidden * 2 * model.kv_channels if model.qk_layernorm else 0
+    normed = heads + keys if model.qk_layernorm_across_heads else 2 * model.kv_channels
+    of_heads = norm // hidden * normed if model.qk_layernorm else 0
     attention = (
         of_heads
         + of_distances(model)
@@ -49,7 +50,10 @@ def count(model, vocab_size: int) -> Parameters:
     else:
         expert, router = _mlp(model, model.moe_ffn_hidden_size, bias), hidden * model.num_experts
         mlp, active = router + model.num_experts * expert, router + model.moe_router_topk * expert
-    positions = model.max_position_embeddings * hidden if model.position_embedding_type == "learned_absolute" else 0
+    positions = {
+        "learned_absolute": model.max_position_embeddings * hidden,
+        "t5_bias": model.relative_attention_num_buckets * model.num_attention_heads,
+    }.get(model.position_embedding_type, 0)
     of_layer, final = _norms(model)
     return Parameters(
         embedding=vocab_size * hidden + positions + (norm if model.embedding_norm else 0),

@@ -198,7 +198,7 @@ def test_defaults_are_the_textbooks():
     (["--lr-warmup-fraction", ".1", "--lr-warmup-iters", "0"], "--lr-warmup-fraction and --lr-warmup-iters: contradict"),
     (["--lr-warmup-fraction", "0.005", "--lr-warmup-samples", "9"], "--lr-warmup-fraction and --lr-warmup-samples: contradict"),
     (["--position-embedding-type", "none", "--rotary-base", "10000"],
-     "--rotary-base 10000: has no effect with --position-embedding-type none; use rope, or leave it out"),
+     "--rotary-base 10000: has no effect with --position-embedding-type none; use rope or xpos, or leave it out"),
     (["--preset", "gpt3-125m", "--rotary-percent", ".5"], "--rotary-percent 0.5: has no effect with --position-embedding"),
     (["--lr-warmup-init", "1"], "--lr-warmup-init 1.0: is above --lr 0.0003"),
     (["--decoupled-min-lr", "1"], "has no effect without --decoupled-lr"),

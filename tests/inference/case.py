@@ -14,6 +14,12 @@ MODELS = {
     "transformer_xl": (
         "--preset tiny --num-layers 2 --position-embedding-type transformer_xl --segment-length 5 --memory-length 4"
     ).split(),
+    "xpos": "--preset tiny --num-layers 2 --position-embedding-type xpos --xpos-scale-base 4 --reset-position-ids".split(),
+    "t5_bias": (
+        "--preset tiny --num-layers 2 --position-embedding-type t5_bias --relative-attention-num-buckets 6 "
+        "--relative-attention-max-distance 9 --attention-pattern sliding_window causal --sliding-window 5"
+    ).split(),
+    "olmo2": "--preset tiny --num-layers 2 --norm-placement reordered --qk-layernorm --qk-layernorm-across-heads".split(),
     "experts": "--preset tiny --num-layers 2 --num-experts 4 --moe-ffn-hidden-size 64".split(),
 }
 WINDOW = 16

@@ -30,6 +30,13 @@ MODELS = {
     "transformer_xl": (
         "--preset tiny --position-embedding-type transformer_xl --segment-length 12 --memory-length 9 --reset-attention-mask"
     ).split(),
+    "xpos": "--preset tiny --position-embedding-type xpos --xpos-scale-base 16 --rotary-base 500 --reset-position-ids".split(),
+    "t5_bias": (
+        "--preset tiny --position-embedding-type t5_bias --relative-attention-num-buckets 7 --relative-attention-max-distance 9 "
+        "--attention-pattern sliding_window causal --sliding-window 7 --reset-attention-mask --init-method-std 0.2"
+    ).split(),
+    "t5_bias, capped": "--preset tiny --position-embedding-type t5_bias --attn-logit-softcapping 1".split(),
+    "olmo2": "--preset tiny --norm-placement reordered --qk-layernorm --qk-layernorm-across-heads".split(),
     "six": "--preset tiny --num-layers 6 --hidden-size 32 --position-embedding-type learned_absolute".split(),
 }
 RUN = "--mock-data --vocab-size 500 --train-iters 20 --global-batch-size 4 --seq-length 32 --lr 3e-4".split()
@@ -116,7 +123,7 @@ def test_layout_equals_one_process(model, layout, micro_batch_size, pool, refere
 
 
 @pytest.mark.parametrize("layout", ["TP2", "TP2+SP.PP2+ZeRO1"])
-@pytest.mark.parametrize("model", ["windows", "deepnorm", "side", "transformer_xl"])
+@pytest.mark.parametrize("model", ["windows", "deepnorm", "side", "transformer_xl", "xpos", "t5_bias", "olmo2"])
 def test_other_shapes_equal_one_process(model, layout, pool, references, tmp_path):
     world_size, flags = LAYOUTS[layout]
     found = outcome(pool, [*MODELS[model], *RUN, *flags, "--micro-batch-size", "2"], world_size, tmp_path)
@@ -128,6 +135,33 @@ def test_other_shapes_equal_one_process(model, layout, pool, references, tmp_pat
 def test_a_shared_context_equals_one_process(model, layout, pool, references, tmp_path):
     world_size, flags = CONTEXT_LAYOUTS[layout]
     found = outcome(pool, [*MODELS[model], *RUN, *flags, "--micro-batch-size", "2"], world_size, tmp_path)
+    compare(found, references[model])
+
+
+def test_rotations_of_a_position_are_recomputed(pool, references, tmp_path):
+    argv = [*MODELS["xpos"], *RUN, *TP2, *PP2, "--sequence-parallel", *RECOMPUTE, "--micro-batch-size", "1"]
+    compare(outcome(pool, argv, 4, tmp_path), references["xpos"])
+
+
+# All layers have one bias of scores, so each stage and each chunk of it holds a copy.
+BIAS_LAYOUTS = {
+    "PP4": LAYOUTS["PP4"],
+    "PP2x2": LAYOUTS["PP2x2"],
+    "PP2.DP2+ZeRO1": (4, [*PP2, "--zero-stage", "1"]),
+    "PP2x2.DP2+ZeRO1+overlap": (
+        4,
+        [*PP2, *VIRTUAL, "--zero-stage", "1", "--overlap-grad-reduce", "--overlap-param-gather", "--micro-batch-size", "1"],
+    ),
+    "TP2.PP2x2, recomputed": (4, [*TP2, *PP2, *VIRTUAL, *RECOMPUTE]),
+    "DP2, recomputed, overlap": (2, [*RECOMPUTE, "--overlap-grad-reduce"]),
+}
+
+
+@pytest.mark.parametrize("layout", BIAS_LAYOUTS)
+@pytest.mark.parametrize("model", ["t5_bias", pytest.param("t5_bias, capped", marks=[pytest.mark.full])])
+def test_copies_of_a_bias_are_one_bias(model, layout, pool, references, tmp_path):
+    world_size, flags = BIAS_LAYOUTS[layout]
+    found = outcome(pool, [*MODELS[model], *RUN, "--micro-batch-size", "2", *flags], world_size, tmp_path)
     compare(found, references[model])
 
 

@@ -135,8 +135,9 @@ def test_the_accumulation_kernel_is_asked_for():
 
 @pytest.mark.parametrize(("line", "plain"), [
     ("", True), ("--reset-position-ids", True), ("--reset-attention-mask", False), ("--position-embedding-type alibi", False),
-    ("--position-embedding-type transformer_xl", False), ("--attention-pattern sliding_window --sliding-window 4", False),
-    ("--attn-logit-softcapping 3", False),
+    ("--position-embedding-type transformer_xl", False), ("--position-embedding-type t5_bias", False),
+    ("--position-embedding-type xpos", True),
+    ("--attention-pattern sliding_window --sliding-window 4", False), ("--attn-logit-softcapping 3", False),
 ])  # fmt: skip
 def test_transformer_engines_attention_is_kept_where_it_is_the_same(line, plain):
     """It knows nothing of our `Tokens`: where a pass has some, our own core stands in its layers."""

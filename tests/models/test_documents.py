@@ -13,6 +13,17 @@ POSITIONS = {
     "sinusoidal": ["--position-embedding-type", "sinusoidal"],
     "transformer_xl": ["--position-embedding-type", "transformer_xl", "--segment-length", "4", "--memory-length", "3"],
     "alibi": ["--position-embedding-type", "alibi"],
+    "xpos": ["--position-embedding-type", "xpos", "--xpos-scale-base", "4"],
+    "t5_bias": [
+        "--position-embedding-type",
+        "t5_bias",
+        "--relative-attention-num-buckets",
+        "4",
+        "--relative-attention-max-distance",
+        "6",
+        "--init-method-std",
+        "0.3",
+    ],
 }
 
 

@@ -93,6 +93,8 @@ def test_it_is_the_formula(form, pool):
 
 @pytest.mark.parametrize("flags", [
     "--normalization layernorm --no-norm-bias --norm-placement sandwich --qk-layernorm",
+    "--qk-layernorm --qk-layernorm-across-heads --num-attention-heads 6 --num-query-groups 2 --kv-channels 12",
+    "--qk-layernorm --qk-layernorm-across-heads --normalization layernorm --position-embedding-type t5_bias",
     "--embedding-norm --add-output-bias --no-add-attention-output-bias",
     "--normalization layernorm --qk-layernorm --no-add-mlp-bias --position-embedding-type sinusoidal",
 ])  # fmt: skip

@@ -14,7 +14,7 @@ VOCAB, LENGTH = 131, 19
 SMALL = dict(vocab_size=VOCAB, hidden_size=48, num_hidden_layers=3, num_attention_heads=6, attn_implementation="eager")
 
 
-def _flags(line: str) -> list[str]:
+def flags(line: str) -> list[str]:
     return ["--num-layers", "3", "--hidden-size", "48", "--num-attention-heads", "6", *line.split()]
 
 
@@ -53,7 +53,7 @@ def llama():
     import transformers  # here: importing it takes long, and collecting tests should not
 
     config = transformers.LlamaConfig(**SMALL, **LLAMA)
-    return transformers.LlamaForCausalLM(config), _flags(LLAMA_FLAGS), lambda state: _llama_like(state, 2)
+    return transformers.LlamaForCausalLM(config), flags(LLAMA_FLAGS), lambda state: _llama_like(state, 2)
 
 
 def mistral():
@@ -61,7 +61,7 @@ def mistral():
     import transformers
 
     config = transformers.MistralConfig(**SMALL, **LLAMA, sliding_window=5)
-    argv = _flags(f"{LLAMA_FLAGS} --attention-pattern sliding_window --sliding-window 5")
+    argv = flags(f"{LLAMA_FLAGS} --attention-pattern sliding_window --sliding-window 5")
     return transformers.MistralForCausalLM(config), argv, lambda state: _llama_like(state, 2)
 
 
@@ -70,7 +70,7 @@ def qwen2():
     import transformers
 
     config = transformers.Qwen2Config(**SMALL, **LLAMA)
-    return transformers.Qwen2ForCausalLM(config), _flags(f"{LLAMA_FLAGS} --add-qkv-bias"), lambda state: _llama_like(state, 2)
+    return transformers.Qwen2ForCausalLM(config), flags(f"{LLAMA_FLAGS} --add-qkv-bias"), lambda state: _llama_like(state, 2)
 
 
 def qwen3():
@@ -78,7 +78,7 @@ def qwen3():
     import transformers
 
     config = transformers.Qwen3Config(**SMALL, **LLAMA, head_dim=12)
-    argv = _flags(f"{LLAMA_FLAGS} --qk-layernorm --kv-channels 12")
+    argv = flags(f"{LLAMA_FLAGS} --qk-layernorm --kv-channels 12")
     return transformers.Qwen3ForCausalLM(config), argv, lambda state: _llama_like(state, 2)
 
 
@@ -154,7 +154,7 @@ def gpt_neox(parallel: bool = True):
     config = transformers.GPTNeoXConfig(
         **SMALL, intermediate_size=80, max_position_embeddings=64, use_parallel_residual=parallel, hidden_act="gelu",
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.25})  # fmt: skip
-    argv = _flags("--ffn-hidden-size 80 --normalization layernorm --activation gelu --position-embedding-type rope "
+    argv = flags("--ffn-hidden-size 80 --normalization layernorm --activation gelu --position-embedding-type rope "
                   "--rotary-percent 0.25 --add-bias-linear --untie-embeddings-and-output-weights"
                   + (" --parallel-residual" if parallel else ""))  # fmt: skip
     outer = {"embedding.word_embeddings": "gpt_neox.embed_in", "decoder.final_layernorm": "gpt_neox.final_layer_norm",
@@ -174,7 +174,7 @@ def gptj():
     config = transformers.GPTJConfig(
         vocab_size=VOCAB, n_embd=48, n_layer=3, n_head=6, n_positions=64, rotary_dim=4, n_inner=80, resid_pdrop=0.0,
         embd_pdrop=0.0, attn_pdrop=0.0, tie_word_embeddings=False, attn_implementation="eager")  # fmt: skip
-    argv = _flags("--ffn-hidden-size 80 --normalization layernorm --activation gelu_tanh --position-embedding-type rope "
+    argv = flags("--ffn-hidden-size 80 --normalization layernorm --activation gelu_tanh --position-embedding-type rope "
                   "--rotary-percent 0.5 --rotary-interleaved --parallel-residual --share-parallel-norm --add-mlp-bias "
                   "--add-output-bias --untie-embeddings-and-output-weights")  # fmt: skip
     outer = {"embedding.word_embeddings": "transformer.wte", "decoder.final_layernorm": "transformer.ln_f",
@@ -203,7 +203,7 @@ def bloom(from_norm: bool = False):
     config = transformers.BloomConfig(
         vocab_size=VOCAB, hidden_size=48, n_layer=3, n_head=6, hidden_dropout=0.0, attention_dropout=0.0,
         apply_residual_connection_post_layernorm=from_norm, attn_implementation="eager")  # fmt: skip
-    argv = _flags("--normalization layernorm --activation gelu_tanh --position-embedding-type alibi --add-bias-linear "
+    argv = flags("--normalization layernorm --activation gelu_tanh --position-embedding-type alibi --add-bias-linear "
                   "--embedding-norm" + (" --apply-residual-connection-post-layernorm" if from_norm else ""))  # fmt: skip
     outer = {"embedding.word_embeddings": "transformer.word_embeddings", "decoder.final_layernorm": "transformer.ln_f",
              "embedding.norm": "transformer.word_embeddings_layernorm"}  # fmt: skip
@@ -222,7 +222,7 @@ def mpt():
     config = transformers.MptConfig(
         vocab_size=VOCAB, d_model=48, n_layers=3, n_heads=6, max_seq_len=64, attn_implementation="eager"
     )
-    argv = _flags("--ffn-hidden-size 192 --normalization layernorm --no-norm-bias --activation gelu "
+    argv = flags("--ffn-hidden-size 192 --normalization layernorm --no-norm-bias --activation gelu "
                   "--position-embedding-type alibi")  # fmt: skip
     outer = {"embedding.word_embeddings": "transformer.wte", "decoder.final_layernorm": "transformer.norm_f"}
     inner = {"input_layernorm": "norm_1", "self_attention.linear_proj": "attn.out_proj", "pre_mlp_layernorm": "norm_2",
@@ -253,7 +253,7 @@ def falcon(new: bool = False, alibi: bool = False):
         if alibi
         else f"--parallel-residual --num-query-groups {2 if new else 1}" + ("" if new else " --share-parallel-norm")
     )
-    argv = _flags(f"--normalization layernorm --activation gelu {shape}")
+    argv = flags(f"--normalization layernorm --activation gelu {shape}")
     outer = {"embedding.word_embeddings": "transformer.word_embeddings", "decoder.final_layernorm": "transformer.ln_f"}
     inner = BLOOM_NAMES | ({"input_layernorm": "ln_attn", "pre_mlp_layernorm": "ln_mlp"} if new else {})
     reference = transformers.FalconForCausalLM(config)
@@ -276,7 +276,7 @@ def gemma2():
         **SMALL, intermediate_size=80, num_key_value_heads=2, head_dim=12, max_position_embeddings=64, rms_norm_eps=1e-6,
         sliding_window=5, pad_token_id=None, attn_logit_softcapping=3.0, final_logit_softcapping=2.0, query_pre_attn_scalar=20,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0})  # fmt: skip
-    argv = _flags("--ffn-hidden-size 80 --num-query-groups 2 --kv-channels 12 --normalization rmsnorm --norm-epsilon 1e-6 "
+    argv = flags("--ffn-hidden-size 80 --num-query-groups 2 --kv-channels 12 --normalization rmsnorm --norm-epsilon 1e-6 "
                   "--apply-layernorm-1p --norm-placement sandwich --activation geglu_tanh --attention-pattern sliding_window "
                   "causal --sliding-window 5 --attn-logit-softcapping 3 --final-logit-softcapping 2 "
                   f"--softmax-scale {20**-0.5} --embedding-scale {48**0.5}")  # fmt: skip
@@ -300,7 +300,7 @@ def cohere():
     config = transformers.CohereConfig(
         **SMALL, intermediate_size=80, num_key_value_heads=2, max_position_embeddings=64, logit_scale=0.3,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0})  # fmt: skip
-    argv = _flags("--ffn-hidden-size 80 --num-query-groups 2 --normalization layernorm --no-norm-bias --activation swiglu "
+    argv = flags("--ffn-hidden-size 80 --num-query-groups 2 --normalization layernorm --no-norm-bias --activation swiglu "
                   "--position-embedding-type rope --rotary-interleaved --parallel-residual --share-parallel-norm "
                   "--logit-scale 0.3")  # fmt: skip
 
@@ -312,7 +312,27 @@ def cohere():
     return transformers.CohereForCausalLM(config), argv, names
 
 
+def olmo2():
+    """Norms behind the sublayers, and one on queries and keys over all heads together."""
+    import transformers
+
+    config = transformers.Olmo2Config(**SMALL, **LLAMA, head_dim=12)
+    argv = flags(f"{LLAMA_FLAGS} --kv-channels 12 --norm-placement reordered --qk-layernorm --qk-layernorm-across-heads")
+
+    def names(state):
+        state = state | {f"model.layers.{layer}.input_layernorm.weight": torch.empty(0) for layer in range(3)}
+        weights = {name: tensor for name, tensor in _llama_like(state, 2).items() if tensor.numel()}
+        for layer in range(3):
+            theirs, ours = f"model.layers.{layer}.", f"decoder.layers.{layer}."
+            del weights[f"{ours}pre_mlp_layernorm.weight"]
+            weights[f"{ours}post_self_attn_layernorm.weight"] = state[f"{theirs}post_attention_layernorm.weight"]
+            weights[f"{ours}post_mlp_layernorm.weight"] = state[f"{theirs}post_feedforward_layernorm.weight"]
+        return weights
+
+    return transformers.Olmo2ForCausalLM(config), argv, names
+
+
 FAMILIES = (
     llama, mistral, qwen2, qwen3, gpt2, gpt_bigcode, gpt_neox, gpt_neox_in_turn, gptj, bloom, bloom_residual_from_norm, mpt,
-    falcon, falcon_40b, falcon_rw, gemma2, cohere,
+    falcon, falcon_40b, falcon_rw, gemma2, cohere, olmo2,
 )  # fmt: skip

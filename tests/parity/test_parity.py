@@ -7,6 +7,7 @@ import torch
 
 from tests.parity.families import FAMILIES, LENGTH, VOCAB
 from tests.parity.reference import logits_and_gradients
+from tests.parity.t5 import t5, t5_v1_1
 
 
 def padded(weights):
@@ -17,7 +18,7 @@ def padded(weights):
     }
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, t5, t5_v1_1])
 def test_equals_transformers(family, pool):
     torch.manual_seed(0)
     reference, argv, names = family()

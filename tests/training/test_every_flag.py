@@ -21,6 +21,8 @@ EXPERTS = ["--num-experts", "4"]
 DEEPNORM = ["--norm-placement", "deepnorm"]
 ALIBI = ["--position-embedding-type", "alibi"]
 XL = ["--position-embedding-type", "transformer_xl", "--memory-length", "3"]
+XPOS, T5_BIAS = (["--position-embedding-type", value] for value in ("xpos", "t5_bias"))
+FEW_BUCKETS = [*T5_BIAS, "--relative-attention-num-buckets", "8"]
 WINDOW = ["--attention-pattern", "sliding_window", "--sliding-window", "5"]
 
 # flag: the flags to compare with and without, beside BASE; losses of three updates must differ.
@@ -46,6 +48,8 @@ CHANGES_LOSS = {
     "alibi_scale_by_head_dim": (ALIBI, [*ALIBI, "--alibi-scale-by-head-dim"]),
     "segment_length": (XL, [*XL, "--segment-length", "5"]),
     "memory_length": (XL, [*XL[:-1], "2"]),
+    "xpos_scale_base": (XPOS, [*XPOS, "--xpos-scale-base", "9"]),
+    "relative_attention_max_distance": (FEW_BUCKETS, [*FEW_BUCKETS, "--relative-attention-max-distance", "9"]),
     "norm_placement": ([], ["--norm-placement", "sandwich"]),
     "deepnorm_alpha": (DEEPNORM, [*DEEPNORM, "--deepnorm-alpha", "9"]),
     "apply_residual_connection_post_layernorm": ([], ["--apply-residual-connection-post-layernorm"]),
@@ -85,6 +89,8 @@ CHANGES_PARAMETERS = {
     "add_bias_linear": ["--add-bias-linear"],
     "add_qkv_bias": ["--add-qkv-bias"],
     "qk_layernorm": ["--qk-layernorm"],
+    "qk_layernorm_across_heads": ["--qk-layernorm", "--no-qk-layernorm-across-heads", "--qk-layernorm-across-heads"],
+    "relative_attention_num_buckets": FEW_BUCKETS,
     "norm_bias": ["--normalization", "layernorm", "--norm-bias", "--no-norm-bias"],
     "share_parallel_norm": ["--parallel-residual", "--share-parallel-norm"],
     "add_attention_output_bias": ["--add-attention-output-bias"],

@@ -48,7 +48,9 @@ ONLY_WITH = {
     },
     "recompute_granularity": {"recompute_num_layers"},
     "manual_gc": {"manual_gc_interval"},
-    "position_embedding_type rope": {"rotary_base", "rotary_percent", "rotary_interleaved"},
+    "position_embedding_type rope or xpos": {"rotary_base"},
+    "position_embedding_type rope": {"rotary_percent", "rotary_interleaved"},
+    "position_embedding_type t5_bias": {"relative_attention_num_buckets", "relative_attention_max_distance"},
     "profile": {"profile_step_start", "profile_step_end", "profile_ranks"},
 }  # fmt: skip
 
@@ -152,7 +154,7 @@ def _what_does_not_apply(c) -> None:
 def _is_there(c, needed: str) -> bool:
     name, _, value = needed.partition(" ")
     found = getattr(c, name)
-    return found == value if value else found not in (None, False, "none")
+    return found in value.split(" or ") if value else found not in (None, False, "none")
 
 
 def _evaluation(c) -> None:

@@ -62,7 +62,7 @@ SECTIONS = (
         becomes("--window-size=", "tokens before a query (L,0); itself is counted besides"),
         becomes("--window-attn-skip-freq=", "each layer of so many sees all before it"),
         refused("--use-rope-scaling --rope-scaling-factor= --no-rope-freq=", "scaled or left-out rotary positions are not there"),
-        refused("--relative-attention-num-buckets= --relative-attention-max-distance=", "relative positions are not there"),
+        ours("--relative-attention-num-buckets --relative-attention-max-distance"),
         refused("--mtp-loss-scaling-factor= --mtp-standalone", "multi-token prediction is not there"),
         refused("""--multi-latent-attention --cache-mla-latents --q-lora-rank= --kv-lora-rank= --qk-head-dim=
             --qk-pos-emb-head-dim= --v-head-dim= --mscale= --mscale-all-dim= --rotary-scaling-factor=""",

@@ -3,17 +3,19 @@
 A block of 128 queries looks only at the keys that its pattern can reach, so a window or packed documents cost what they show
 and not s². A block's mask (with its bias) is 128 × keys, and backward makes it again in place of keeping it: memory grows
 linearly in s. What kernels of scaled_dot_product_attention can do without scores in memory is left to them; a cap needs the
-scores, and these too are made again, block by block.
+scores, and so does the gradient of a bias that is learnt: these too are made again, block by block.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
 from megatron_ext.models.attention.saved import Again, made_again
@@ -88,21 +90,37 @@ def attend(query, key, value, block: Block, scale: float | None, dropout: float,
     mask = _mask_for(query, block)
     again = again if mask is None else (*again, Again(mask, lambda: _mask_for(query, block)))
     with made_again(*again):
-        return F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=mask,
-            dropout_p=dropout,
-            scale=scale,
-            enable_gqa=query.shape[1] != key.shape[1],
-        )
+        return _by_kernel(query, key, value, mask, scale, dropout)
+
+
+def _by_kernel(query, key, value, mask: torch.Tensor | None, scale: float | None, dropout: float) -> torch.Tensor:
+    grouped = query.shape[1] != key.shape[1]
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale, enable_gqa=grouped)
 
 
 def _mask_for(query, block: Block) -> torch.Tensor | None:
     """fp32 where kernels can: 16 bits are coarse. CUDA's refuse it, and beside fp64 torch 2.13 misreads it in silence."""
     mask = block.mask()
     return mask.to(query.dtype) if mask is not None and (query.is_cuda or query.dtype == torch.float64) else mask
+
+
+def attend_and_learn(
+    query, key, value, block: Block, scale: float | None, dropout: float, kernel: SDPBackend | None, again: tuple[Again, ...] = ()
+) -> torch.Tensor:
+    """The same where the mask has a gradient, for which torch's kernels may keep the scores: backward makes all of it again.
+
+    Args:
+        kernel: the one that forward runs under, so that backward does.
+    """
+
+    def masked(query, key, value):
+        with contextlib.nullcontext() if kernel is None else sdpa_kernel(kernel):
+            return _by_kernel(query, key, value, _mask_for(query, block), scale, dropout)
+
+    if not torch.is_grad_enabled():
+        return masked(query, key, value)
+    with made_again(*again):
+        return checkpoint(masked, query, key, value, use_reentrant=False, preserve_rng_state=dropout > 0.0)
 
 
 def attend_by_scores(

@@ -19,7 +19,7 @@ from megatron.core.transformer.module import MegatronModule
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from megatron_ext.arguments.registry import Registry
-from megatron_ext.models.attention.blocks import attend, attend_by_scores, blocks
+from megatron_ext.models.attention.blocks import attend, attend_and_learn, attend_by_scores, blocks
 from megatron_ext.models.attention.context_parallel import gathered, spread
 from megatron_ext.models.attention.tokens import Limits, Tokens
 
@@ -66,6 +66,7 @@ class CoreAttention(MegatronModule):
         heads = config.num_attention_heads // config.tensor_model_parallel_size
         first = heads * parallel_state.get_tensor_model_parallel_rank()
         self.bias = position.Bias(config, first, heads) if hasattr(position, "Bias") else None
+        self.learns_bias = self.bias is not None and any(True for _ in self.bias.parameters())
 
     def forward(
         self, query, key, value, attention_mask, attn_mask_type=AttnMaskType.causal, attention_bias=None, packed_seq_params=None
@@ -98,16 +99,18 @@ class CoreAttention(MegatronModule):
         found = []
         for block in self._blocks(tokens):
             parts = query[:, :, block.queries], key[:, :, block.keys], value[:, :, block.keys]
-            if self.cap is None:
-                found.append(attend(*parts, block, scale, dropout, again))
-            else:
+            if self.cap is not None:
                 found.append(attend_by_scores(*parts, block, scale, dropout, self.cap, again))
+            elif self.learns_bias:
+                found.append(attend_and_learn(*parts, block, scale, dropout, self.kernel, again))
+            else:
+                found.append(attend(*parts, block, scale, dropout, again))
         return found[0] if len(found) == 1 else torch.cat(found, dim=2)
 
     def _blocks(self, tokens: Tokens):
         """The blocks of a pass; while a text grows by a token, masks are small, and layers of a pattern share them."""
         if tokens.queries.dim() == 1 or self.bias is not None:
-            return blocks(tokens, self.pattern, self.limits, self.bias)
+            return blocks(tokens, self.pattern, self.limits, None if self.bias is None else self.bias())
         if self.pattern not in tokens.cuts:
             cut = blocks(tokens, self.pattern, self.limits, None)
             tokens.cuts[self.pattern] = [block._replace(mask=functools.cache(block.mask)) for block in cut]

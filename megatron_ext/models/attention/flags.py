@@ -24,6 +24,7 @@ class AttentionFlags:
     attn_logit_softcapping: float | None = flag(None, "cap attention's scores: cap · tanh(score / cap)", positive=True)
     softmax_scale: float | None = flag(None, "what scores are multiplied by [1 / √(width of a head)]", positive=True)
     qk_layernorm: bool = flag(False, "a norm on each head's queries and keys (arXiv:2302.05442)")
+    qk_layernorm_across_heads: bool = flag(False, "… over all heads' channels together (OLMo 2, arXiv:2501.00656)")
     reset_position_ids: bool = flag(False, "positions count from each document's beginning")
     reset_attention_mask: bool = flag(False, "tokens see their own document alone")
 
@@ -35,6 +36,11 @@ class AttentionFlags:
                 yield Problem("--attention-pattern", pattern, "needs its size", f"add {option}")
             if pattern not in c.attention_pattern and value is not None:
                 yield Problem(option, value, "belongs to a pattern that no layer has", f"add --attention-pattern {pattern}")
+        if c.qk_layernorm_across_heads and not c.qk_layernorm:
+            yield Problem("--qk-layernorm-across-heads", None, "belongs to --qk-layernorm", "add it, or leave this out")
+        if c.qk_layernorm_across_heads and c.transformer_impl == "transformer_engine":
+            option, reason = "--qk-layernorm-across-heads", "is there in the local layers alone"
+            yield Problem(option, None, reason, "use --transformer-impl local, or auto")
         for pattern, needs in _SEES_AHEAD.items():
             if pattern in c.attention_pattern:
                 yield Problem("--attention-pattern", pattern, f"shows {c.objective} what it is to predict; it needs {needs}")

@@ -1,5 +1,8 @@
 """Positions, one file each; a file offers `gpt_arguments(flags)`, what megatron-core's GPTModel is told, and where it has them
 
 Embedding(config)               a module from positions `[b, s]` to what is added to the tokens' vectors, `[b, s, h]`
-Bias(config, first, heads)      a module from indices of queries and keys to what is added to the scores (attention/blocks.py)
+Rotation(config)                from positions `[b, s]`, any for each token, to what `rotate` needs of them, `[s, b, 1, w]`
+rotate(x, rotation, key)        queries or keys `[s, b, heads, d]`, turned
+Bias(config, first, heads)      a module; called in each layer, it gives what is added to scores, a function of the indices of
+                                queries and keys (attention/blocks.py). Where it has parameters, all layers have the same ones.
 """

@@ -8,6 +8,7 @@ one of the next higher. Falcon multiplies the bias by 1/√d like the scores: `-
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 
@@ -25,7 +26,7 @@ def slopes(heads: int) -> torch.Tensor:
 
 
 class Bias(torch.nn.Module):
-    """What the position adds to the scores of this process's heads: `[heads, q, k]`, fp32.
+    """Gives for a pass what the position adds to the scores of this process's heads: `[heads, q, k]`, fp32.
 
     Args:
         first, heads: of all heads, those that are here.
@@ -38,7 +39,10 @@ class Bias(torch.nn.Module):
             own = own / math.sqrt(config.kv_channels)
         self._slopes = own.to(torch.cuda.current_device())
 
-    def forward(self, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+    def forward(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        return self._added
+
+    def _added(self, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
         """Indices `[q, 1]` and `[1, k]`, or `[b, q, 1]`: then `[b, heads, q, k]`. Keys after a query count like those before."""
         distance = (query - key).abs().float()
         return -self._slopes[:, None, None] * distance.unsqueeze(-3)

@@ -12,9 +12,10 @@ __all__ = ["LIMITS", "Limits", "Tokens", "core"]
 LIMITS = Limits(window=5, prefix=6)
 
 
-def core(pattern: str, cap: float | None = None, bias=None, limits: Limits = LIMITS) -> CoreAttention:
+def core(pattern: str, cap: float | None = None, bias=None, limits: Limits = LIMITS, learns_bias: bool = False) -> CoreAttention:
     module = CoreAttention.__new__(CoreAttention)
     torch.nn.Module.__init__(module)
-    module.dropout, module.softmax_scale, module.limits, module.cap, module.bias = 0.0, None, limits, cap, bias
+    module.dropout, module.softmax_scale, module.limits, module.cap = 0.0, None, limits, cap
+    module.bias, module.learns_bias = (None if bias is None else lambda: bias), learns_bias
     module.pattern, module.plain = PATTERNS.load(pattern), pattern == "causal"
     return module

@@ -112,15 +112,22 @@ def test_documents_and_their_positions():
 MEASURE = """
 import resource, sys, torch
 sys.path.insert(0, {root!r})
+from types import SimpleNamespace
+from megatron_ext.models.positions.t5_bias import Bias
 from tests.models.attention.cores import Limits, Tokens, core
 torch.set_num_threads(1)
+torch.cuda.current_device = lambda: "cpu"
 peaks = []
 for length in (256, {length} // 2, {length}):
     query, key, value = (torch.randn(length, 1, 2, 16, requires_grad=True) for _ in range(3))
     documents = torch.arange(length)[None] // 700 if {kind!r} == "documents" else None
     bias = (lambda query, key: -(query - key).float()[None]) if {kind!r} == "bias" else None
-    cap = 3.0 if {kind!r} == "capped" else None
+    cap = 3.0 if "capped" in {kind!r} else None
     module = core("sliding_window" if {kind!r} == "window" else "causal", cap, bias, Limits(window=2000))
+    if "learned" in {kind!r}:
+        config = SimpleNamespace(relative_buckets=32, relative_max_distance=128, params_dtype=torch.float32)
+        module.bias, module.learns_bias = Bias(config, 0, 2), True
+        torch.nn.init.normal_(module.bias.weight)
     tokens = None if {kind!r} == "plain" else Tokens.whole(length, "cpu", documents)
     module(query, key, value, None, attention_bias=tokens).sum().backward()
     peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
@@ -129,7 +136,7 @@ print(*peaks)
 
 
 @pytest.mark.parametrize(("kind", "length"), [("plain", 8192), ("window", 4096), ("bias", 4096), ("documents", 4096),
-                                              ("capped", 4096)])  # fmt: skip
+                                              ("capped", 4096), ("learned", 4096), ("learned, capped", 4096)])  # fmt: skip
 def test_memory_grows_linearly(kind, length):
     """At 8,192 tokens, scores of two heads would take 512 MB, a mask alone 256; at 4,096 a quarter of it."""
     root = str(pathlib.Path(__file__).resolve().parents[3])

@@ -26,7 +26,7 @@ def test_slopes_are_blooms_and_mpts(heads):
 def test_bias_of_some_heads(scaled, monkeypatch):
     monkeypatch.setattr(torch.cuda, "current_device", lambda: "cpu")
     config = SimpleNamespace(num_attention_heads=6, kv_channels=16, alibi_scale_by_head_dim=scaled)
-    bias = Bias(config, first=2, heads=3)
+    bias = Bias(config, first=2, heads=3)()
     query, key = torch.arange(4, 9)[:, None], torch.arange(7)[None]
     found = bias(query, key)
     for head in range(3):
