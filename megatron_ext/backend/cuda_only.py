@@ -32,10 +32,6 @@ def problems(values: Mapping[str, Any], device: str, layers: str, starts: bool =
     if device == "cpu":
         for name in gpu:
             yield Problem(_option(name), _shown(values[name]), "needs a GPU, and this runs on the CPU", "leave it out")
-        if values["attention_backend"] == "fused":
-            yield Problem("--attention-backend", "fused", "is cuDNN's, and this runs on the CPU", "use auto, flash or unfused")
-        if values["attention_backend"] == "flash" and values["attention_dropout"] > 0:
-            yield Problem("--attention-backend", "flash", "has no dropout on the CPU", "use auto, or --attention-dropout 0")
         return
     engine = [name for name, nothing in WITH_TRANSFORMER_ENGINE.items() if values[name] != nothing]
     if layers == "local":

@@ -42,9 +42,9 @@ class ParallelFlags:
     sequence_parallel: bool = flag(False, "split norms and dropout along the sequence over the tensor-parallel processes")
     attention_backend: str = flag(
         "auto",
-        "whose attention kernel: torch's or Transformer Engine's choice, FlashAttention, cuDNN's (fused), products written out "
-        "(unfused), torch's also in Transformer Engine's layers (local)",
-        choices=("auto", "flash", "fused", "unfused", "local"),
+        "whose attention kernel: what serves best, FlashAttention, cuDNN's (fused), products written out (unfused), torch's also "
+        "in Transformer Engine's layers (local), FlexAttention also for plain causal attention (flex)",
+        choices=("auto", "flash", "fused", "unfused", "local", "flex"),
     )
     fp8_format: str | None = flag(None, "multiply in 8 bits (Transformer Engine)", choices=("e4m3", "hybrid"))
     fp8_recipe: str = flag("delayed", "how fp8 finds its scales", choices=("delayed", "tensorwise", "mxfp8", "blockwise"))

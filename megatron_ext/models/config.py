@@ -14,6 +14,7 @@ from megatron.core.transformer.enums import AttnBackend
 
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.backend import pipeline
+from megatron_ext.models.attention.backend import Asked, Choice, asked, choices
 from megatron_ext.models.norm_placements import deepnorm
 
 NORMS = Registry("megatron_ext.models.norms")
@@ -83,6 +84,8 @@ class ModelConfig(TransformerConfig):
     """Position ids differ between rows: each document's count from 0."""
     attention_logit_cap: float | None = None
     """Scores s become cap · tanh(s / cap)."""
+    attention: Asked = Asked()
+    """What decides which kernel attends."""
 
     @property
     def plain_layers(self) -> bool:
@@ -96,17 +99,15 @@ class ModelConfig(TransformerConfig):
         same = same and not self.qk_norm_across_heads and self.position not in ("xpos", "transformer_xl")
         return same and len(biases) == 1 and self.norm_bias
 
-    @property
-    def plain_attention(self) -> bool:
-        """Whether every kernel of causal attention can do all layers."""
-        causal = set(self.attention_patterns) == {"causal"} and not self.documents_apart
-        return causal and self.attention_logit_cap is None and self.position not in ("alibi", "t5_bias", "transformer_xl")
+    def attention_on(self, device: str) -> tuple[Choice, ...]:
+        """The kernel of each of `attention_patterns` on `cpu` or `cuda`."""
+        engine = self.layers_impl == "transformer_engine" and self.plain_layers
+        return choices(self.attention, device, engine)
 
     @property
     def own_attention(self) -> bool:
         """Whether `attention/core.py` stands in all layers, and not Transformer Engine's core."""
-        engine = self.layers_impl == "transformer_engine" and self.plain_layers and self.plain_attention
-        return not engine or self.attention_backend == AttnBackend.local
+        return any(choice.kernel != "transformer_engine" for choice in self.attention_on("cuda"))
 
 
 def leave_uninitialised(tensor: torch.Tensor) -> torch.Tensor:
@@ -160,7 +161,9 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         calculate_per_token_loss=True,
         gradient_accumulation_fusion=parallel.gradient_accumulation_fusion,
         cross_entropy_loss_fusion=training.cross_entropy_loss_fusion,
-        attention_backend=AttnBackend[parallel.attention_backend],
+        # megatron-core has no name for FlexAttention; where it is asked for, attention is torch's in all layers.
+        attention_backend=AttnBackend["local" if parallel.attention_backend == "flex" else parallel.attention_backend],
+        attention=asked(config.flat()),
         tp_comm_overlap=parallel.tp_comm_overlap,
         vocab_size=vocab_size,
         tied_embeddings=not model.untie_embeddings_and_output_weights,

@@ -31,10 +31,16 @@ from megatron_ext.planner.parameters import count
 
 
 class Monitor:
-    """One a process; only rank 0 shows anything. Making one is collective, since all processes measure their peak at once."""
+    """One a process; only rank 0 shows anything. Making one is collective, since all processes measure their peak at once.
 
-    def __init__(self, config, layout, device: torch.device, dtype: torch.dtype, vocab_size: int, total_iters: int):
+    Args: attention: whose kernels attend, in words.
+    """
+
+    def __init__(
+        self, config, layout, device: torch.device, dtype: torch.dtype, vocab_size: int, total_iters: int, attention: str
+    ):
         self.config, self.layout, self.device, self.vocab_size, self.total = config, layout, device, vocab_size, total_iters
+        self.attention = attention
         self.precision = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
         self.flops_per_token = training_flops_per_token(config.model, vocab_size)
         rate, origin = peak_flops(device.type, dtype)
@@ -79,6 +85,7 @@ class Monitor:
             f"{self.layout.world_size} process(es), {self.device.type}, {self.precision}; "
             f"{self.total} updates of {tokens} tokens; {origin}"
         )
+        self._say(f"attention: {self.attention}")
 
     def _begin_stretch(self) -> None:
         self._losses: list[float] = []

@@ -25,6 +25,7 @@ from megatron_ext.data.build import build as build_data
 from megatron_ext.data.loader import Loader
 from megatron_ext.data.samples import Samples
 from megatron_ext.models import gpt
+from megatron_ext.models.attention.summary import summary
 from megatron_ext.models.config import ModelConfig, model_config
 from megatron_ext.models.initialization import initial
 from megatron_ext.monitor.monitor import Monitor
@@ -160,17 +161,17 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
     layout = Layout.of(config, torch.distributed.get_rank())
     tokenizer = build_tokenizer(config.tokenizer)
     core = model_config(config, tokenizer.vocab_size, transformer_impl(config.parallel.transformer_impl, device.type))
-    tokens = config.training.micro_batch_size * config.model.seq_length
+    rows, length = config.training.micro_batch_size, config.model.seq_length
     configure_nvtx_profiling(config.parallel.nvtx_ranges)
     if core.tp_comm_overlap:
-        start_userbuffers(tokens, core)
+        start_userbuffers(rows * length, core)
     models = gpt.build(config.model, core, config.training.seed)
-    sharding = STAGES.load(f"zero_{config.optimizer.zero_stage}").Stage(models, core, config.optimizer, tokens)
+    sharding = STAGES.load(f"zero_{config.optimizer.zero_stage}").Stage(models, core, config.optimizer, rows * length)
     if core.fp8_param:
         draw_master_weights(sharding, core, config.training.seed)
     data = build_data(
         config.data,
-        config.model.seq_length,
+        length,
         config.training.seed,
         tokenizer,
         evaluates=config.training.eval_interval is not None,
@@ -201,7 +202,9 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
         way=way(config.optimizer, batch_size.samples_in(config.training, total) if samples else total, samples),
         way_in_samples=samples,
         store=store,
-        monitor=Monitor(config, layout, device, core.params_dtype, tokenizer.vocab_size, total),
+        monitor=Monitor(
+            config, layout, device, core.params_dtype, tokenizer.vocab_size, total, summary(core, rows, length, device)
+        ),
         clock=BusyClock(device),
         trace=Trace(config.monitor, config.checkpoint.save, layout.rank, device),
         preemption=preemption or Preemption(),

@@ -11,6 +11,7 @@ import torch
 from megatron_ext.arguments.problems import ConfigurationError
 from megatron_ext.backend import cuda_only, distributed, pipeline
 from megatron_ext.backend.kernels import transformer_impl
+from megatron_ext.models.attention import backend
 
 
 @contextlib.contextmanager
@@ -22,7 +23,8 @@ def processes(launch: distributed.Launch, config) -> Iterator[torch.device]:
     parallel = config.parallel
     kind = distributed.resolve_device(parallel.device)
     layers = transformer_impl(parallel.transformer_impl, kind)
-    if problems := list(cuda_only.problems(config.flat(), kind, layers, starts=True)):
+    flags = config.flat()
+    if problems := [*cuda_only.problems(flags, kind, layers, starts=True), *backend.problems(flags, kind, layers)]:
         raise ConfigurationError(problems)
     device = distributed.start(launch, kind, parallel.distributed_timeout_minutes)
     try:

@@ -1,9 +1,9 @@
 """Core attention: softmax(q·kᵀ/√d + bias)·v over the keys that a pattern shows, with grouped queries.
 
 Takes megatron-core's place of `DotProductAttention`, which holds S×S scores in memory. Plain causal attention is one call of
-torch's scaled_dot_product_attention, which never does, on CPU or GPU (FlashAttention, arXiv:2205.14135); everything else goes in
-blocks of queries (`blocks.py`). `--attention-backend` says whose kernel, else torch chooses. Grouped queries (arXiv:2305.13245)
-share keys by index, without copies.
+torch's scaled_dot_product_attention, which never does, on CPU or GPU (FlashAttention, arXiv:2205.14135); everything else is
+FlexAttention's on CUDA (`flex.py`), or goes in blocks of queries (`blocks.py`). Which of them, `backend.py` says for
+`--attention-backend`. Grouped queries (arXiv:2305.13245) share keys by index, without copies.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from megatron.core.transformer.module import MegatronModule
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.models.attention import flex
 from megatron_ext.models.attention.blocks import attend, attend_and_learn, attend_by_scores, blocks
 from megatron_ext.models.attention.context_parallel import gathered, spread
+from megatron_ext.models.attention.saved import made_again
 from megatron_ext.models.attention.tokens import Limits, Tokens
 
 PATTERNS = Registry("megatron_ext.models.attention.patterns")
@@ -56,9 +58,8 @@ class CoreAttention(MegatronModule):
         self.dropout = config.attention_dropout if attention_dropout is None else attention_dropout
         self.softmax_scale = softmax_scale
         self.kernel = KERNELS.get(config.attention_backend)
-        patterns = config.attention_patterns
-        self.pattern = PATTERNS.load(patterns[(layer_number - 1) % len(patterns)])
-        self.plain = patterns[(layer_number - 1) % len(patterns)] == "causal"
+        self.turn = (layer_number - 1) % len(config.attention_patterns)
+        self.pattern = PATTERNS.load(config.attention_patterns[self.turn])
         self.limits = Limits(config.sliding_window, config.prefix_length or 0)
         self.cap = config.attention_logit_cap
         self.spread = spread()
@@ -90,12 +91,17 @@ class CoreAttention(MegatronModule):
 
     def _attend(self, query, key, value, tokens: Tokens | None, dropout: float, again) -> torch.Tensor:
         scale, grouped = self.softmax_scale, query.shape[1] != key.shape[1]
-        if tokens is None and self.plain and self.bias is None and self.cap is None:
+        kernel = self.config.attention_on(query.device.type)[self.turn].kernel
+        if tokens is None and kernel == "sdpa":
             return F.scaled_dot_product_attention(
                 query, key, value, is_causal=True, dropout_p=dropout, scale=scale, enable_gqa=grouped
             )
         if tokens is None:
-            tokens = Tokens.whole(query.shape[2], query.device)
+            tokens = _whole(query.shape[2], query.device)
+        if kernel == "flex" and tokens.queries.dim() == 1:
+            bias = None if self.bias is None else self.bias()
+            with made_again(*again):
+                return flex.attend(query, key, value, tokens, self.pattern, self.limits, bias, self.cap, scale)
         found = []
         for block in self._blocks(tokens):
             parts = query[:, :, block.queries], key[:, :, block.keys], value[:, :, block.keys]
@@ -115,3 +121,9 @@ class CoreAttention(MegatronModule):
             cut = blocks(tokens, self.pattern, self.limits, None)
             tokens.cuts[self.pattern] = [block._replace(mask=functools.cache(block.mask)) for block in cut]
         return tokens.cuts[self.pattern]
+
+
+@functools.lru_cache(maxsize=8)
+def _whole(length: int, device: torch.device) -> Tokens:
+    """The same object in all layers and passes, so that what is found out about its tokens is found once."""
+    return Tokens.whole(length, device)

@@ -7,6 +7,7 @@ import dataclasses
 from megatron_ext.arguments.flags import flag
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.models.attention import backend
 
 # Patterns that show a token what it is to predict, with what would have to hide it.
 _SEES_AHEAD = {"full": "an objective that hides what is to be predicted", "prefix": "an objective that predicts the rest alone"}
@@ -44,9 +45,9 @@ class AttentionFlags:
         for pattern, needs in _SEES_AHEAD.items():
             if pattern in c.attention_pattern:
                 yield Problem("--attention-pattern", pattern, f"shows {c.objective} what it is to predict; it needs {needs}")
-        plain = set(c.attention_pattern) == {"causal"} and not c.reset_attention_mask and c.attn_logit_softcapping is None
-        if c.cp_comm_type != "all_gather" and not (plain and c.position_embedding_type != "alibi"):
+        if c.cp_comm_type != "all_gather" and not backend.asked(vars(c)).plain:
             reason = "is Transformer Engine's way for plain causal attention alone; keys are gathered here"
             yield Problem("--cp-comm-type", c.cp_comm_type, reason, "leave it out")
+        yield from backend.problems(vars(c), c.device, c.transformer_impl)
         if len(c.attention_pattern) > c.num_layers:
             yield Problem("--attention-pattern", len(c.attention_pattern), f"patterns are more than --num-layers {c.num_layers}")

@@ -44,7 +44,9 @@ class Tokens:
     ):
         self.queries, self.keys, self.documents = queries, keys, documents
         self.runs = (queries.shape[-1],) if runs is None else runs
-        self.cuts: dict = {}  # by pattern, how it cuts these queries into blocks: the same in all its layers
+        # The same in all layers of a pattern: how it cuts these queries into blocks, and what FlexAttention makes of it.
+        self.cuts: dict = {}
+        self.block_masks: dict = {}
 
     @classmethod
     def whole(cls, length: int, device: torch.device, documents: torch.Tensor | None = None) -> Tokens:
