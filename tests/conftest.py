@@ -10,6 +10,7 @@ from tests.pool import Pool
 def pytest_addoption(parser):
     group = parser.getgroup("megatron-ext")
     group.addoption("--full", action="store_true", help="also run the tests marked full")
+    group.addoption("--renew", action="store_true", help="write what tests measure in place of what is recorded (without -n)")
     group.addoption("--soak", action="store_true", help="also run the tests marked soak")
 
 

@@ -67,6 +67,7 @@ CASES = [
 ]
 
 
+@pytest.mark.compares("each document in a pass of its own", within="1e-5", reset_position_ids=True, reset_attention_mask=True)
 @pytest.mark.parametrize(("position", "pattern"), CASES)
 def test_packed_documents_are_as_alone(position, pattern, pool):
     ((packed, alone),) = pool.run(packed_and_alone, 1, [*POSITIONS[position], *PATTERNS[pattern], *RESET])

@@ -83,6 +83,10 @@ def compared(launch, argv, form):
         return found.detach(), x.detach(), model.decoder.final_layernorm is not None, count(config.model, 128).total, there
 
 
+@pytest.mark.compares(
+    "its formula around the sublayers", within="1e-5", norm_placement="form", deepnorm_alpha=True, parallel_residual=True,
+    share_parallel_norm=True, apply_residual_connection_post_layernorm=True,
+)  # fmt: skip
 @pytest.mark.parametrize("form", FORMS)
 def test_it_is_the_formula(form, pool):
     ((found, expected, final, counted, there),) = pool.run(compared, 1, FORMS[form].split(), form)

@@ -66,11 +66,12 @@ def mistral():
 
 
 def qwen2():
-    """Biases in the query, key and value projection alone."""
+    """Biases in the query, key and value projection alone, another base of the rotation."""
     import transformers
 
-    config = transformers.Qwen2Config(**SMALL, **LLAMA)
-    return transformers.Qwen2ForCausalLM(config), flags(f"{LLAMA_FLAGS} --add-qkv-bias"), lambda state: _llama_like(state, 2)
+    config = transformers.Qwen2Config(**SMALL, **LLAMA | {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}})
+    argv = flags(f"{LLAMA_FLAGS} --add-qkv-bias --rotary-base 500")
+    return transformers.Qwen2ForCausalLM(config), argv, lambda state: _llama_like(state, 2)
 
 
 def qwen3():
@@ -80,6 +81,15 @@ def qwen3():
     config = transformers.Qwen3Config(**SMALL, **LLAMA, head_dim=12)
     argv = flags(f"{LLAMA_FLAGS} --qk-layernorm --kv-channels 12")
     return transformers.Qwen3ForCausalLM(config), argv, lambda state: _llama_like(state, 2)
+
+
+def smollm3():
+    """No positions in any layer."""
+    import transformers
+
+    config = transformers.SmolLM3Config(**SMALL, **LLAMA, no_rope_layers=[0, 0, 0], pad_token_id=None)
+    argv = flags(LLAMA_FLAGS.replace("--position-embedding-type rope", "--position-embedding-type none"))
+    return transformers.SmolLM3ForCausalLM(config), argv, lambda state: _llama_like(state, 2)
 
 
 def _gpt2_like(state, layers: int, transposed: bool, qkv) -> dict[str, torch.Tensor]:
@@ -333,6 +343,6 @@ def olmo2():
 
 
 FAMILIES = (
-    llama, mistral, qwen2, qwen3, gpt2, gpt_bigcode, gpt_neox, gpt_neox_in_turn, gptj, bloom, bloom_residual_from_norm, mpt,
-    falcon, falcon_40b, falcon_rw, gemma2, cohere, olmo2,
+    llama, mistral, qwen2, qwen3, smollm3, gpt2, gpt_bigcode, gpt_neox, gpt_neox_in_turn, gptj, bloom, bloom_residual_from_norm,
+    mpt, falcon, falcon_40b, falcon_rw, gemma2, cohere, olmo2,
 )  # fmt: skip

@@ -72,6 +72,10 @@ def renamed(state, pre: bool) -> dict[str, torch.Tensor]:
     return weights | {f"{ours}.{kind}": state[f"{their}.{kind}"] for ours, their in pairs.items() for kind in ("weight", "bias")}
 
 
+@pytest.mark.compares(
+    "transformers 4.30.2: TransfoXL", within="1e-5", position_embedding_type=["transformer_xl"], segment_length=True,
+    memory_length=True, norm_placement=["pre", "post"],
+)  # fmt: skip
 @pytest.mark.parametrize(("pre", "length", "segment", "memory"), CASES)
 def test_equals_transformers(pre, length, segment, memory, pool, reference):
     theirs = reference[pre, length, segment, memory]

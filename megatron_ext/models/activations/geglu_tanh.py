@@ -1,4 +1,4 @@
-"""GEGLU with the tanh form of GELU: gelu_tanh(gate) · up (T5 1.1, Gemma). `--activation geglu_tanh`"""
+"""GEGLU with the tanh form of GELU: gelu_tanh(gate) · up (arXiv:2002.05202; T5 1.1, Gemma). `--activation geglu_tanh`"""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Quick GEGLU: quick_gelu(gate) · up. `--activation quick_geglu`, Megatron-LM's `--quick-geglu`"""
+"""Quick GEGLU: quick_gelu(gate) · up (no paper: Megatron-LM's `--quick-geglu`). `--activation quick_geglu`"""
 
 from megatron_ext.models.activations import quick_gelu
 

@@ -1,4 +1,4 @@
-"""ReLU: max(x, 0). `--activation relu`"""
+"""ReLU: max(x, 0) (arXiv:1706.03762, section 3.3). `--activation relu`"""
 
 import torch.nn.functional as F
 

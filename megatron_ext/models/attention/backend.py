@@ -1,4 +1,4 @@
-"""Which kernel attends in a layer, and why: one answer for the core, for the line at a run's start and for the flags' validator.
+"""Which kernel attends in a layer, and why: one answer for the core, a run's first lines and the flags' validator.
 
     transformer_engine   Transformer Engine's own: causal alone, in its own layers
     sdpa                 torch's scaled_dot_product_attention, one call: causal alone (FlashAttention, arXiv:2205.14135)

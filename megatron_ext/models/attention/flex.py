@@ -1,7 +1,7 @@
 """FlexAttention: a kernel made for a mask and for what is done to the scores (arXiv:2412.05496), on CUDA.
 
-Mask and scores are functions of indices here already, so torch compiles them into its kernel: nothing of S×S is held, forward or
-backward, and blocks of 128 × 128 that no query sees are not computed. Which blocks those are is found once for all layers of a
+Mask and scores are functions of indices here already, so torch compiles them into its kernel: nothing of S×S is held, forward
+or backward, and blocks of 128 × 128 that no query sees are not computed. Which blocks those are is found once for all layers of a
 pattern, and without documents once for all passes. `--attention-backend auto` takes it where backend.py says, `flex` always.
 
 It equals blocks.py, which has what this has not: dropout, learned biases, rows whose queries differ, and a backward on the CPU.

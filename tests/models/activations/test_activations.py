@@ -31,6 +31,7 @@ def test_none_is_left_out():
     assert set(ACTIVATIONS) == set(FORMULAS)
 
 
+@pytest.mark.compares("its formula", within="1e-12", activation="name")
 @pytest.mark.parametrize("name", list(ACTIVATIONS))
 def test_it_is_its_formula(name):
     module = ACTIVATIONS.load(name)
@@ -38,6 +39,7 @@ def test_it_is_its_formula(name):
     assert gated(name) == module.GATED == (name in ("glu", "reglu", "geglu", "geglu_tanh", "swiglu", "quick_geglu"))
 
 
+@pytest.mark.compares("transformers' activation", within="1e-12", activation="name")
 @pytest.mark.parametrize("name", TRANSFORMERS)
 def test_it_is_transformers(name):
     from transformers.activations import ACT2FN

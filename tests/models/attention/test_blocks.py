@@ -55,6 +55,9 @@ def block_of(request, monkeypatch):
 DOCUMENTS = torch.tensor([[0] * 3 + [1] * 6 + [2] * 3, [0] * 12])
 
 
+@pytest.mark.compares(
+    "scores written out key by key, gradients too", within="1e-5", attention_pattern="pattern", prefix_length=True
+)
 @pytest.mark.parametrize("documents", [None, DOCUMENTS], ids=["one document", "three"])
 @pytest.mark.parametrize("cap", [None, 2.0], ids=["", "capped"])
 @pytest.mark.parametrize("pattern", list(PATTERNS))

@@ -27,6 +27,7 @@ def make(name, zero_centred, dtype, monkeypatch):
     return norm
 
 
+@pytest.mark.compares("its formula", within="1e-7", normalization="name")
 @pytest.mark.parametrize("zero_centred", [False, True])
 @pytest.mark.parametrize("name", NORMS.names())
 def test_equals_its_formula(name, zero_centred, monkeypatch):

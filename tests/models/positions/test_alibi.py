@@ -11,6 +11,7 @@ import torch
 from megatron_ext.models.positions.alibi import Bias, slopes
 
 
+@pytest.mark.compares("slopes of transformers' BLOOM and MPT", within="1e-6", position_embedding_type=["alibi"])
 @pytest.mark.parametrize("heads", [1, 2, 3, 6, 7, 8, 12, 32, 71, 112])
 def test_slopes_are_blooms_and_mpts(heads):
     from transformers.models.bloom.modeling_bloom import build_alibi_tensor

@@ -16,6 +16,7 @@ def on_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "current_device", lambda: "cpu")
 
 
+@pytest.mark.compares("its formula in a loop", within="1e-6", position_embedding_type=["sinusoidal"])
 @pytest.mark.parametrize("width", [8, 7])
 def test_it_is_the_papers(width):
     positions = torch.tensor([[0, 1, 2, 300], [7, 7, 0, 65535]])
@@ -27,6 +28,7 @@ def test_it_is_the_papers(width):
             assert found[row, column, channel].item() == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.compares("transformers' Marian", within="1e-5", position_embedding_type=["sinusoidal"])
 def test_it_is_marians_in_another_order():
     from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding
 

@@ -44,6 +44,7 @@ def written_out(query, key, places, base: int = 16) -> torch.Tensor:
     return torch.einsum("ibhd,jbhd,bijd->bhij", query, key.conj(), factor**distance).real
 
 
+@pytest.mark.compares("its formula in complex numbers", within="1e-4", position_embedding_type=["xpos"], xpos_scale_base=True)
 @pytest.mark.parametrize("places", [
     torch.arange(12).repeat(2, 1),
     torch.tensor([[*range(4), *range(20, 24), *range(4)], [7, 3, 3, 0, 31, 30, 5, 6, 9, 1, 2, 8]]),
@@ -142,6 +143,7 @@ def test_a_models_attention_is_the_papers(pool):
         assert (a - b).norm() <= 1e-5 * b.norm()
 
 
+@pytest.mark.compares("torchscale", within="5e-6 of the norm", position_embedding_type=["xpos"], xpos_scale_base=True)
 @pytest.mark.parametrize("length", [9, 64, 700])
 def test_scores_are_torchscales(length):
     file = pathlib.Path(sys.prefix) / "torchscale/torchscale/component/xpos_relative_position.py"

@@ -1,4 +1,4 @@
-"""Each token sees itself and all before it. `--attention-pattern causal`"""
+"""Each token sees itself and all before it (arXiv:1706.03762, section 3.2.3). `--attention-pattern causal`"""
 
 from __future__ import annotations
 
