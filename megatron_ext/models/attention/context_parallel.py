@@ -9,6 +9,8 @@ backward a process keeps its own keys and values alone: backward gathers them ag
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from megatron.core import parallel_state
 
@@ -25,8 +27,11 @@ def own_share(tensor: torch.Tensor) -> torch.Tensor:
     """This process's tokens, `[b, s, …]` → `[b, s / CP, …]`."""
     if not spread():
         return tensor
-    chunks = tensor.chunk(2 * parallel_state.get_context_parallel_world_size(), dim=1)
-    rank = parallel_state.get_context_parallel_rank()
+    return _share(tensor, parallel_state.get_context_parallel_world_size(), parallel_state.get_context_parallel_rank())
+
+
+def _share(tensor: torch.Tensor, size: int, rank: int) -> torch.Tensor:
+    chunks = tensor.chunk(2 * size, dim=1)
     return torch.cat([chunks[rank], chunks[-1 - rank]], dim=1)
 
 
@@ -34,8 +39,18 @@ def own_tokens(length: int, device: torch.device, documents: torch.Tensor | None
     """Where this process's queries lie in samples of `length` tokens, whose keys are all there."""
     if not spread():
         return Tokens.whole(length, device, documents)
-    queries = own_share(torch.arange(length, device=device)[None])[0]
+    size, rank = parallel_state.get_context_parallel_world_size(), parallel_state.get_context_parallel_rank()
+    return (
+        _tokens(length, device, size, rank) if documents is None else _tokens.__wrapped__(length, device, size, rank, documents)
+    )
+
+
+def _tokens(length: int, device: torch.device, size: int, rank: int, documents: torch.Tensor | None = None) -> Tokens:
+    queries = _share(torch.arange(length, device=device)[None], size, rank)[0]
     return Tokens(queries, length, documents, runs=(len(queries) // 2,) * 2)
+
+
+_tokens_alone = functools.lru_cache(maxsize=8)(_tokens)  # one object for all passes: what is found out about it is found once
 
 
 def gathered(*tensors: torch.Tensor) -> tuple[list[torch.Tensor], Again]:
