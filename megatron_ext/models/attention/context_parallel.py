@@ -40,9 +40,7 @@ def own_tokens(length: int, device: torch.device, documents: torch.Tensor | None
     if not spread():
         return Tokens.whole(length, device, documents)
     size, rank = parallel_state.get_context_parallel_world_size(), parallel_state.get_context_parallel_rank()
-    return (
-        _tokens(length, device, size, rank) if documents is None else _tokens.__wrapped__(length, device, size, rank, documents)
-    )
+    return _tokens_alone(length, device, size, rank) if documents is None else _tokens(length, device, size, rank, documents)
 
 
 def _tokens(length: int, device: torch.device, size: int, rank: int, documents: torch.Tensor | None = None) -> Tokens:
