@@ -1,4 +1,4 @@
-"""Logits equal transformers' own to 1e-5, the loss, and every gradient to 1e-4 of its norm, for each family (families.py).
+"""Logits equal transformers' (torchscale's) to 1e-5, the loss, and every gradient to 1e-4 of its norm, for each family.
 
 measured.json has the largest difference of logits of each, for docs/architectures.md.
 """
@@ -14,6 +14,7 @@ import torch
 from tests.parity.families import FAMILIES, LENGTH, VOCAB
 from tests.parity.reference import logits_and_gradients
 from tests.parity.t5 import t5, t5_v1_1
+from tests.parity.torchscale import deepnorm_xpos
 
 
 def padded(weights):
@@ -30,6 +31,16 @@ MEASURED = pathlib.Path(__file__).with_name("measured.json")
 @pytest.mark.compares("transformers", models="family")
 @pytest.mark.parametrize("family", [*FAMILIES, t5, t5_v1_1])
 def test_equals_transformers(family, pool, request):
+    compare(family, pool, request)
+
+
+@pytest.mark.compares("torchscale", models="family")
+@pytest.mark.parametrize("family", [deepnorm_xpos])
+def test_equals_torchscale(family, pool, request):
+    compare(family, pool, request)
+
+
+def compare(family, pool, request):
     torch.manual_seed(0)
     reference, argv, names = family()
     with torch.no_grad():
