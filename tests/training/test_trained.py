@@ -82,15 +82,16 @@ def test_another_vocabulary_is_refused(place, pool):
 
 def layout(trained, flags):
     parallel = trained.config.parallel
-    return parallel.tensor_model_parallel_size, parallel.sequence_parallel, trained.model.config.sequence_parallel
+    core = trained.model.config
+    return parallel.tensor_model_parallel_size, parallel.sequence_parallel, core.sequence_parallel, core.context_parallel_size
 
 
 def test_what_else_the_run_asked_for_is_past(place, pool):
-    """The folder that it started from is gone, and it is used on another layout, without sequence parallelism."""
+    """The folder that it started from is gone, and it is used on another layout, without sequence and context parallelism."""
     argv = [*TRAIN, "--load", "runs/first", "--use-checkpoint-args", "--finetune"]
-    argv += ["--tensor-model-parallel-size", "2", "--sequence-parallel", "--zero-stage", "1"]
-    pool.run(train_in, 2, place / "work", argv, "runs/second")
+    argv += ["--tensor-model-parallel-size", "2", "--sequence-parallel", "--zero-stage", "1", "--context-parallel-size", "2"]
+    pool.run(train_in, 4, place / "work", argv, "runs/second")
     shutil.rmtree(place / "work" / "runs" / "first")
     load = ["--load", str(place / "work" / "runs" / "second")]
-    assert pool.run(opened_in, 1, "/", load, layout)[0] == (1, False, False)
-    assert pool.run(opened_in, 2, "/", [*load, "--tensor-model-parallel-size", "2"], layout) == [(2, False, False)] * 2
+    assert pool.run(opened_in, 1, "/", load, layout)[0] == (1, False, False, 1)
+    assert pool.run(opened_in, 2, "/", [*load, "--tensor-model-parallel-size", "2"], layout) == [(2, False, False, 1)] * 2
