@@ -229,7 +229,8 @@ def initialize_model_parallel(
     """Make megatron-core's groups over the running process group and seed its random states.
 
     What is left of the world is data parallel. `virtual_pipeline` counts the model chunks a stage holds; `expert_tensor`
-    is `tensor` if None. As in Megatron-LM, dropout differs between pipeline stages and is the same on data-parallel ranks.
+    is `tensor` if None. As in Megatron-LM, dropout differs between pipeline stages and is the same on data-parallel ranks;
+    it differs between processes that share samples.
     With `cuda_graphs` random states are kept such that a graph can go on from them.
     """
     from megatron.core import parallel_state, tensor_parallel
@@ -245,7 +246,7 @@ def initialize_model_parallel(
     )
     _wait_until_all_are_connected()
     tensor_parallel.model_parallel_cuda_manual_seed(
-        seed + 100 * parallel_state.get_pipeline_model_parallel_rank(),
+        seed + 100 * parallel_state.get_pipeline_model_parallel_rank() + 10_000 * parallel_state.get_context_parallel_rank(),
         use_cudagraphable_rng=cuda_graphs,
     )
     if not gc.get_freeze_count():

@@ -116,6 +116,10 @@ def _context_parallel(c):
     if size > 1 and c.seq_length % (2 * size):
         reason = f"does not cut into the 2 × {size} chunks that --context-parallel-size {size} deals out"
         yield Problem("--seq-length", c.seq_length, reason, f"the nearest above is {-(-c.seq_length // (2 * size)) * 2 * size}")
+    across = c.tensor_model_parallel_size * size
+    if c.cp_comm_type == "a2a" and (c.num_attention_heads % across or c.num_query_groups % across):
+        reason = f"deals heads out to {across} processes, and there are {c.num_attention_heads} of {c.num_query_groups} groups"
+        yield Problem("--cp-comm-type", "a2a", reason, "use all_gather")
     if size == 1 and "cp_comm_type" in c.typed:
         yield Problem("--cp-comm-type", c.cp_comm_type, "has no effect without --context-parallel-size", "leave it out")
 

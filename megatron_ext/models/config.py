@@ -72,14 +72,10 @@ class ModelConfig(TransformerConfig):
     """megatron-core's word: parameters marked `pipeline_parallel` are the same on all stages, and their gradients are summed."""
     qk_norm_across_heads: bool = False
     """The norm on queries and keys takes all heads together; megatron-core's `qk_layernorm`, one a head, is then off."""
-    attention_patterns: tuple[str, ...] = ("causal",)
-    """Registry names, a layer each, repeated over all layers."""
     sliding_window: int | None = None
     """Keys that a query of the pattern sliding_window sees, itself counted."""
     prefix_length: int | None = None
     """Tokens that the pattern prefix shows to all."""
-    documents_apart: bool = False
-    """Tokens see their own document alone."""
     positions_by_document: bool = False
     """Position ids differ between rows: each document's count from 0."""
     attention_logit_cap: float | None = None
@@ -88,21 +84,13 @@ class ModelConfig(TransformerConfig):
     """What decides which kernel attends."""
 
     @property
-    def plain_layers(self) -> bool:
-        """Whether a layer is what megatron-core's own is: pre-norm, one sublayer after the other, the same biases everywhere,
-        norms on heads one by one.
-
-        xPos rotates in its own way, and Transformer-XL's layers show attention their input twice.
-        """
-        biases = {self.add_bias_linear, self.attention_output_bias, self.mlp_bias}
-        same = self.norm_placement == "pre" and not self.residual_from_norm and not self.parallel_residual
-        same = same and not self.qk_norm_across_heads and self.position not in ("xpos", "transformer_xl")
-        return same and len(biases) == 1 and self.norm_bias
+    def attention_patterns(self) -> tuple[str, ...]:
+        """Registry names, a layer each, repeated over all layers."""
+        return self.attention.patterns
 
     def attention_on(self, device: str) -> tuple[Choice, ...]:
         """The kernel of each of `attention_patterns` on `cpu` or `cuda`."""
-        engine = self.layers_impl == "transformer_engine" and self.plain_layers
-        return choices(self.attention, device, engine)
+        return choices(self.attention, device, self.layers_impl == "transformer_engine")
 
     @property
     def own_attention(self) -> bool:
@@ -172,7 +160,7 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         **_norms_and_residuals(model),
         **_precision(training),
         **_recompute(training),
-        **_experts(model, parallel),
+        **_experts(model, parallel, training.micro_batch_size),
         **_fp8(parallel),
         **_cuda_graphs(parallel),
     )
@@ -181,10 +169,8 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
 def _attention(model) -> dict:
     """Fields of who sees whom, and of positions."""
     return dict(
-        attention_patterns=model.attention_pattern,
         sliding_window=model.sliding_window,
         prefix_length=model.prefix_length,
-        documents_apart=model.reset_attention_mask,
         attention_logit_cap=model.attn_logit_softcapping,
         softmax_scale=model.softmax_scale,
         qk_layernorm=model.qk_layernorm and not model.qk_layernorm_across_heads,
@@ -280,16 +266,18 @@ def _pipeline_layout(model, parallel) -> list[list[str]] | None:
     return [[pipeline.LETTERS[letter] for letter in str(chunk)] for chunk in pipeline.chunks(model, parallel)]
 
 
-def _experts(model, parallel) -> dict:
+def _experts(model, parallel, micro_batch_size: int) -> dict:
     """Mixture-of-experts fields; nothing for a dense model."""
     if model.num_experts is None:
         return {}
+    sliced = parallel.tensor_model_parallel_size if parallel.sequence_parallel else 1
     return dict(
         num_moe_experts=model.num_experts,
         moe_router_topk=model.moe_router_topk,
         moe_ffn_hidden_size=model.moe_ffn_hidden_size,
         moe_token_dispatcher_type=model.moe_token_dispatcher_type,
-        moe_aux_loss_coeff=model.moe_aux_loss_coeff,
+        # megatron-core weighs a sequence's loss by this process's share of one sequence, and divides by all tokens (router.py).
+        moe_aux_loss_coeff=model.moe_aux_loss_coeff * micro_batch_size * parallel.context_parallel_size * sliced,
         moe_router_load_balancing_type="seq_aux_loss" if model.moe_aux_loss_coeff else "none",
         # Among one expert a softmax is constant and teaches the router nothing: then it is taken over all of them before.
         moe_router_pre_softmax=model.moe_router_topk == 1,

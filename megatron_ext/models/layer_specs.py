@@ -30,7 +30,7 @@ from megatron_ext.models.layer import Layer, final_norm, norms_before
 def decoder_block_spec(config: ModelConfig, vp_stage: int | None) -> TransformerBlockSubmodules:
     """The layers that this pipeline stage (and virtual stage) holds, and the final norm."""
     layers = get_num_layers_to_build(config, vp_stage=vp_stage)
-    if config.layers_impl == "transformer_engine" and config.plain_layers:
+    if config.layers_impl == "transformer_engine" and config.attention.plain_layers:
         from megatron.core.extensions.transformer_engine import TENorm
 
         layer = get_gpt_layer_with_transformer_engine_spec(
@@ -78,7 +78,7 @@ def _classes(config: ModelConfig) -> tuple[type, type, type]:
     """A layer, its attention, and that one's core."""
     if config.position == "transformer_xl":
         return transformer_xl.Layer, transformer_xl.SelfAttention, transformer_xl.CoreAttention
-    return TransformerLayer if config.plain_layers else Layer, SelfAttention, CoreAttention
+    return TransformerLayer if config.attention.plain_layers else Layer, SelfAttention, CoreAttention
 
 
 def _norms_of_heads(config: ModelConfig) -> tuple[type | ModuleSpec, type | ModuleSpec]:

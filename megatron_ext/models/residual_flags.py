@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from megatron_ext.arguments.flags import flag
 from megatron_ext.arguments.problems import Problem
@@ -11,6 +13,19 @@ from megatron_ext.arguments.registry import Registry
 # What Transformer Engine's layers have.
 _PLAIN = {"norm_placement": "pre", "apply_residual_connection_post_layernorm": False, "parallel_residual": False,
           "norm_bias": True}  # fmt: skip
+
+
+def plain_layers(values: Mapping[str, Any]) -> bool:
+    """Whether a layer is what megatron-core's own is: pre-norm, one sublayer after the other, the same biases everywhere,
+    norms on heads one by one.
+
+    xPos rotates in its own way, and Transformer-XL's layers show attention their input twice.
+
+    Args: values: of all flags by name.
+    """
+    biases = {values[name] for name in ("add_bias_linear", "add_attention_output_bias", "add_mlp_bias")}
+    same = all(values[name] == plain for name, plain in _PLAIN.items()) and not values["qk_layernorm_across_heads"]
+    return same and len(biases) == 1 and values["position_embedding_type"] not in ("xpos", "transformer_xl")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

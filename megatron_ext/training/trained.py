@@ -80,16 +80,7 @@ def _configuration(checkpoint: pathlib.Path, flags, device: torch.device) -> Con
         )
     tensor, pipeline = str(flags.tensor_model_parallel_size), str(flags.pipeline_model_parallel_size)
     layout = ["--tensor-model-parallel-size", tensor, "--pipeline-model-parallel-size", pipeline]
-    layout += [
-        "--context-parallel-size",
-        "1",
-        "--expert-tensor-parallel-size",
-        tensor,
-        "--transformer-impl",
-        "local",
-        "--device",
-        device.type,
-    ]
+    layout += ["--expert-tensor-parallel-size", tensor, "--transformer-impl", "local", "--device", device.type]
     return read(
         GROUPS,
         ["--config", str(checkpoint / "run.yaml"), *layout, *_tokenizer(checkpoint, flags)],

@@ -17,6 +17,7 @@ MODELS = {
         "--add-bias-linear --num-query-groups 4"
     ).split(),
     "experts": "--preset tiny --num-experts 4 --moe-ffn-hidden-size 64".split(),
+    "balanced": "--preset tiny --num-experts 4 --moe-ffn-hidden-size 64 --moe-aux-loss-coeff 0.1".split(),
     "windows": (
         "--preset tiny --attention-pattern sliding_window causal --sliding-window 7 --position-embedding-type alibi "
         "--qk-layernorm --reset-attention-mask --attn-logit-softcapping 5 --activation squared_relu"
@@ -170,6 +171,13 @@ def test_experts_spread_equal_experts_on_one_process(layout, pool, references, t
     world_size, flags = EXPERT_LAYOUTS[layout]
     found = outcome(pool, [*MODELS["experts"], *RUN, *flags, "--micro-batch-size", "2"], world_size, tmp_path)
     compare(found, references["experts"])
+
+
+@pytest.mark.parametrize(("layout", "micro_batch_size"), [("EP2", "1"), ("EP2.TP2+SP", "2"), ("EP2.CP2.TP2+SP", "1")])
+def test_experts_are_balanced_alike(layout, micro_batch_size, pool, references, tmp_path):
+    world_size, flags = EXPERT_LAYOUTS[layout]
+    found = outcome(pool, [*MODELS["balanced"], *RUN, *flags, "--micro-batch-size", micro_batch_size], world_size, tmp_path)
+    compare(found, references["balanced"])
 
 
 BY_DEFAULT = {

@@ -52,8 +52,8 @@ def changed(launch, position: str):
         for patterns in PATTERNS:
             for packed in (False, True):
                 core = model_config(config, 100, "local")
-                core.attention_patterns, core.sliding_window, core.prefix_length = patterns, WINDOW, PREFIX
-                core.documents_apart = core.positions_by_document = packed
+                core.attention = core.attention._replace(patterns=patterns, documents=packed)
+                core.sliding_window, core.prefix_length, core.positions_by_document = WINDOW, PREFIX, packed
                 model = gpt.build(config.model, core, seed=1)[0].eval()
                 for parameter in model.parameters():
                     parameter.mul_(5 if parameter.dim() > 1 else 1)  # so that what is seen shows

@@ -1,7 +1,8 @@
 """Which kernel attends in a layer, and why: one answer for the core, a run's first lines and the flags' validator.
 
     transformer_engine   Transformer Engine's own: causal alone, in its own layers
-    sdpa                 torch's scaled_dot_product_attention, one call: causal alone (FlashAttention, arXiv:2205.14135)
+    sdpa                 torch's scaled_dot_product_attention, one call: causal alone (FlashAttention, arXiv:2205.14135);
+                         not with dropout on the CPU, where it would keep the scores
     flex                 torch's FlexAttention (arXiv:2412.05496, flex.py): masks, ALiBi and caps on CUDA
     blocks               scaled_dot_product_attention in blocks of queries (blocks.py): everything, everywhere
     scores               the same with the scores written out, which a cap needs
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from megatron_ext.arguments.problems import Problem
+from megatron_ext.models.residual_flags import plain_layers
 
 # Positions that add to scores: whether the bias is fixed and grows linearly with the distance, all that flex.py knows of them.
 BIASES = {"alibi": True, "t5_bias": False}
@@ -38,6 +40,7 @@ class Asked(NamedTuple):
         width: of a head; None where that is still wrong.
         short: whether it computes in 16 bits.
         shared: whether several processes share a sample, each with queries that are not those of its first keys.
+        plain_layers: residual_flags.py says what that is.
     """
 
     backend: str = "auto"
@@ -49,12 +52,15 @@ class Asked(NamedTuple):
     width: int | None = None
     short: bool = False
     shared: bool = False
+    plain_layers: bool = True
 
     @property
-    def plain(self) -> bool:
-        """Whether all layers are causal and no more, so that Transformer Engine's attention can do them."""
-        alone = self._replace(shared=False)  # it shares samples in its own way
-        return not self.cap and self.position not in CORES and not any(map(alone.masked, self.patterns))
+    def engines(self) -> bool:
+        """Whether Transformer Engine's attention can do all layers, once its layers run."""
+        alone = self._replace(shared=False)  # it shares samples in its own way, by kernels for 16 bits
+        plain = self.plain_layers and not self.cap and self.position not in CORES and not any(map(alone.masked, self.patterns))
+        shares = not self.shared or (self.short and self.backend != "unfused")
+        return plain and shares and self.backend not in ("local", "flex")
 
     def masked(self, pattern: str) -> str | None:
         """What a kernel that is causal and no more lacks, in words; None if nothing."""
@@ -86,6 +92,7 @@ def asked(values: Mapping[str, Any]) -> Asked:
         width=values["kv_channels"],
         short=values["bf16"] or values["fp16"],
         shared=values["context_parallel_size"] > 1,
+        plain_layers=plain_layers(values),
     )
 
 
@@ -93,18 +100,21 @@ def asked(values: Mapping[str, Any]) -> Asked:
 def choices(asked: Asked, device: str, engine: bool) -> tuple[Choice, ...]:
     """The kernel of each of `asked.patterns`.
 
-    Args: device: `cpu` or `cuda`; engine: whether layers are Transformer Engine's own, whose attention serves all or none.
+    Args:
+        device: `cpu` or `cuda`.
+        engine: whether Transformer Engine's layers run where they can; its attention serves all layers or none.
     """
     if asked.position in CORES:
         return (Choice(asked.position),) * len(asked.patterns)
-    if engine and asked.plain and asked.backend not in ("local", "flex"):
+    if engine and asked.engines:
         return (Choice("transformer_engine"),) * len(asked.patterns)
     return tuple(_choice(asked, pattern, device) for pattern in asked.patterns)
 
 
 def _choice(asked: Asked, pattern: str, device: str) -> Choice:
     if asked.backend != "flex" and not asked.cap and not asked.masked(pattern):
-        return Choice("sdpa")
+        keeps = asked.dropout and device == "cpu"
+        return Choice("blocks", "with dropout, torch's kernels on the CPU keep the scores") if keeps else Choice("sdpa")
     why = f"--attention-backend {asked.backend}" if asked.backend in _BY_NAME else _no_flex(asked, device)
     return Choice("flex") if why is None else Choice("scores" if asked.cap else "blocks", why)
 
@@ -128,10 +138,23 @@ def problems(values: Mapping[str, Any], device: str, layers: str) -> Iterator[Pr
     Args: values: of all flags by name; device, layers: `auto` while undecided.
     """
     wish = asked(values)
-    if layers != "local" and wish.plain:
+    if layers != "local" and wish.engines:
         wish = wish._replace(shared=False)  # Transformer Engine's may serve
     for reason, way_out in _reasons(wish, device):
         yield Problem("--attention-backend", wish.backend, reason, way_out)
+
+
+def captured(values: Mapping[str, Any], layers: str) -> Iterator[Problem]:
+    """CUDA graphs of attention that looks at numbers on the way."""
+    scope = values["cuda_graph_scope"]
+    if values["cuda_graph_impl"] == "none" or (scope is not None and "attn" not in scope):
+        return
+    wish = asked(values)
+    if wish.position not in CORES and any(
+        c.kernel not in ("transformer_engine", "sdpa") for c in choices(wish, "cuda", layers != "local")
+    ):
+        reason = "captures attention that is causal and no more, and what is asked for is more"
+        yield Problem("--cuda-graph-impl", values["cuda_graph_impl"], reason, "leave it out, or --cuda-graph-scope without attn")
 
 
 def _reasons(wish: Asked, device: str) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 A block of 128 queries looks only at the keys that its pattern can reach, so a window or packed documents cost what they show
 and not s². A block's mask (with its bias) is 128 × keys, and backward makes it again in place of keeping it: memory grows
 linearly in s. What kernels of scaled_dot_product_attention can do without scores in memory is left to them; a cap needs the
-scores, and so does the gradient of a bias that is learnt: these too are made again, block by block.
+scores, and so do dropout on the CPU and the gradient of a bias that is learnt: these too are made again, block by block.
 """
 
 from __future__ import annotations
@@ -104,10 +104,10 @@ def _mask_for(query, block: Block) -> torch.Tensor | None:
     return mask.to(query.dtype) if mask is not None and (query.is_cuda or query.dtype == torch.float64) else mask
 
 
-def attend_and_learn(
+def attend_again(
     query, key, value, block: Block, scale: float | None, dropout: float, kernel: SDPBackend | None, again: tuple[Again, ...] = ()
 ) -> torch.Tensor:
-    """The same where the mask has a gradient, for which torch's kernels may keep the scores: backward makes all of it again.
+    """The same where torch's kernels keep the scores (with dropout, on the CPU; for a mask's gradient): backward makes all again.
 
     Args:
         kernel: the one that forward runs under, so that backward does.

@@ -65,7 +65,7 @@ def gathered(*tensors: torch.Tensor) -> tuple[list[torch.Tensor], Again]:
 
 
 class _Gather(torch.autograd.Function):
-    """Backward sums for each token what the queries of all processes found."""
+    """Backward sums for each token what the queries of all processes found, in fp32 as gradients are summed elsewhere."""
 
     @staticmethod
     def forward(ctx, own, group):
@@ -76,9 +76,10 @@ class _Gather(torch.autograd.Function):
     def backward(ctx, grad):
         early, late = grad.unflatten(0, (2, ctx.group.size(), -1))
         by_process = torch.stack([early, late.flip(0)], dim=1).flatten(0, 2)
+        by_process = by_process.float() if by_process.element_size() < 4 else by_process
         own = by_process.new_empty(len(by_process) // ctx.group.size(), *by_process.shape[1:])
         torch.distributed.reduce_scatter_tensor(own, by_process, group=ctx.group)
-        return own, None
+        return own.to(grad.dtype), None
 
 
 def _gather(own: torch.Tensor, group) -> torch.Tensor:

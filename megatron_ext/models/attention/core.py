@@ -20,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.models.attention import flex
-from megatron_ext.models.attention.blocks import attend, attend_and_learn, attend_by_scores, blocks
+from megatron_ext.models.attention.blocks import attend, attend_again, attend_by_scores, blocks
 from megatron_ext.models.attention.context_parallel import gathered, spread
 from megatron_ext.models.attention.saved import made_again
 from megatron_ext.models.attention.tokens import Limits, Tokens
@@ -107,8 +107,8 @@ class CoreAttention(MegatronModule):
             parts = query[:, :, block.queries], key[:, :, block.keys], value[:, :, block.keys]
             if self.cap is not None:
                 found.append(attend_by_scores(*parts, block, scale, dropout, self.cap, again))
-            elif self.learns_bias:
-                found.append(attend_and_learn(*parts, block, scale, dropout, self.kernel, again))
+            elif self.learns_bias or dropout > 0.0 or self.kernel == SDPBackend.MATH:
+                found.append(attend_again(*parts, block, scale, dropout, self.kernel, again))
             else:
                 found.append(attend(*parts, block, scale, dropout, again))
         return found[0] if len(found) == 1 else torch.cat(found, dim=2)
@@ -117,10 +117,11 @@ class CoreAttention(MegatronModule):
         """The blocks of a pass; while a text grows by a token, masks are small, and layers of a pattern share them."""
         if tokens.queries.dim() == 1 or self.bias is not None:
             return blocks(tokens, self.pattern, self.limits, None if self.bias is None else self.bias())
-        if self.pattern not in tokens.cuts:
-            cut = blocks(tokens, self.pattern, self.limits, None)
-            tokens.cuts[self.pattern] = [block._replace(mask=functools.cache(block.mask)) for block in cut]
-        return tokens.cuts[self.pattern]
+        cut = self.pattern, self.limits
+        if cut not in tokens.cuts:
+            made = blocks(tokens, self.pattern, self.limits, None)
+            tokens.cuts[cut] = [block._replace(mask=functools.cache(block.mask)) for block in made]
+        return tokens.cuts[cut]
 
 
 @functools.lru_cache(maxsize=8)

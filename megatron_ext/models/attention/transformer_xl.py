@@ -124,7 +124,10 @@ class CoreAttention(core.CoreAttention):
         """query `[s, b, heads, d]` → `[s, b, heads · d]`; attention_bias: the pass's `Tokens`, or None (core.py)."""
         *key, distances = key
         twice, again = (*key, *value), ()
-        if self.spread:
+        if self.spread and key[0] is key[1]:  # as where nothing is learned
+            (keys, values), *again = gathered(key[0], value.own)
+            twice = keys, keys, values, values
+        elif self.spread:
             twice, *again = gathered(*twice)
         query, *twice = (x.permute(1, 2, 0, 3) for x in (query, *twice))
         tokens = Tokens.whole(query.shape[2], query.device) if attention_bias is None else attention_bias
@@ -141,8 +144,9 @@ class CoreAttention(core.CoreAttention):
         attend = self._piece
         if torch.is_grad_enabled():
             attend = functools.partial(checkpoint, attend, use_reentrant=False, preserve_rng_state=dropout > 0.0)
-        if "transformer_xl" not in tokens.cuts:
-            tokens.cuts["transformer_xl"] = pieces(tokens, self.segment, self.memory)
+        cut = "transformer_xl", self.segment, self.memory
+        if cut not in tokens.cuts:
+            tokens.cuts[cut] = pieces(tokens, self.segment, self.memory)
         # A slice's gradient is as long as what it was cut from: cut once, and slices are cut from short parts.
         query, *twice = (tensor.split(QUERIES, dim=2) for tensor in tensors)
 
@@ -154,7 +158,7 @@ class CoreAttention(core.CoreAttention):
             with made_again(*again):  # what a checkpoint keeps of its arguments goes through hooks, but not out of lists
                 return attend(len(queries), dropout, distances, *queries, *keys, *values)
 
-        rows = [torch.cat([attended(piece) for piece in of_rows], dim=2) for of_rows in tokens.cuts["transformer_xl"]]
+        rows = [torch.cat([attended(piece) for piece in of_rows], dim=2) for of_rows in tokens.cuts[cut]]
         return rows[0] if len(rows) == 1 else torch.cat(rows)
 
     def _piece(self, queries: int, dropout: float, distances: torch.Tensor, *parts: torch.Tensor) -> torch.Tensor:

@@ -66,7 +66,8 @@ def test_each_pattern_has_its_own():
     ("--attention-backend flash --bf16", "transformer_engine"), ("--attention-backend local", "sdpa"),
     ("--attention-backend flex", "flex"), ("--reset-attention-mask", "flex"), ("--position-embedding-type alibi", "flex"),
     (WINDOW, "flex"), ("--attn-logit-softcapping 3", "flex"), ("--norm-placement post", "sdpa"),
-    ("--context-parallel-size 2", "transformer_engine"), ("--position-embedding-type transformer_xl", "transformer_xl"),
+    ("--context-parallel-size 2 --bf16", "transformer_engine"), ("--context-parallel-size 2", "flex"),
+    ("--position-embedding-type transformer_xl", "transformer_xl"),
 ])  # fmt: skip
 def test_transformer_engines_attention_is_kept_where_it_is_the_same(line, kernel):
     """It knows nothing of our `Tokens`: where a pass has some, our own core stands in its layers."""
@@ -154,7 +155,9 @@ def said_and_done(run) -> tuple[str, set[str]]:
 @pytest.mark.parametrize(("line", "said", "node"), [
     ("", "causal: torch SDPA, FlashAttention", "ScaledDotProductFlashAttentionForCpuBackward0"),
     ("--bf16 --num-query-groups 2", "causal: torch SDPA, FlashAttention", "ScaledDotProductFlashAttentionForCpuBackward0"),
-    ("--attention-dropout 0.1", "causal: torch SDPA, products written out", "UnsafeViewBackward0"),
+    ("--attention-dropout 0.1",
+     "causal: torch SDPA in blocks of 128 queries (with dropout, torch's kernels on the CPU keep the scores)",
+     "UnsafeViewBackward0"),
     ("--attention-backend unfused", "causal: torch SDPA, products written out", "UnsafeViewBackward0"),
     (WINDOW, "sliding_window: torch SDPA in blocks of 128 queries (FlexAttention has no backward on the CPU)",
      "ScaledDotProductFlashAttentionForCpuBackward0"),

@@ -60,7 +60,7 @@ def test_layers_are_local_where_transformer_engine_is_there():
     from megatron_ext.models.layer_specs import local_layer_spec
 
     config = model_config(read_configuration([*BASE, *XL.split()], 1), 100, "transformer_engine")
-    assert not config.plain_layers and config.own_attention
+    assert not config.attention.plain_layers and config.own_attention
     spec = local_layer_spec(config)
     attention = spec.submodules.self_attention
     assert (spec.module, attention.module) == (transformer_xl.Layer, transformer_xl.SelfAttention)
