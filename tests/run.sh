@@ -22,7 +22,7 @@ beside() {
 
 # The last version of transformers that has Transformer-XL, which tests/parity compares with.
 beside transformer_xl "an older transformers (36 MB on disk)" transformers==4.30.2 huggingface-hub==0.19.4
-# What xPos is compared with: one module of it is read, and none of what it requires is needed.
+# What xPos and DeepNorm are compared with: its decoder, which needs nothing of what it requires for that.
 beside torchscale "torchscale (1 MB on disk)" torchscale==0.3.0
 
 for option in "$@"; do

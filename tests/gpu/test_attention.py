@@ -7,8 +7,8 @@ import itertools
 import pytest
 import torch
 
-from megatron_ext.models.attention.core import PATTERNS, _whole
-from megatron_ext.models.attention.tokens import Tokens
+from megatron_ext.models.attention.core import PATTERNS
+from megatron_ext.models.attention.tokens import Tokens, _alone
 from megatron_ext.models.positions import alibi
 from tests.models.attention.cores import Limits, core
 
@@ -19,7 +19,7 @@ DEVICE, LIMITS = "cuda", Limits(window=200, prefix=150)
 @pytest.fixture(autouse=True)
 def compiled_anew():
     torch._dynamo.reset()  # each case is a model of its own, and torch ends recompiling after eight
-    _whole.cache_clear()
+    _alone.cache_clear()
 
 
 def inputs(length: int, heads: int, groups: int, dtype=torch.float32, width: int = 64):

@@ -133,26 +133,25 @@ def _no_flex(asked: Asked, device: str) -> str | None:
 
 
 def problems(values: Mapping[str, Any], device: str, layers: str) -> Iterator[Problem]:
-    """A kernel that was asked for by name and cannot serve.
+    """A kernel that was asked for by name and cannot serve; CUDA graphs of one that cannot be captured.
 
     Args: values: of all flags by name; device, layers: `auto` while undecided.
     """
     wish = asked(values)
+    if device != "cpu":
+        yield from _captured(wish, values, layers)
     if layers != "local" and wish.engines:
         wish = wish._replace(shared=False)  # Transformer Engine's may serve
     for reason, way_out in _reasons(wish, device):
         yield Problem("--attention-backend", wish.backend, reason, way_out)
 
 
-def captured(values: Mapping[str, Any], layers: str) -> Iterator[Problem]:
-    """CUDA graphs of attention that looks at numbers on the way."""
+def _captured(wish: Asked, values: Mapping[str, Any], layers: str) -> Iterator[Problem]:
     scope = values["cuda_graph_scope"]
-    if values["cuda_graph_impl"] == "none" or (scope is not None and "attn" not in scope):
+    if values["cuda_graph_impl"] == "none" or (scope is not None and "attn" not in scope) or wish.position in CORES:
         return
-    wish = asked(values)
-    if wish.position not in CORES and any(
-        c.kernel not in ("transformer_engine", "sdpa") for c in choices(wish, "cuda", layers != "local")
-    ):
+    kernels = {choice.kernel for choice in choices(wish, "cuda", layers != "local")}
+    if kernels - {"transformer_engine", "sdpa"}:  # the others take `Tokens`, and blocks look at numbers on the way
         reason = "captures attention that is causal and no more, and what is asked for is more"
         yield Problem("--cuda-graph-impl", values["cuda_graph_impl"], reason, "leave it out, or --cuda-graph-scope without attn")
 

@@ -97,7 +97,7 @@ class CoreAttention(MegatronModule):
                 query, key, value, is_causal=True, dropout_p=dropout, scale=scale, enable_gqa=grouped
             )
         if tokens is None:
-            tokens = _whole(query.shape[2], query.device)
+            tokens = Tokens.whole(query.shape[2], query.device)
         if kernel == "flex" and tokens.queries.dim() == 1:
             bias = None if self.bias is None else self.bias()
             with made_again(*again):
@@ -122,9 +122,3 @@ class CoreAttention(MegatronModule):
             made = blocks(tokens, self.pattern, self.limits, None)
             tokens.cuts[cut] = [block._replace(mask=functools.cache(block.mask)) for block in made]
         return tokens.cuts[cut]
-
-
-@functools.lru_cache(maxsize=8)
-def _whole(length: int, device: torch.device) -> Tokens:
-    """The same object in all layers and passes, so that what is found out about its tokens is found once."""
-    return Tokens.whole(length, device)

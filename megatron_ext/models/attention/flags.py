@@ -49,6 +49,5 @@ class AttentionFlags:
             reason = "is Transformer Engine's way for plain causal attention alone; keys are gathered here"
             yield Problem("--cp-comm-type", c.cp_comm_type, reason, "leave it out")
         yield from backend.problems(vars(c), c.device, c.transformer_impl)
-        yield from backend.captured(vars(c), c.transformer_impl)
         if len(c.attention_pattern) > c.num_layers:
             yield Problem("--attention-pattern", len(c.attention_pattern), f"patterns are more than --num-layers {c.num_layers}")

@@ -6,6 +6,7 @@ is). None stands for the plain case: queries and keys are the same tokens, in on
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import torch
@@ -51,7 +52,13 @@ class Tokens:
     @classmethod
     def whole(cls, length: int, device: torch.device, documents: torch.Tensor | None = None) -> Tokens:
         """Samples of `length`, read from the beginning."""
-        return cls(torch.arange(length, device=device), length, documents)
+        return _alone(length, device) if documents is None else cls(torch.arange(length, device=device), length, documents)
+
+
+@functools.lru_cache(maxsize=8)
+def _alone(length: int, device: torch.device) -> Tokens:
+    """One object for all layers and passes without documents, so that what is found out about its tokens is found once."""
+    return Tokens(torch.arange(length, device=device), length)
 
 
 def documents_of(ids: torch.Tensor, eod: int) -> torch.Tensor:

@@ -129,7 +129,8 @@ def test_a_kernel_that_cannot_serve_is_refused_by_name(line, device, said):
     ("--attention-backend flash", "auto"), ("--attention-backend flash --bf16 --context-parallel-size 2", "cuda"),
 ])  # fmt: skip
 def test_a_kernel_that_can_serve_is_not_refused(line, device):
-    read_configuration([*RUN, "--device", device, *HEADS.split(), *line.split()], 2)
+    read = read_configuration([*RUN, "--device", device, *HEADS.split(), *line.split()], 2)
+    assert read.parallel.attention_backend == line.split()[1]
 
 
 def test_refused_at_the_start_where_auto_gave_the_device(pool):

@@ -113,10 +113,11 @@ def test_documents_and_their_positions():
 
 # Forward and backward at two lengths in a process of its own, whose peak is read after each.
 MEASURE = """
-import resource, sys, torch
+import contextlib, resource, sys, torch
 sys.path.insert(0, {root!r})
 from types import SimpleNamespace
 from megatron_ext.models.positions.t5_bias import Bias
+from megatron_ext.models.attention import core as room
 from tests.models.attention.cores import Limits, Tokens, core
 torch.set_num_threads(1)
 torch.cuda.current_device = lambda: "cpu"
@@ -127,6 +128,9 @@ for length in (256, {length} // 2, {length}):
     bias = (lambda query, key: -(query - key).float()[None]) if {kind!r} == "bias" else None
     cap = 3.0 if "capped" in {kind!r} else None
     module = core("sliding_window" if {kind!r} == "window" else "causal", cap, bias, Limits(window=2000))
+    if {kind!r} == "dropout":
+        module.dropout = 0.1
+        room.tensor_parallel.get_cuda_rng_tracker = lambda: SimpleNamespace(fork=contextlib.nullcontext)  # one process
     if "learned" in {kind!r}:
         config = SimpleNamespace(relative_buckets=32, relative_max_distance=128, params_dtype=torch.float32)
         module.bias, module.learns_bias = Bias(config, 0, 2), True
@@ -139,7 +143,8 @@ print(*peaks)
 
 
 @pytest.mark.parametrize(("kind", "length"), [("plain", 8192), ("window", 4096), ("bias", 4096), ("documents", 4096),
-                                              ("capped", 4096), ("learned", 4096), ("learned, capped", 4096)])  # fmt: skip
+                                              ("capped", 4096), ("learned", 4096), ("learned, capped", 4096),
+                                              ("dropout", 4096)])  # fmt: skip
 def test_memory_grows_linearly(kind, length):
     """At 8,192 tokens, scores of two heads would take 512 MB, a mask alone 256; at 4,096 a quarter of it."""
     root = str(pathlib.Path(__file__).resolve().parents[3])

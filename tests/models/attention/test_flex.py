@@ -15,9 +15,9 @@ from torch.nn.attention import flex_attention as torchs
 
 from megatron_ext.models.attention import core as core_module
 from megatron_ext.models.attention import flex
-from megatron_ext.models.attention.core import PATTERNS, _whole
+from megatron_ext.models.attention.core import PATTERNS
 from megatron_ext.models.attention.saved import Again
-from megatron_ext.models.attention.tokens import Tokens
+from megatron_ext.models.attention.tokens import Tokens, _alone
 from megatron_ext.models.positions import alibi
 from tests.models.attention.cores import Limits, core
 
@@ -28,7 +28,7 @@ DOCUMENTS = torch.tensor([[0] * 30 + [1] * 110 + [2] * 10, [0] * LENGTH])
 @pytest.fixture(autouse=True)
 def uncompiled(monkeypatch):
     monkeypatch.setattr(torchs, "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG", True)  # no graph made for each case
-    _whole.cache_clear()
+    _alone.cache_clear()
 
 
 def bias_of(heads: int):

@@ -245,12 +245,12 @@ def test_two_runs_of_queries_see_what_one_does(documents):
 def test_cores_of_other_segments_share_no_cut():
     torch.manual_seed(0)
     query, key, value = drawn(16, span=16)
-    tokens = Tokens.whole(16, "cpu")
+    tokens = Tokens(torch.arange(16), 16)
     module = core(4, 5, segment=3, memory=5)
     module(query, key, value, None, attention_bias=tokens)
     module.segment, module.memory = 8, 0
     found = module(query, key, value, None, attention_bias=tokens)
-    torch.testing.assert_close(found, module(query, key, value, None, attention_bias=Tokens.whole(16, "cpu")))
+    torch.testing.assert_close(found, module(query, key, value, None, attention_bias=Tokens(torch.arange(16), 16)))
 
 
 # Forward and backward at three lengths in a process of its own, whose peak is read after each.
