@@ -35,3 +35,14 @@ def test_equals_one_process(seen, position, layout, pool, tmp_path):
     world_size, spread = LAYOUTS[layout]
     shared, alone = outcome(pool, [*flags, *spread], world_size, tmp_path / "shared"), outcome(pool, flags, 1, tmp_path / "alone")
     compare(shared, alone, updates=3)
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_16_bits_and_recomputation_stay_near_one_process_in_32(position, pool, tmp_path):
+    flags = [*RUN, *SEEN["documents"], "--position-embedding-type", position]
+    world_size, spread = LAYOUTS["CP2.TP2+SP"]
+    rough = outcome(pool, [*flags, *spread, "--bf16", "--recompute-granularity", "full"], world_size, tmp_path / "shared")
+    fine = outcome(pool, flags, 1, tmp_path / "alone")
+    for key, within in (("loss", 2e-3), ("grad_norm", 2e-2)):
+        found, expected = ([record[key] for record in run.records] for run in (rough, fine))
+        assert len(found) == 3 and found == pytest.approx(expected, rel=within), key
