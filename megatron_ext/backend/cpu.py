@@ -275,6 +275,39 @@ def split_sizes_are_numbers() -> None:
     _replace(token_dispatcher, "maybe_move_tensor_to_cpu", as_numpy_if_asked)  # transformer/moe/moe_utils.py:1093
 
 
+def uneven_parts_are_padded() -> None:
+    """gloo gathers and reduce-scatters parts of one size; those of experts whose matrices are shared differ."""
+    import torch
+    from megatron.core.tensor_parallel import mappings
+
+    gather, reduce_scatter = mappings._gather_along_first_dim, mappings._reduce_scatter_along_first_dim
+
+    def padded(parts, longest: int):
+        whole = parts[0].new_zeros(len(parts), longest, *parts[0].shape[1:])
+        for row, part in zip(whole, parts, strict=True):
+            row[: len(part)] = part
+        return whole
+
+    def gather_parts(input_, group, output_split_sizes=None, use_global_buffer=False):
+        if output_split_sizes is None or group.size() == 1:
+            return gather(input_, group, output_split_sizes, use_global_buffer)
+        own = padded([input_], max(output_split_sizes))
+        found = own.new_empty(group.size(), *own.shape[1:])
+        torch.distributed.all_gather_into_tensor(found, own, group=group)
+        return torch.cat([row[:size] for row, size in zip(found, output_split_sizes, strict=True)])
+
+    def reduce_scatter_parts(input_, group, input_split_sizes=None, use_global_buffer=False):
+        if input_split_sizes is None or group.size() == 1:
+            return reduce_scatter(input_, group, input_split_sizes, use_global_buffer)
+        parts = padded(input_.split(input_split_sizes), max(input_split_sizes))
+        own = torch.empty_like(parts[0])
+        torch.distributed.reduce_scatter_tensor(own, parts.flatten(0, 1), group=group)
+        return own[: input_split_sizes[group.rank()]]
+
+    _replace(mappings, "_gather_along_first_dim", gather_parts)  # tensor_parallel/mappings.py:147
+    _replace(mappings, "_reduce_scatter_along_first_dim", reduce_scatter_parts)  # tensor_parallel/mappings.py:195
+
+
 PATCHES = (
     current_device_is_the_cpu,
     literal_cuda_means_here,
@@ -286,4 +319,5 @@ PATCHES = (
     nothing_is_compiled,
     kernels_are_torchs,
     split_sizes_are_numbers,
+    uneven_parts_are_padded,
 )

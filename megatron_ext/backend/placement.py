@@ -56,14 +56,28 @@ class Placement:
 def placements(model: torch.nn.Module) -> Iterator[tuple[Placement, torch.nn.Parameter]]:
     """Every parameter of a model chunk with its place, in the chunk's order."""
     model = unwrap(model)
-    layers = {
-        name + ".": module.layer_number - 1 for name, module in model.named_modules() if isinstance(module, TransformerLayer)
-    }
+    layers = _layers(model)
     for name, parameter in model.named_parameters():
         place = _place(_global_name(name, layers, model.config), parameter, model.config)
         copy = name == "output_layer.weight" and model.config.tied_embeddings
         copy = copy or (place.name.startswith(_SHARED_BIAS) and 0 not in layers.values())
         yield dataclasses.replace(place, copy=copy), parameter
+
+
+def learned_otherwise(model: torch.nn.Module) -> Iterator[tuple[Placement, torch.Tensor]]:
+    """What a model chunk learns by other means than gradients, whole on every process: routers' biases."""
+    model = unwrap(model)
+    layers = _layers(model)
+    for name, module in model.named_modules():
+        bias = getattr(module, "expert_bias", None)
+        if bias is not None:
+            shape = tuple(bias.shape)
+            yield Placement(_global_name(f"{name}.expert_bias", layers, model.config), shape, (0,), shape, None), bias
+
+
+def _layers(model: torch.nn.Module) -> dict[str, int]:
+    """The number in the whole model of each layer that a chunk holds, by its name there."""
+    return {name + ".": module.layer_number - 1 for name, module in model.named_modules() if isinstance(module, TransformerLayer)}
 
 
 def unwrap(model: torch.nn.Module) -> torch.nn.Module:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 
 import torch
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.distributed import all_or_none
-from megatron_ext.backend.placement import placements
+from megatron_ext.backend.placement import learned_otherwise, placements
 from megatron_ext.checkpoint.restore import WEIGHT_NAMES, open_source
 from megatron_ext.checkpoint.source import Wanted
 from megatron_ext.checkpoint.verification import verify
@@ -21,6 +22,7 @@ def load_weights(model: torch.nn.Module, path: pathlib.Path) -> None:
     if problem is not None:
         raise UserError(problem, shared=True)
     wanted = [
-        Wanted(place, 0, parameter.numel(), WEIGHT_NAMES, parameter.data.view(-1)) for place, parameter in placements(model)
+        Wanted(place, 0, tensor.numel(), WEIGHT_NAMES, tensor.data.view(-1))
+        for place, tensor in itertools.chain(placements(model), learned_otherwise(model))
     ]
     all_or_none(lambda: open_source(path, model.config).read(wanted), f"loading {path}")

@@ -16,6 +16,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from megatron_ext.backend.placement import Placement
 
@@ -25,6 +26,24 @@ _FUSED_NORMS = (
 )
 _EXPERT = re.compile(r"\.mlp\.experts\.(\d+)\.")
 _LAYER = re.compile(r"^decoder\.layers\.(\d+)\.")
+
+
+class Experts(NamedTuple):
+    """Attributes: count: experts in a layer that has some; layers: which have, one for each."""
+
+    count: int
+    layers: tuple[bool, ...]
+
+    @classmethod
+    def of(cls, model_config) -> Experts | None:
+        """Those of a model; None without any."""
+        count = model_config.num_moe_experts
+        return None if count is None else cls(count, model_config.layers_with_experts)
+
+    def in_layer_of(self, name: str) -> bool:
+        """Whether the layer that a parameter belongs to has experts."""
+        layer = _LAYER.match(name)
+        return layer is not None and self.layers[int(layer.group(1))]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +65,8 @@ class Region:
     end: int
 
 
-def regions(place: Placement, begin: int, end: int, experts: int | None) -> Iterator[Region]:
-    """The boxes that make up numbers `begin` … `end` − 1 of the block `place`, flattened. `experts`: in a layer, or None."""
+def regions(place: Placement, begin: int, end: int, experts: Experts | None) -> Iterator[Region]:
+    """The boxes that make up numbers `begin` … `end` − 1 of the block `place`, flattened."""
     key, expert = stored_name(place.name, experts)
     for start, local, shape, first in _flat_parts(place):
         count = math.prod(local)
@@ -57,15 +76,15 @@ def regions(place: Placement, begin: int, end: int, experts: int | None) -> Iter
         for box, sizes, at in _boxes(local, low, high):
             offsets = tuple(a + b for a, b in zip(start, box, strict=True))
             size = math.prod(sizes)
-            lead = ((expert,), (1,), (experts,)) if expert is not None else ((), (), ())
+            lead = ((expert,), (1,), (experts.count,)) if expert is not None else ((), (), ())
             yield Region(
                 key, (*lead[2], *shape), (*lead[0], *offsets), (*lead[1], *sizes), first + at, first + at + size
             )  # fmt: skip
 
 
-def stored_name(name: str, experts: int | None) -> tuple[str, int | None]:
+def stored_name(name: str, experts: Experts | None) -> tuple[str, int | None]:
     """`(name in the checkpoint, expert's number or None)` of a parameter."""
-    dense = experts is None or ".mlp." not in name and "pre_mlp_layernorm" not in name
+    dense = experts is None or not experts.in_layer_of(name)
     for pattern, fused in _FUSED_NORMS if dense else _FUSED_NORMS[:1]:
         name = pattern.sub(fused, name)
     found = _EXPERT.search(name)

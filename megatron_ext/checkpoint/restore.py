@@ -11,6 +11,7 @@ from megatron_ext.checkpoint import manifest, megatron_lm
 from megatron_ext.checkpoint.compatibility import changed_updates, refuse_another_architecture, refuse_another_schedule
 from megatron_ext.checkpoint.flags import OF_LOAD, same_folder
 from megatron_ext.checkpoint.random_states import set_random_states
+from megatron_ext.checkpoint.regions import Experts
 from megatron_ext.checkpoint.source import Source, Wanted
 from megatron_ext.checkpoint.store import PREFIXES
 from megatron_ext.checkpoint.verification import is_foreign
@@ -48,7 +49,7 @@ def refuse_to_start_over(flags, path: pathlib.Path) -> None:
 
 def open_source(path: pathlib.Path, model_config) -> Source:
     """A checkpoint for a model of megatron-core's configuration `model_config`."""
-    return Source(path, model_config.num_layers, model_config.num_moe_experts, model_config.vocab_size)
+    return Source(path, model_config.num_layers, Experts.of(model_config), model_config.vocab_size)
 
 
 def restore(path: pathlib.Path, run, state, parts: Parts = Parts()) -> None:

@@ -23,7 +23,7 @@ from torch.distributed.checkpoint.planner_helpers import create_read_items_for_c
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.placement import Placement
 from megatron_ext.checkpoint import safe_pickle
-from megatron_ext.checkpoint.regions import Region, regions, stacked
+from megatron_ext.checkpoint.regions import Experts, Region, regions, stacked
 
 METADATA = ".metadata"
 _VOCABULARY = ("embedding.word_embeddings.weight", "output_layer.weight", "output_layer.bias")
@@ -109,11 +109,11 @@ class Source:
     """One checkpoint, opened for reading.
 
     Args:
-        layers, experts: of the model that reads, experts in a layer or None.
+        layers, experts: of the model that reads.
         vocab_size: rows that the embedding must have; those that only pad it may differ.
     """
 
-    def __init__(self, path: pathlib.Path, layers: int, experts: int | None, vocab_size: int):
+    def __init__(self, path: pathlib.Path, layers: int, experts: Experts | None, vocab_size: int):
         self.path, self.layers, self.experts, self.vocab_size = path, layers, experts, vocab_size
         self._reader = _Reader(path)
         metadata = self._reader.read_metadata()

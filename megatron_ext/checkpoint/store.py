@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.distributed import first_alone, first_for_all
 from megatron_ext.checkpoint.random_states import random_boxes
+from megatron_ext.checkpoint.regions import Experts
 from megatron_ext.checkpoint.verification import checkpoints, is_foreign, iteration_of, verify
 from megatron_ext.checkpoint.writing import Save, boxes_of, sync
 from megatron_ext.optim.sharding.contract import MOMENTS
@@ -40,10 +41,10 @@ class Store:
     Args:
         folder: of the run.
         flags: the checkpoint group of the configuration.
-        experts: in a layer of the model, or None.
+        experts: of the model.
     """
 
-    def __init__(self, folder: str, layout, flags, experts: int | None):
+    def __init__(self, folder: str, layout, flags, experts: Experts | None):
         self.folder, self.layout, self.flags, self.experts = pathlib.Path(folder), layout, flags, experts
         self.newest_iteration: int | None = None  # what is on disk, or under way, as far as this run knows
         self._pending: tuple[Save, pathlib.Path, dict, dict] | None = None

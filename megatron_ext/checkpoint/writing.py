@@ -22,7 +22,7 @@ from torch.distributed.checkpoint.planner import SavePlan, TensorWriteData, Writ
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.distributed import all_or_none
 from megatron_ext.checkpoint import manifest
-from megatron_ext.checkpoint.regions import regions
+from megatron_ext.checkpoint.regions import Experts, regions
 
 # What megatron-core looks for in a folder before it reads it, and how it must name things to find them.
 _MEGATRON_CONFIG = {
@@ -37,7 +37,7 @@ Box = tuple[str, tuple[int, ...], tuple[int, ...], torch.Tensor]
 """`(name, shape of the whole tensor, offsets, the numbers in the box)`"""
 
 
-def boxes_of(pieces: Iterable, prefixes: dict[str, str], experts: int | None) -> Iterable[Box]:
+def boxes_of(pieces: Iterable, prefixes: dict[str, str], experts: Experts | None) -> Iterable[Box]:
     """The boxes of the sharded state's pieces; another stage's parameter is that stage's to write."""
     for piece in pieces:
         if piece.place.copy:

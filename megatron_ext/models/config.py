@@ -15,6 +15,7 @@ from megatron.core.transformer.enums import AttnBackend
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.backend import pipeline
 from megatron_ext.models.attention.backend import Asked, Choice, asked, choices
+from megatron_ext.models.moe.layers import with_experts
 from megatron_ext.models.norm_placements import deepnorm
 
 NORMS = Registry("megatron_ext.models.norms")
@@ -88,6 +89,13 @@ class ModelConfig(TransformerConfig):
         """Registry names, a layer each, repeated over all layers."""
         return self.attention.patterns
 
+    @property
+    def layers_with_experts(self) -> tuple[bool, ...]:
+        """A layer each."""
+        if self.num_moe_experts is None:
+            return (False,) * self.num_layers
+        return tuple(map(bool, self.moe_layer_freq))
+
     def attention_on(self, device: str) -> tuple[Choice, ...]:
         """The kernel of each of `attention_patterns` on `cpu` or `cuda`."""
         return choices(self.attention, device, self.layers_impl == "transformer_engine")
@@ -160,7 +168,7 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         **_norms_and_residuals(model),
         **_precision(training),
         **_recompute(training),
-        **_experts(model, parallel, training.micro_batch_size),
+        **_experts(model, parallel),
         **_fp8(parallel),
         **_cuda_graphs(parallel),
     )
@@ -266,21 +274,30 @@ def _pipeline_layout(model, parallel) -> list[list[str]] | None:
     return [[pipeline.LETTERS[letter] for letter in str(chunk)] for chunk in pipeline.chunks(model, parallel)]
 
 
-def _experts(model, parallel, micro_batch_size: int) -> dict:
+def _experts(model, parallel) -> dict:
     """Mixture-of-experts fields; nothing for a dense model."""
     if model.num_experts is None:
         return {}
-    sliced = parallel.tensor_model_parallel_size if parallel.sequence_parallel else 1
     return dict(
         num_moe_experts=model.num_experts,
+        moe_layer_freq=[int(there) for there in with_experts(model.moe_layer_freq, model.num_layers)],
         moe_router_topk=model.moe_router_topk,
         moe_ffn_hidden_size=model.moe_ffn_hidden_size,
+        moe_shared_expert_intermediate_size=model.moe_shared_expert_intermediate_size,
+        moe_shared_expert_gate=model.moe_shared_expert_gate,
+        moe_router_score_function=model.moe_router_score_function,
+        moe_router_pre_softmax=model.moe_router_pre_softmax,
+        moe_router_topk_scaling_factor=model.moe_router_topk_scaling_factor,
+        moe_router_num_groups=model.moe_router_num_groups,
+        moe_router_group_topk=model.moe_router_group_topk,
+        moe_router_load_balancing_type=list(model.moe_router_load_balancing_type),
+        moe_aux_loss_coeff=list(model.moe_aux_loss_coeff),
+        moe_z_loss_coeff=model.moe_z_loss_coeff,
+        moe_router_enable_expert_bias=model.moe_router_enable_expert_bias,
+        moe_router_bias_update_rate=model.moe_router_bias_update_rate,
+        moe_expert_capacity_factor=model.moe_expert_capacity_factor,
+        moe_token_drop_policy=model.moe_token_drop_policy,
         moe_token_dispatcher_type=model.moe_token_dispatcher_type,
-        # megatron-core weighs a sequence's loss by this process's share of one sequence, and divides by all tokens (router.py).
-        moe_aux_loss_coeff=model.moe_aux_loss_coeff * micro_batch_size * parallel.context_parallel_size * sliced,
-        moe_router_load_balancing_type="seq_aux_loss" if model.moe_aux_loss_coeff else "none",
-        # Among one expert a softmax is constant and teaches the router nothing: then it is taken over all of them before.
-        moe_router_pre_softmax=model.moe_router_topk == 1,
         moe_router_dtype="fp32",
         expert_model_parallel_size=parallel.expert_model_parallel_size,
         expert_tensor_parallel_size=parallel.expert_tensor_parallel_size,

@@ -6,6 +6,7 @@ from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.models.attention.flags import AttentionFlags
+from megatron_ext.models.moe.flags import MoeFlags, dense_layers
 from megatron_ext.models.position_flags import PositionFlags
 from megatron_ext.models.residual_flags import ResidualFlags
 
@@ -16,7 +17,7 @@ def gated(activation: str) -> bool:
 
 
 @flag_group("model", "Architecture")
-class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags):
+class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, MoeFlags):
     preset: str | None = flag(
         None,
         "a published model's flags; any flag given besides overrides it",
@@ -42,11 +43,6 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags):
     init_method_std: float = flag(
         0.02, "standard deviation of the initial weights; ÷√(2·layers) for those that write to the residual", positive=True
     )
-    num_experts: int | None = flag(None, "experts in each MLP (mixture of experts)", least=2)
-    moe_router_topk: int = flag(2, "experts a token goes to", least=1)
-    moe_ffn_hidden_size: int | None = flag(None, "width inside an expert [ffn-hidden-size]", least=1)
-    moe_token_dispatcher_type: str = flag("alltoall", "how tokens travel to their experts", choices=("allgather", "alltoall"))
-    moe_aux_loss_coeff: float = flag(0.0, "weight of the load-balancing loss, taken over each sequence", least=0.0)
 
     @staticmethod
     def resolve(c):
@@ -58,8 +54,7 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags):
         if c.kv_channels is None and c.hidden_size % c.num_attention_heads == 0:
             c.kv_channels = c.hidden_size // c.num_attention_heads
         ModelFlags.resolve_positions(c)
-        if c.num_experts is not None and c.moe_ffn_hidden_size is None:
-            c.moe_ffn_hidden_size = c.ffn_hidden_size
+        ModelFlags.resolve_experts(c)
 
     @staticmethod
     def check(c):
@@ -82,7 +77,7 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags):
         for option, value in (
             ("--num-query-groups", c.num_query_groups),
             ("--num-attention-heads", c.num_attention_heads),
-            *([("--ffn-hidden-size", c.ffn_hidden_size)] if c.num_experts is None else []),
+            *([("--ffn-hidden-size", c.ffn_hidden_size)] if dense_layers(c) else []),
         ):
             if value % tensor:
                 yield Problem(option, value, f"is not a multiple of --tensor-model-parallel-size {tensor}")
@@ -100,33 +95,7 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags):
         yield from ModelFlags.check_attention(c)
         yield from ModelFlags.check_positions(c)
         yield from ModelFlags.check_residual(c)
-        yield from _experts(c)
-
-
-def _experts(c):
-    if c.num_experts is None:
-        if c.expert_model_parallel_size > 1:
-            yield Problem(
-                "--expert-model-parallel-size",
-                c.expert_model_parallel_size,
-                "splits experts, and there are none",
-                "set --num-experts",
-            )
-        return
-    if c.moe_ffn_hidden_size % c.expert_tensor_parallel_size:
-        size = c.expert_tensor_parallel_size
-        yield Problem(
-            "--moe-ffn-hidden-size", c.moe_ffn_hidden_size, f"is not a multiple of --expert-tensor-parallel-size {size}"
-        )
-    if c.moe_router_topk > c.num_experts:
-        yield Problem("--moe-router-topk", c.moe_router_topk, f"is more than --num-experts {c.num_experts}")
-    if c.num_experts % c.expert_model_parallel_size:
-        yield Problem(
-            "--num-experts", c.num_experts, f"is not a multiple of --expert-model-parallel-size {c.expert_model_parallel_size}"
-        )
-    if c.add_mlp_bias:
-        option = "--add-bias-linear" if c.add_bias_linear else "--add-mlp-bias"
-        yield Problem(option, None, "is not there for experts", "use --no-add-mlp-bias, or --no-add-bias-linear")
+        yield from ModelFlags.check_experts(c)
 
 
 def _up_to_multiple(value: int, multiple: int) -> int:

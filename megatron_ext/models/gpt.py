@@ -134,6 +134,7 @@ def build(flags, config: ModelConfig, seed: int | None) -> list[GPT]:
             vp_stage=stage,
             **position.gpt_arguments(flags),
         )
+        model.cuda(torch.cuda.current_device())  # megatron-core makes routers and gates on the CPU
         model.model_type = ModelType.encoder_or_decoder
         if hasattr(position, "Embedding") and model.pre_process:
             model.embedding.position_embeddings = position.Embedding(config)

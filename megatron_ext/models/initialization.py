@@ -31,7 +31,7 @@ def initialize(model: torch.nn.Module, config, seed: int) -> None:
 
 def initial(place: Placement, config, seed: int) -> torch.Tensor:
     """This process's block of a parameter at the start of the run, on the CPU in fp32."""
-    if place.name.endswith(".bias"):
+    if place.name.endswith("bias"):
         return torch.zeros(place.local)
     if "norm" in place.name.rsplit(".", 2)[-2]:
         return torch.zeros(place.local) if config.layernorm_zero_centered_gamma else torch.ones(place.local)

@@ -15,9 +15,14 @@ from megatron.core.transformer.identity_op import IdentityOp
 from megatron.core.transformer.mlp import MLP, MLPSubmodules
 from megatron.core.transformer.moe.experts import SequentialMLP
 from megatron.core.transformer.moe.moe_layer import MoELayer, MoESubmodules
+from megatron.core.transformer.moe.shared_experts import SharedExpertMLP
 from megatron.core.transformer.spec_utils import ModuleSpec
 from megatron.core.transformer.transformer_block import TransformerBlockSubmodules, get_num_layers_to_build
-from megatron.core.transformer.transformer_layer import TransformerLayer, TransformerLayerSubmodules
+from megatron.core.transformer.transformer_layer import (
+    TransformerLayer,
+    TransformerLayerSubmodules,
+    get_transformer_layer_offset,
+)
 
 from megatron_ext.models.attention import transformer_xl
 from megatron_ext.models.attention.core import CoreAttention
@@ -25,27 +30,36 @@ from megatron_ext.models.attention.norm_across_heads import NormAcrossHeads
 from megatron_ext.models.attention.self_attention import SelfAttention
 from megatron_ext.models.config import NORMS, ModelConfig
 from megatron_ext.models.layer import Layer, final_norm, norms_before
+from megatron_ext.models.moe.router import Router
 
 
 def decoder_block_spec(config: ModelConfig, vp_stage: int | None) -> TransformerBlockSubmodules:
     """The layers that this pipeline stage (and virtual stage) holds, and the final norm."""
-    layers = get_num_layers_to_build(config, vp_stage=vp_stage)
-    if config.layers_impl == "transformer_engine" and config.attention.plain_layers:
+    first, count = get_transformer_layer_offset(config, vp_stage), get_num_layers_to_build(config, vp_stage=vp_stage)
+    engine = config.layers_impl == "transformer_engine" and config.attention.plain_layers
+    make = _engine_layer_spec if engine else local_layer_spec
+    layers = [make(config, experts) for experts in config.layers_with_experts[first : first + count]]
+    if engine:
         from megatron.core.extensions.transformer_engine import TENorm
 
-        layer = get_gpt_layer_with_transformer_engine_spec(
-            num_experts=config.num_moe_experts,
-            moe_grouped_gemm=config.num_moe_experts is not None,
-            qk_layernorm=config.qk_layernorm,
-        )
-        if config.own_attention:
-            layer.submodules.self_attention.submodules.core_attention = CoreAttention
-        return TransformerBlockSubmodules(layer_specs=[layer] * layers, layer_norm=TENorm)
-    return TransformerBlockSubmodules(layer_specs=[local_layer_spec(config)] * layers, layer_norm=final_norm(config))
+        return TransformerBlockSubmodules(layer_specs=layers, layer_norm=TENorm)
+    return TransformerBlockSubmodules(layer_specs=layers, layer_norm=final_norm(config))
 
 
-def local_layer_spec(config: ModelConfig) -> ModuleSpec:
-    """A layer of attention and MLP: megatron-core's own where that is what the flags ask for, else `layer.Layer`."""
+def _engine_layer_spec(config: ModelConfig, experts: bool) -> ModuleSpec:
+    """Transformer Engine's layer; its experts are multiplied in groups, by one kernel for all."""
+    layer = get_gpt_layer_with_transformer_engine_spec(
+        num_experts=config.num_moe_experts if experts else None, moe_grouped_gemm=experts, qk_layernorm=config.qk_layernorm
+    )
+    if experts:
+        layer.submodules.mlp.submodules.router = Router
+    if config.own_attention:
+        layer.submodules.self_attention.submodules.core_attention = CoreAttention
+    return layer
+
+
+def local_layer_spec(config: ModelConfig, experts: bool) -> ModuleSpec:
+    """A layer of attention and MLP, or experts: megatron-core's own where that is what the flags ask for, else `layer.Layer`."""
     norm = NORMS.load(config.norm).Norm
     before = norm if norms_before(config) else IdentityOp
     layer, self_attention, core = _classes(config)
@@ -68,7 +82,7 @@ def local_layer_spec(config: ModelConfig) -> ModuleSpec:
             self_attention=attention,
             self_attn_bda=get_bias_dropout_add,
             pre_mlp_layernorm=IdentityOp if config.share_parallel_norm else before,
-            mlp=_mlp_spec(config),
+            mlp=_mlp_spec(config, experts),
             mlp_bda=get_bias_dropout_add,
         ),
     )
@@ -91,13 +105,18 @@ def _norms_of_heads(config: ModelConfig) -> tuple[type | ModuleSpec, type | Modu
     return norm, norm
 
 
-def _mlp_spec(config: ModelConfig) -> ModuleSpec:
+def _mlp_spec(config: ModelConfig, experts: bool) -> ModuleSpec:
     linears = MLPSubmodules(
         linear_fc1=_with_bias(ColumnParallelLinear, config.mlp_bias), linear_fc2=_with_bias(RowParallelLinear, config.mlp_bias)
     )
-    if config.num_moe_experts is None:
+    if not experts:
         return ModuleSpec(module=MLP, submodules=linears)
-    return ModuleSpec(module=MoELayer, submodules=MoESubmodules(experts=ModuleSpec(module=SequentialMLP, submodules=linears)))
+    parts = MoESubmodules(
+        experts=ModuleSpec(module=SequentialMLP, submodules=linears),
+        shared_experts=ModuleSpec(module=SharedExpertMLP, submodules=linears),
+        router=Router,
+    )
+    return ModuleSpec(module=MoELayer, submodules=parts)
 
 
 def _with_bias(linear: type, bias: bool) -> type:

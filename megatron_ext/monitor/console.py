@@ -56,6 +56,10 @@ def line(record: Record, total: int, peak: str, seconds_left: float, batch: int 
         parts.append(f"skipped {record.skipped}")
     if record.slowest_factor is not None and record.slowest_factor > SLOW:
         parts.append(f"rank {record.slowest_rank} slow: {record.slowest_factor:.1f}× the median")
+    if record.expert_load_max is not None:
+        parts.append(f"experts {record.expert_load_min:.2f} to {record.expert_load_max:.2f}× even")
+    if record.dropped_share:
+        parts.append(f"dropped {100 * record.dropped_share:.1f}%")
     for what in ("eval", "test"):
         measures = {"loss": getattr(record, f"{what}_loss"), "bits_per_byte": getattr(record, f"{what}_bits_per_byte")}
         if measures["loss"] is not None:

@@ -25,6 +25,8 @@ class Record:
         busy_seconds_min, busy_seconds_median, busy_seconds_max: of an update, over the processes, without waiting for others
             (backend/busy.py); left out, like the next, where there is one process.
         slowest_rank, slowest_factor: the process that is slowest for its work, and by which factor (monitor/straggler.py).
+        expert_load_max, expert_load_min, dropped_share, router_entropy, router_loss, expert_load: of a mixture of experts
+            (models/moe/statistics.py).
         eval_loss, eval_bits_per_byte: on the validation data, where evaluated.
         eval_sets: with `--multiple-validation-sets`, `loss` and `bits_per_byte` of each set by its name.
         test_loss, test_bits_per_byte, test_sets: the same on the test data, after the last update.
@@ -48,6 +50,12 @@ class Record:
     busy_seconds_max: float | None = None
     slowest_rank: int | None = None
     slowest_factor: float | None = None
+    expert_load_max: float | None = None
+    expert_load_min: float | None = None
+    dropped_share: float | None = None
+    router_entropy: float | None = None
+    router_loss: float | None = None
+    expert_load: dict[str, list[float]] | None = None
     eval_loss: float | None = None
     eval_bits_per_byte: float | None = None
     eval_sets: dict[str, dict[str, float]] | None = None

@@ -33,14 +33,24 @@ from megatron_ext.planner.parameters import count
 class Monitor:
     """One a process; only rank 0 shows anything. Making one is collective, since all processes measure their peak at once.
 
-    Args: attention: whose kernels attend, in words.
+    Args:
+        attention: whose kernels attend, in words.
+        routing: what the routers of a mixture of experts saw since it was last asked, as fields of a record. Collective.
     """
 
     def __init__(
-        self, config, layout, device: torch.device, dtype: torch.dtype, vocab_size: int, total_iters: int, attention: str
+        self,
+        config,
+        layout,
+        device: torch.device,
+        dtype: torch.dtype,
+        vocab_size: int,
+        total_iters: int,
+        attention: str,
+        routing: Callable[[], dict],
     ):
         self.config, self.layout, self.device, self.vocab_size, self.total = config, layout, device, vocab_size, total_iters
-        self.attention = attention
+        self.attention, self._routing = attention, routing
         self.precision = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
         self.flops_per_token = training_flops_per_token(config.model, vocab_size)
         rate, origin = peak_flops(device.type, dtype)
@@ -104,6 +114,7 @@ class Monitor:
 
     def _show(self, state, measured) -> None:
         """Collective, since busy times come from all processes."""
+        measured = measured | self._routing()
         if self.layout.world_size > 1:
             measured = measured | gather(self._busy / len(self._losses), self.layout, self.device)._asdict()
         if self.layout.rank == 0:

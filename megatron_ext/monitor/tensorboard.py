@@ -48,7 +48,12 @@ class TensorBoard:
 
 
 def _scalars(name: str, value) -> list[tuple[str, float]]:
-    """`eval_sets` of wiki becomes `eval_loss/wiki` and `eval_bits_per_byte/wiki`; the iteration is the axis, no scalar."""
+    """`eval_sets` of wiki becomes `eval_loss/wiki` and `eval_bits_per_byte/wiki`; the iteration is the axis, no scalar.
+
+    Of a layer's loads the largest, `expert_load_max/7`: a chart for each of thousands of experts helps nobody.
+    """
+    if name == "expert_load":
+        return [(f"expert_load_max/{layer}", max(loads)) for layer, loads in value.items()]
     if isinstance(value, dict):
         what = name.removesuffix("sets")
         return [(f"{what}{measure}/{each}", number) for each, found in value.items() for measure, number in found.items()]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from megatron_ext.models.flags import gated
+from megatron_ext.models.moe.layers import with_experts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,11 +46,12 @@ def count(model, vocab_size: int) -> Parameters:
         + heads * hidden
         + (hidden if model.add_attention_output_bias else 0)
     )
-    if model.num_experts is None:
-        mlp = active = _mlp(model, model.ffn_hidden_size, bias)
-    else:
-        expert, router = _mlp(model, model.moe_ffn_hidden_size, bias), hidden * model.num_experts
-        mlp, active = router + model.num_experts * expert, router + model.moe_router_topk * expert
+    mlp = active = 0
+    for experts in (
+        (False,) * model.num_layers if model.num_experts is None else with_experts(model.moe_layer_freq, model.num_layers)
+    ):
+        whole, passed = _experts(model, bias) if experts else (_mlp(model, model.ffn_hidden_size, bias),) * 2
+        mlp, active = mlp + whole, active + passed
     positions = {
         "learned_absolute": model.max_position_embeddings * hidden,
         "t5_bias": model.relative_attention_num_buckets * model.num_attention_heads,
@@ -58,8 +60,8 @@ def count(model, vocab_size: int) -> Parameters:
     return Parameters(
         embedding=vocab_size * hidden + positions + (norm if model.embedding_norm else 0),
         output=vocab_size * (hidden * model.untie_embeddings_and_output_weights + model.add_output_bias),
-        layers=model.num_layers * (attention + mlp + of_layer * norm),
-        active_layers=model.num_layers * (attention + active + of_layer * norm),
+        layers=model.num_layers * (attention + of_layer * norm) + mlp,
+        active_layers=model.num_layers * (attention + of_layer * norm) + active,
         final_norm=final * norm,
     )
 
@@ -76,6 +78,14 @@ def _norms(model) -> tuple[int, int]:
         return 1, 1
     after_the_sum = model.norm_placement in ("post", "deepnorm") and not model.apply_residual_connection_post_layernorm
     return (4 if model.norm_placement == "sandwich" else 2), (0 if after_the_sum else 1)
+
+
+def _experts(model, bias: int) -> tuple[int, int]:
+    """A layer's experts and router: all of them, and those that a token passes through."""
+    expert, beside = _mlp(model, model.moe_ffn_hidden_size, bias), model.hidden_size * model.num_experts
+    if model.moe_shared_expert_intermediate_size is not None:
+        beside += _mlp(model, model.moe_shared_expert_intermediate_size, bias) + model.hidden_size * model.moe_shared_expert_gate
+    return beside + model.num_experts * expert, beside + model.moe_router_topk * expert
 
 
 def _mlp(model, width: int, bias: int) -> int:

@@ -18,6 +18,7 @@ from megatron_ext.backend.distributed import first_finds
 from megatron_ext.backend.kernels import start_userbuffers, transformer_impl
 from megatron_ext.checkpoint.claim import claimed
 from megatron_ext.checkpoint.compatibility import architecture, schedule, updates
+from megatron_ext.checkpoint.regions import Experts
 from megatron_ext.checkpoint.restore import Parts, refuse_to_start_over, restore, same_folder
 from megatron_ext.checkpoint.store import SaveFailed, Store
 from megatron_ext.data.build import Data
@@ -28,6 +29,7 @@ from megatron_ext.models import gpt
 from megatron_ext.models.attention.summary import summary
 from megatron_ext.models.config import ModelConfig, model_config
 from megatron_ext.models.initialization import initial
+from megatron_ext.models.moe.statistics import routing
 from megatron_ext.monitor.monitor import Monitor
 from megatron_ext.monitor.trace import Trace
 from megatron_ext.objectives import Reading
@@ -103,7 +105,7 @@ class Run:
             restore(path, self, state)
             self.store.newest_iteration = state.iteration
         elif flags.load is not None and not same_folder(flags.load, flags.save):
-            store = Store(flags.load, self.layout, flags, self.model_config.num_moe_experts)
+            store = Store(flags.load, self.layout, flags, Experts.of(self.model_config))
             path = store.newest() if flags.ckpt_step is None else store.at(flags.ckpt_step)
             if path is None:
                 raise UserError(f"--load {flags.load}: there is no whole checkpoint in this folder", shared=True)
@@ -179,7 +181,7 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
     )
     total = train_iterations(config)
     samples = in_samples(config.optimizer, config.training.rampup_batch_size is not None)
-    store = Store(config.checkpoint.save, layout, config.checkpoint, core.num_moe_experts) if config.checkpoint.save else None
+    store = Store(config.checkpoint.save, layout, config.checkpoint, Experts.of(core)) if config.checkpoint.save else None
     table = tokenizer.token_bytes()
     return Run(
         config=config,
@@ -203,7 +205,14 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
         way_in_samples=samples,
         store=store,
         monitor=Monitor(
-            config, layout, device, core.params_dtype, tokenizer.vocab_size, total, summary(core, rows, length, device)
+            config,
+            layout,
+            device,
+            core.params_dtype,
+            tokenizer.vocab_size,
+            total,
+            attention=summary(core, rows, length, device),
+            routing=lambda: routing(sharding.chunks, core, device),
         ),
         clock=BusyClock(device),
         trace=Trace(config.monitor, config.checkpoint.save, layout.rank, device),

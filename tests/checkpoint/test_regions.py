@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from megatron_ext.backend.placement import Placement
-from megatron_ext.checkpoint.regions import regions
+from megatron_ext.checkpoint.regions import Experts, regions
 
 
 @st.composite
@@ -77,10 +77,10 @@ def compare_with_megatron_core(launch, argv):
         theirs = get_gpt_layer_local_spec(
             num_experts=core.num_moe_experts, moe_grouped_gemm=False, normalization=core.normalization
         )
-        names = dict(theirs.submodules.sharded_state_dict_keys_map)  # the names that Megatron-LM's own specs give
-        if core.num_moe_experts:  # the local spec's; with Transformer Engine, the norm before experts is not fused
-            names.pop("pre_mlp_layernorm.")
         for layer in model.decoder.layers:
+            names = dict(theirs.submodules.sharded_state_dict_keys_map)  # the names that Megatron-LM's own specs give
+            if layer.is_moe_layer:  # the local spec's; with Transformer Engine, the norm before experts is not fused
+                names.pop("pre_mlp_layernorm.")
             layer.submodules_config.sharded_state_dict_keys_map = names
         expected = set()
         for thing in model.sharded_state_dict(metadata={"non_homogeneous_layers": True}).values():
@@ -92,7 +92,7 @@ def compare_with_megatron_core(launch, argv):
         found = {
             (region.key, region.shape, region.offsets, region.sizes)
             for place, parameter in placements(model)
-            for region in regions(place, 0, parameter.numel(), core.num_moe_experts)
+            for region in regions(place, 0, parameter.numel(), Experts.of(core))
         }
         return found, expected
 
@@ -103,6 +103,8 @@ def compare_with_megatron_core(launch, argv):
     (["--pipeline-model-parallel-size", "2", "--untie-embeddings-and-output-weights"], 2),
     ("--normalization layernorm --activation gelu --position-embedding-type learned_absolute --add-bias-linear".split(), 1),
     (["--num-experts", "4", "--moe-ffn-hidden-size", "64", "--expert-model-parallel-size", "2"], 2),
+    ("--num-experts 4 --moe-layer-freq [0]*2+[1]*2 --pipeline-model-parallel-size 2 "
+     "--moe-shared-expert-intermediate-size 32 --moe-shared-expert-gate".split(), 2),
 ])  # fmt: skip
 def test_names_and_boxes_are_megatron_cores(argv, world_size, pool):
     for found, expected in pool.run(compare_with_megatron_core, world_size, argv):

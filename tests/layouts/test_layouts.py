@@ -18,6 +18,13 @@ MODELS = {
     ).split(),
     "experts": "--preset tiny --num-experts 4 --moe-ffn-hidden-size 64".split(),
     "balanced": "--preset tiny --num-experts 4 --moe-ffn-hidden-size 64 --moe-aux-loss-coeff 0.1".split(),
+    "deepseek": (
+        # epsilon: the gradient of an expert that few tokens reach is near rounding
+        "--preset tiny --num-experts 8 --moe-ffn-hidden-size 64 --moe-layer-freq [0]+[1]*3 --moe-router-score-function sigmoid "
+        "--moe-shared-expert-intermediate-size 32 --moe-shared-expert-gate --moe-router-enable-expert-bias "
+        "--moe-router-bias-update-rate 0.02 --moe-router-num-groups 4 --moe-router-group-topk 2 --adam-eps 1e-6 "
+        "--moe-router-topk-scaling-factor 1.5 --moe-aux-loss-coeff 0.1 --moe-z-loss-coeff 0.01"
+    ).split(),
     "windows": (
         "--preset tiny --attention-pattern sliding_window causal --sliding-window 7 --position-embedding-type alibi "
         "--qk-layernorm --reset-attention-mask --attn-logit-softcapping 5 --activation squared_relu"
@@ -72,6 +79,9 @@ EXPERT_LAYOUTS = {
     "EP2": (2, EP2),
     "EP2, allgather": (2, [*EP2, "--moe-token-dispatcher-type", "allgather"]),
     "EP2.TP2+SP": (2, [*TP2, "--sequence-parallel", *EP2]),
+    "EP2.DP2": (4, EP2),
+    "EP2.TP2+SP, experts in TP2": (4, [*TP2, "--sequence-parallel", *EP2, "--expert-tensor-parallel-size", "2"]),
+    "TP2+SP, experts in TP2": (2, [*TP2, "--sequence-parallel", "--expert-tensor-parallel-size", "2"]),
     "EP2.PP2+ZeRO1": (4, [*PP2, *EP2, "--zero-stage", "1"]),
     "EP2.CP2": (2, [*CP2, *EP2]),
     "EP2.CP2.TP2+SP": (4, [*CP2, *TP2, "--sequence-parallel", *EP2]),
@@ -109,11 +119,15 @@ def cases_before(pool):
 
 @pytest.fixture(scope="module")
 def references(pool, cases_before, tmp_path_factory):
-    """The run on one process, for each model."""
-    return {
-        name: outcome(pool, [*flags, *RUN, "--micro-batch-size", "2"], 1, tmp_path_factory.mktemp(name))
-        for name, flags in MODELS.items()
-    }
+    """The run on one process, for each model that is asked for."""
+
+    class Runs(dict):
+        def __missing__(self, name):
+            argv = [*MODELS[name], *RUN, "--micro-batch-size", "2"]
+            self[name] = outcome(pool, argv, 1, tmp_path_factory.mktemp("reference"))
+            return self[name]
+
+    return Runs()
 
 
 @pytest.mark.parametrize(("model", "layout", "micro_batch_size"), CASES)
@@ -166,7 +180,7 @@ def test_copies_of_a_bias_are_one_bias(model, layout, pool, references, tmp_path
     compare(found, references[model])
 
 
-@pytest.mark.parametrize("layout", EXPERT_LAYOUTS)
+@pytest.mark.parametrize("layout", ["EP2", "EP2, allgather", "EP2.TP2+SP", "EP2.PP2+ZeRO1", "EP2.CP2"])
 def test_experts_spread_equal_experts_on_one_process(layout, pool, references, tmp_path):
     world_size, flags = EXPERT_LAYOUTS[layout]
     found = outcome(pool, [*MODELS["experts"], *RUN, *flags, "--micro-batch-size", "2"], world_size, tmp_path)
@@ -178,6 +192,34 @@ def test_experts_are_balanced_alike(layout, micro_batch_size, pool, references, 
     world_size, flags = EXPERT_LAYOUTS[layout]
     found = outcome(pool, [*MODELS["balanced"], *RUN, *flags, "--micro-batch-size", micro_batch_size], world_size, tmp_path)
     compare(found, references["balanced"])
+
+
+@pytest.mark.parametrize(
+    "layout", ["EP2.DP2", "EP2.TP2+SP", "EP2.PP2+ZeRO1", "EP2.CP2", "EP2.TP2+SP, experts in TP2", "TP2+SP, experts in TP2"]
+)
+def test_shared_experts_groups_and_biases_equal_one_process(layout, pool, references, tmp_path):
+    world_size, flags = EXPERT_LAYOUTS[layout]
+    found = outcome(pool, [*MODELS["deepseek"], *RUN, *flags, "--micro-batch-size", "1"], world_size, tmp_path)
+    compare(found, references["deepseek"])
+    biases = [tensor for name, tensor in found.final.items() if name.endswith("expert_bias")]
+    assert len(biases) == 3 and any(bias.any() for bias in biases)
+
+
+# A balance that is not taken over a sequence is the same where it is taken over the same tokens.
+GROUPS_OF_TOKENS = {
+    "aux_loss, EP2.TP2+SP": ("aux_loss", *EXPERT_LAYOUTS["EP2.TP2+SP"], "2"),
+    "aux_loss, EP2.CP2": ("aux_loss", *EXPERT_LAYOUTS["EP2.CP2"], "2"),
+    "global_aux_loss, EP2": ("global_aux_loss", *EXPERT_LAYOUTS["EP2"], "1"),
+    "global_aux_loss, EP2.CP2.TP2+SP": ("global_aux_loss", *EXPERT_LAYOUTS["EP2.CP2.TP2+SP"], "2"),
+}
+
+
+@pytest.mark.parametrize("case", GROUPS_OF_TOKENS)
+def test_a_balance_over_the_same_tokens_is_the_same(case, pool, tmp_path):
+    kind, world_size, flags, micro_batch_size = GROUPS_OF_TOKENS[case]
+    argv = [*MODELS["balanced"], *RUN, "--moe-router-load-balancing-type", kind, "--micro-batch-size"]
+    reference = outcome(pool, [*argv, "2"], 1, tmp_path / "one")
+    compare(outcome(pool, [*argv, micro_batch_size, *flags], world_size, tmp_path / "spread"), reference)
 
 
 BY_DEFAULT = {

@@ -54,7 +54,7 @@ def _weights(sharding) -> list[tuple]:
 
 def _first_gradients(run) -> list[tuple]:
     """The gradient of the first global batch, before any update; stage 0 holds it whole; fp16 scales it."""
-    from megatron_ext.backend.placement import placements
+    from megatron_ext.backend.placement import learned_otherwise, placements
     from megatron_ext.training.step import forward_backward
 
     if run.layout.zero_stage or run.model_config.fp16:
@@ -67,6 +67,9 @@ def _first_gradients(run) -> list[tuple]:
         for place, parameter in placements(chunk)
     ]
     run.sharding.zero_grad()
+    for chunk in run.sharding.chunks:
+        for _, bias in learned_otherwise(chunk):  # moved by the forward pass, as in an update
+            bias.zero_()
     return gradients
 
 

@@ -18,6 +18,11 @@ BASE = ["--preset", "tiny", "--num-layers", "2", "--mock-data", "--tokenizer-typ
         "--train-iters", "3", "--global-batch-size", "4", "--micro-batch-size", "2", "--seq-length", "16",
         "--lr-warmup-iters", "1", "--untie-embeddings-and-output-weights"]  # fmt: skip
 EXPERTS = ["--num-experts", "4"]
+EXPERT_GROUPS = ["--moe-router-group-topk", "1", "--moe-router-num-groups"]
+BALANCED = [*EXPERTS, "--moe-aux-loss-coeff", "10"]
+SIGMOID = [*EXPERTS, "--moe-router-score-function", "sigmoid"]
+BIASED = [*SIGMOID, "--moe-router-enable-expert-bias"]
+CAPACITY = [*EXPERTS, "--moe-expert-capacity-factor", "0.5"]
 DEEPNORM = ["--norm-placement", "deepnorm"]
 ALIBI = ["--position-embedding-type", "alibi"]
 XL = ["--position-embedding-type", "transformer_xl", "--memory-length", "3"]
@@ -64,7 +69,18 @@ CHANGES_LOSS = {
     "num_experts": ([], EXPERTS),
     "moe_router_topk": (EXPERTS, [*EXPERTS, "--moe-router-topk", "1"]),
     "moe_ffn_hidden_size": (EXPERTS, [*EXPERTS, "--moe-ffn-hidden-size", "32"]),
-    "moe_aux_loss_coeff": (EXPERTS, [*EXPERTS, "--moe-aux-loss-coeff", "10"]),
+    "moe_router_score_function": (EXPERTS, [*EXPERTS, "--moe-router-score-function", "sigmoid"]),
+    "moe_router_pre_softmax": (EXPERTS, [*EXPERTS, "--moe-router-pre-softmax"]),
+    "moe_router_topk_scaling_factor": (EXPERTS, [*EXPERTS, "--moe-router-topk-scaling-factor", "3"]),
+    "moe_router_num_groups": (EXPERTS, [*EXPERTS, *EXPERT_GROUPS, "2"]),
+    "moe_router_group_topk": ([*EXPERTS, *EXPERT_GROUPS, "2"], [*EXPERTS, *EXPERT_GROUPS, "2", "--moe-router-group-topk", "2"]),
+    "moe_aux_loss_coeff": (EXPERTS, BALANCED),
+    "moe_router_load_balancing_type": (BALANCED, [*BALANCED, "--moe-router-load-balancing-type", "aux_loss"]),
+    "moe_z_loss_coeff": (EXPERTS, [*EXPERTS, "--moe-z-loss-coeff", "1"]),
+    "moe_router_enable_expert_bias": (SIGMOID, BIASED),
+    "moe_router_bias_update_rate": (BIASED, [*BIASED, "--moe-router-bias-update-rate", "0.1"]),
+    "moe_expert_capacity_factor": (EXPERTS, CAPACITY),
+    "moe_token_drop_policy": (CAPACITY, [*CAPACITY, "--moe-token-drop-policy", "probs"]),
     "vocab_size": ([], ["--vocab-size", "100"]),
     "global_batch_size": ([], ["--global-batch-size", "8"]),
     "seed": ([], ["--seed", "7"]),
@@ -91,6 +107,15 @@ CHANGES_PARAMETERS = {
     "qk_layernorm": ["--qk-layernorm"],
     "qk_layernorm_across_heads": ["--qk-layernorm", "--no-qk-layernorm-across-heads", "--qk-layernorm-across-heads"],
     "relative_attention_num_buckets": FEW_BUCKETS,
+    "moe_layer_freq": [*EXPERTS, "--moe-layer-freq", "2"],
+    "moe_shared_expert_intermediate_size": [*EXPERTS, "--moe-shared-expert-intermediate-size", "32"],
+    "moe_shared_expert_gate": [
+        *EXPERTS,
+        "--moe-shared-expert-intermediate-size",
+        "32",
+        "--no-moe-shared-expert-gate",
+        "--moe-shared-expert-gate",
+    ],
     "norm_bias": ["--normalization", "layernorm", "--norm-bias", "--no-norm-bias"],
     "share_parallel_norm": ["--parallel-residual", "--share-parallel-norm"],
     "add_attention_output_bias": ["--add-attention-output-bias"],

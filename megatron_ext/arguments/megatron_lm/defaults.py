@@ -22,6 +22,8 @@ DEFAULTS: dict[str, Any] = {
     "add_bias_linear": True,
     "hidden_dropout": 0.1,
     "attention_dropout": 0.1,
+    "moe_router_load_balancing_type": ("aux_loss",),
+    "moe_token_drop_policy": "probs",
     "moe_token_dispatcher_type": "allgather",
     "min_lr": 0.0,
     "lr_decay_style": "linear",
@@ -43,9 +45,14 @@ ONLY_WITH = {
     "fp8_format": {"fp8_recipe", "fp8_amax_history_len", "fp8_amax_compute_algo", "fp8_param_gather"},
     "cuda_graph_impl": {"cuda_graph_scope", "cuda_graph_warmup_steps"},
     "num_experts": {
-        "moe_router_topk", "moe_ffn_hidden_size", "moe_aux_loss_coeff", "moe_token_dispatcher_type",
-        "expert_tensor_parallel_size",
+        "moe_layer_freq", "moe_router_topk", "moe_ffn_hidden_size", "moe_shared_expert_intermediate_size",
+        "moe_shared_expert_gate", "moe_router_score_function", "moe_router_pre_softmax", "moe_router_topk_scaling_factor",
+        "moe_router_num_groups", "moe_router_group_topk", "moe_router_load_balancing_type", "moe_aux_loss_coeff",
+        "moe_z_loss_coeff", "moe_router_enable_expert_bias", "moe_router_bias_update_rate", "moe_expert_capacity_factor",
+        "moe_token_drop_policy", "moe_token_dispatcher_type", "expert_tensor_parallel_size",
     },
+    "moe_router_enable_expert_bias": {"moe_router_bias_update_rate"},
+    "moe_expert_capacity_factor": {"moe_token_drop_policy"},
     "recompute_granularity": {"recompute_num_layers"},
     "manual_gc": {"manual_gc_interval"},
     "position_embedding_type rope or xpos": {"rotary_base"},
@@ -86,8 +93,6 @@ class MegatronFlags:
                 "counts in Megatron-LM only beside --group-query-attention, and always here",
                 "add --group-query-attention, or leave both out",
             )
-        if c.num_experts is not None:
-            yield from _experts(c)
         yield from _window_problems(c)
 
 
@@ -166,21 +171,6 @@ def _evaluation(c) -> None:
     held_out = c.valid_data_path or c.mock_data or from_shares
     if not held_out or (c.train_iters is not None and c.train_iters < c.eval_interval):
         c.eval_interval = None
-
-
-def _experts(c) -> Iterator[Problem]:
-    kind = " ".join(c.spelled.get("--moe-router-load-balancing-type", ["aux_loss"]))
-    if c.megatron_defaults and c.moe_aux_loss_coeff and kind != "seq_aux_loss" and "moe_aux_loss_coeff" in c.typed:
-        yield Problem(
-            "--moe-aux-loss-coeff",
-            c.moe_aux_loss_coeff,
-            f"weighs Megatron-LM's {kind} there and the loss of each sequence here",
-            "add --moe-router-load-balancing-type seq_aux_loss, or leave the coefficient out",
-        )
-    if "--moe-router-pre-softmax" in c.spelled and c.moe_router_topk > 1:
-        yield Problem(
-            "--moe-router-pre-softmax", None, f"is not there for --moe-router-topk {c.moe_router_topk}", "leave it out, or use 1"
-        )
 
 
 def decide(flags: dict[str, Flag], explicit: dict[str, Any], given: Given) -> dict[str, Any]:

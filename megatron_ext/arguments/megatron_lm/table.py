@@ -75,30 +75,24 @@ SECTIONS = (
         refused("--heterogeneous-layers-config-path= --heterogeneous-layers-config-encoded-json=", "all layers are alike here"),
     ),
     section("Mixture of experts",
-        ours("""--num-experts --moe-router-topk --moe-ffn-hidden-size --moe-aux-loss-coeff --moe-token-dispatcher-type
-            --expert-model-parallel-size --expert-tensor-parallel-size"""),
-        taken("--moe-router-load-balancing-type=*", "--moe-aux-loss-coeff weighs each sequence's loss",
-            only="aux_loss seq_aux_loss global_aux_loss none", otherwise="is not there; use seq_aux_loss"),
+        ours("""--num-experts --moe-layer-freq --moe-router-topk --moe-ffn-hidden-size --moe-shared-expert-intermediate-size
+            --moe-shared-expert-gate --moe-router-score-function --moe-router-pre-softmax --moe-router-topk-scaling-factor
+            --moe-router-num-groups --moe-router-group-topk --moe-router-load-balancing-type --moe-aux-loss-coeff
+            --moe-z-loss-coeff --moe-router-enable-expert-bias --moe-router-bias-update-rate --moe-expert-capacity-factor
+            --moe-token-drop-policy --moe-token-dispatcher-type --expert-model-parallel-size --expert-tensor-parallel-size"""),
         taken("--moe-router-dtype=", "the router computes in fp32", only="fp32", otherwise="only fp32 is there"),
-        taken("--moe-router-score-function=", "the only one", only="softmax", otherwise="only softmax is there"),
-        taken("--moe-layer-freq=", "every layer has experts", only="1", otherwise="every layer has experts here"),
-        taken("--moe-router-pre-softmax", "so here for --moe-router-topk 1"),
         taken("""--moe-grouped-gemm --moe-permute-fusion --moe-router-fusion --moe-shared-expert-overlap
             --moe-use-legacy-grouped-gemm --overlap-moe-expert-parallel-comm --delay-wgrad-compute
             --ep-overlap-early-attn-memory-release""", _SPEED),
-        taken("--moe-per-layer-logging", _UNSHOWN),
+        taken("--moe-per-layer-logging", "metrics.jsonl has every layer's"),
         refused("--moe-extended-tp", "is gone from Megatron-LM too; use --expert-tensor-parallel-size"),
         refused("--moe-layer-recompute", "is not there; use --recompute-granularity full"),
-        refused("--moe-shared-expert-intermediate-size= --moe-shared-expert-gate", "shared experts are not there"),
-        refused("""--moe-latent-size= --moe-apply-probs-on-input --moe-router-num-groups= --moe-router-group-topk=
-            --moe-router-topk-scaling-factor= --moe-router-force-load-balancing --moe-enable-routing-replay
-            --moe-router-padding-for-fp8 --moe-router-padding-for-quantization --moe-z-loss-coeff= --moe-input-jitter-eps=
+        refused("""--moe-latent-size= --moe-apply-probs-on-input --moe-router-force-load-balancing --moe-enable-routing-replay
+            --moe-router-padding-for-fp8 --moe-router-padding-for-quantization --moe-input-jitter-eps=
             --moe-pad-experts-for-cuda-graph-inference --moe-routing-trace-path= --moe-routing-trace-max-training-iters=
             --moe-routing-trace-capture-logits --moe-routing-trace-capture-hidden-states --moe-routing-trace-dump-weights
             --moe-use-upcycling --moe-upcycling-granularity=""", "is not there"),
-        refused("--moe-router-enable-expert-bias --moe-router-bias-update-rate=", "is not there; use --moe-aux-loss-coeff"),
-        refused("--moe-expert-capacity-factor= --moe-pad-expert-input-to-capacity --moe-token-drop-policy=",
-            "no token is dropped here"),
+        refused("--moe-pad-expert-input-to-capacity", "experts take tokens as they come; leave it out"),
         refused("--moe-enable-deepep --moe-deepep-num-sms= --moe-hybridep-num-sms= --moe-flex-dispatcher-backend=",
             "is not there; use the alltoall dispatcher"),
     ),

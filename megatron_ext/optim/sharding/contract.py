@@ -20,7 +20,7 @@ from megatron.core.optimizer.clip_grads import clip_grad_by_total_norm_fp32
 from megatron.core.transformer.module import Float16Module
 
 from megatron_ext.arguments.registry import Registry
-from megatron_ext.backend.placement import Placement, placements
+from megatron_ext.backend.placement import Placement, learned_otherwise, placements
 from megatron_ext.optim.loss_scale import LossScale
 
 OPTIMIZERS = Registry("megatron_ext.optim.optimizers")
@@ -164,6 +164,8 @@ class Sharding(ABC):
         for chunk in self.chunks:
             for place, parameter in placements(chunk):
                 yield from self._pieces_of(place, parameter)
+            for place, tensor in learned_otherwise(chunk):
+                yield Piece(place, 0, tensor.numel(), {"weight": tensor})
 
     @abstractmethod
     def _pieces_of(self, place: Placement, parameter: torch.nn.Parameter) -> Iterator[Piece]:

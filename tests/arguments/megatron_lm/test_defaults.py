@@ -47,13 +47,16 @@ def test_defaults_are_those_of_megatron_core():
     from megatron.core.transformer import TransformerConfig
 
     same_meaning = """hidden_dropout attention_dropout add_bias_linear add_qkv_bias init_method_std normalization bf16
-        sequence_parallel moe_router_topk moe_aux_loss_coeff moe_token_dispatcher_type tensor_model_parallel_size
+        sequence_parallel moe_router_topk moe_token_dispatcher_type moe_token_drop_policy moe_layer_freq
+        moe_router_score_function moe_router_bias_update_rate moe_z_loss_coeff tensor_model_parallel_size
         pipeline_model_parallel_size expert_model_parallel_size recompute_granularity optimizer weight_decay adam_beta1
         adam_beta2 adam_eps clip_grad overlap_param_gather""".split()
     core = {field.name: field.default for cls in (OptimizerConfig, TransformerConfig) for field in dataclasses.fields(cls)}
     ours = {name: flag.default for name, flag in FLAGS.items()} | DEFAULTS
     for name in same_meaning:
         assert str(ours[name]).lower() == str(core[name]).lower(), name
+    for name in ("moe_router_load_balancing_type", "moe_aux_loss_coeff"):  # one for each loss
+        assert ours[name] == (core[name],)
     assert ours["norm_epsilon"] == core["layernorm_epsilon"]
 
 
@@ -162,11 +165,6 @@ def test_ours_are_as_they_were():
     ("line", "said"),
     [
         ("--num-query-groups 2", "counts in Megatron-LM only beside --group-query-attention"),
-        ("--num-experts 2 --moe-aux-loss-coeff 0.01 --disable-bias-linear", "add --moe-router-load-balancing-type seq_aux_loss"),
-        (
-            "--num-experts 2 --moe-aux-loss-coeff 0.01 --moe-router-load-balancing-type global_aux_loss --disable-bias-linear",
-            "weighs Megatron-LM's global_aux_loss there",
-        ),
     ],
 )
 def test_what_would_mean_something_else_is_refused(line, said):
@@ -174,9 +172,12 @@ def test_what_would_mean_something_else_is_refused(line, said):
         config("--megatron-defaults " + line)
 
 
-def test_the_loss_of_each_sequence_is_the_same_in_both():
-    line = "--num-experts 2 --moe-aux-loss-coeff 0.01 --moe-router-load-balancing-type seq_aux_loss --disable-bias-linear"
-    assert config(line).model.moe_aux_loss_coeff == 0.01
+def test_the_balance_is_taken_over_what_megatron_lm_takes_it_over():
+    line = "--num-experts 2 --disable-bias-linear --moe-aux-loss-coeff 0.01"
+    assert config(line).model.moe_router_load_balancing_type == ("aux_loss",)
+    both = config(f"{line} 0.1 --moe-router-load-balancing-type seq_aux_loss global_aux_loss").model
+    assert both.moe_router_load_balancing_type == ("seq_aux_loss", "global_aux_loss")
+    assert both.moe_aux_loss_coeff == (0.01, 0.1)
 
 
 def test_without_validation_data_nothing_is_evaluated(tmp_path):
