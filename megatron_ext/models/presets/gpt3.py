@@ -3,7 +3,8 @@
 
 Batch 0.5 M to 3.2 M tokens, here powers of two of samples of 2,048, and 1,536 samples (3.1 M) for the largest, which more
 layouts divide. Learning rate 6e-4 to 0.6e-4, warm-up over 375 M tokens, cosine to a tenth over 260 B, 300 B tokens in all. The
-paper grows the batch from 32 k tokens over the first 4 to 12 B: `--rampup-batch-size 16 16 SAMPLES`.
+paper grows the batch from 32 k tokens over the first 4 to 12 B; over 12 B that is
+`--rampup-batch-size 16 16 5_859_375 --lr-warmup-samples 183_105 --lr-decay-samples 126_953_125`.
 
 Two rows of the table contradict themselves, and the counts of table D.1 decide: XL has 24 heads of 128 beside a width of 2,048,
 but its 1,320 M parameters are those of 16 heads; 13B has a width of 5,140 beside 40 heads of 128, but its 12,850 M are those of
