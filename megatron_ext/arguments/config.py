@@ -14,7 +14,6 @@ derived from the number of processes (the global batch) is no property of the fi
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
@@ -28,8 +27,9 @@ from megatron_ext.arguments.megatron_lm import defaults
 from megatron_ext.arguments.megatron_lm.rows import TRANSLATED
 from megatron_ext.arguments.megatron_lm.translate import Given, known_value
 from megatron_ext.arguments.problems import ConfigurationError, Problem, did_you_mean
+from megatron_ext.arguments.registry import Families
 
-PRESETS = "megatron_ext.models.presets"
+PRESETS = Families("megatron_ext.models.presets", "PRESETS")
 DERIVED = "derived"
 
 
@@ -200,7 +200,7 @@ def _preset(name: str | None) -> dict[str, Any]:
     """The values of a preset: fields that the command line and YAML may still override."""
     if name is None:
         return {}
-    return dict(importlib.import_module(f"{PRESETS}.{name}").PRESET)
+    return dict(PRESETS.entry(name))
 
 
 def all_values(path: pathlib.Path) -> dict[str, Any]:

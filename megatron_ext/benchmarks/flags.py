@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from megatron_ext.arguments.config import PRESETS
 from megatron_ext.arguments.flags import flag, flag_group
-from megatron_ext.arguments.registry import Registry
 
 
 @flag_group("benchmark", "What is measured")
@@ -18,12 +18,12 @@ class DataBenchmarkFlags:
 @flag_group("benchmark", "What is measured")
 class CheckpointBenchmarkFlags:
     folder: str = flag(".", "where checkpoints are written for the while", front=True)
-    preset: str = flag("gpt3_125m", "the model", choices=Registry("megatron_ext.models.presets"), front=True)
+    preset: str = flag("gpt3_125m", "the model", choices=PRESETS, front=True)
 
 
 @flag_group("benchmark", "What is measured")
 class GenerationBenchmarkFlags:
-    preset: str = flag("tiny", "the model", choices=Registry("megatron_ext.models.presets"), front=True)
+    preset: str = flag("tiny", "the model", choices=PRESETS, front=True)
     vocab_size: int = flag(8192, "entries of the vocabulary", least=2, front=True)
     prompt_tokens: int = flag(128, "tokens of each prompt", least=1, front=True)
     max_new_tokens: int = flag(128, "tokens added to it", least=1, front=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from megatron_ext.arguments.config import PRESETS
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
@@ -21,7 +22,7 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, MoeFlags):
     preset: str | None = flag(
         None,
         "a published model's flags; any flag given besides overrides it",
-        choices=Registry("megatron_ext.models.presets"),
+        choices=PRESETS,
         front=True,
     )
     num_layers: int = flag(4, "transformer layers", least=1, front=True)

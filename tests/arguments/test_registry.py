@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import pathlib
+
 import pytest
 
+from megatron_ext.arguments.config import PRESETS
 from megatron_ext.arguments.flags import flags_of
-from megatron_ext.arguments.registry import PACKAGE_ROOT, Registry
+from megatron_ext.arguments.registry import PACKAGE_ROOT, Families, Registry, fold
 from megatron_ext.training.configuration import GROUPS
 
 CHOICES = [(flag.name, flag.choices) for group in GROUPS for flag in flags_of(group) if isinstance(flag.choices, Registry)]
@@ -22,6 +26,36 @@ def test_every_value_is_a_file_that_says_what_it_is(name, registry):
         )
 
 
+@pytest.mark.parametrize(("name", "registry"), [(name, registry) for name, registry in CHOICES if type(registry) is Registry])
+def test_a_value_is_its_files_stem(name, registry):
+    for value in registry.names():
+        assert registry.load(value).__name__ == f"{registry.package}.{value}"
+
+
+@pytest.mark.parametrize("registry", [PRESETS])
+def test_a_value_of_a_family_begins_with_its_files_stem(registry):
+    assert registry in [choices for _, choices in CHOICES if isinstance(choices, Families)]
+    for family in registry.families():
+        stem = family.__name__.rpartition(".")[2]
+        for value in family.PRESETS:
+            assert registry.load(value) is family
+            assert value == stem or value.startswith(f"{stem}_")
+            assert registry.entry(value) is family.PRESETS[value]
+
+
+def test_no_two_values_read_the_same():
+    """Folded, `llama_3_3b` and `llama3_3b` would be one."""
+    for name, registry in CHOICES:
+        assert len({fold(value) for value in registry.names()}) == len(registry.names()), name
+
+
+def test_a_family_is_plain_data():
+    """They are imported for `--help`: no file imports anything."""
+    for family in PRESETS.families():
+        nodes = ast.walk(ast.parse(pathlib.Path(family.__file__).read_text(encoding="utf-8")))
+        assert not [node for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))], family
+
+
 def test_values_are_compared_folded():
     registry = Registry("megatron_ext.models.norms")
     assert registry.canonical("RMS_Norm") == registry.canonical("rms-norm") == "rmsnorm"
@@ -31,6 +65,8 @@ def test_values_are_compared_folded():
 def test_unknown_value_names_the_folder():
     with pytest.raises(KeyError, match="megatron_ext.models.norms"):
         Registry("megatron_ext.models.norms").load("batchnorm")
+    with pytest.raises(KeyError, match="megatron_ext.models.presets"):
+        PRESETS.load("llama_8b")
 
 
 def test_root_is_the_package():

@@ -1,0 +1,70 @@
+"""What was published about each preset's size: entries of its vocabulary, as the weights have them, and parameters.
+
+Parameters come from the paper, or exactly from the released weights (the Hugging Face hub's count of their elements, less what is
+stored twice or is no parameter, as written here).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Published(NamedTuple):
+    vocab_size: int
+    parameters: float
+    source: str
+
+
+GPT3 = "table D.1"
+LLAMA = "table 2"
+WEIGHTS = "weights"
+ROTARY = 64  # Llama 2's weights hold each layer's table of frequencies: no parameters
+FALCON = 65024  # Falcon's weights hold the tied output matrix again: this many rows of the model's width
+
+PUBLISHED = {
+    "gpt3_125m": Published(50257, 125e6, GPT3),
+    "gpt3_350m": Published(50257, 356e6, GPT3),
+    "gpt3_760m": Published(50257, 760e6, GPT3),
+    "gpt3_1.3b": Published(50257, 1320e6, GPT3),
+    "gpt3_2.7b": Published(50257, 2650e6, GPT3),
+    "gpt3_6.7b": Published(50257, 6660e6, GPT3),
+    "gpt3_13b": Published(50257, 12850e6, GPT3),
+    "gpt3_175b": Published(50257, 174600e6, GPT3),
+    "llama_7b": Published(32000, 6.7e9, LLAMA),
+    "llama_13b": Published(32000, 13.0e9, LLAMA),
+    "llama_33b": Published(32000, 32.5e9, LLAMA),
+    "llama_65b": Published(32000, 65.2e9, LLAMA),
+    "llama2_7b": Published(32000, 6_738_417_664 - 32 * ROTARY, WEIGHTS),
+    "llama2_13b": Published(32000, 13_015_866_880 - 40 * ROTARY, WEIGHTS),
+    "llama2_70b": Published(32000, 68_976_653_312 - 80 * ROTARY, WEIGHTS),
+    "llama3_8b": Published(128256, 8_030_261_248, WEIGHTS),
+    "llama3_70b": Published(128256, 70_553_706_496, WEIGHTS),
+    "llama3_405b": Published(128256, 405_853_388_800, WEIGHTS),
+    "mixtral_8x7b": Published(32000, 46_702_792_704, WEIGHTS),
+    "mixtral_8x22b": Published(32000, 140_620_634_112, WEIGHTS),
+    "mistral_7b": Published(32000, 7_241_732_096, WEIGHTS),
+    "bloom_176b": Published(250880, 176_247e6, "table 3"),
+    "palm_540b": Published(256000, 540.35e9, "table 1"),
+    "falcon_7b": Published(FALCON, 7_217_189_760 - FALCON * 4544, WEIGHTS),
+    "falcon_40b": Published(FALCON, 41_835_970_560 - FALCON * 8192, WEIGHTS),
+    "falcon_180b": Published(FALCON, 179_522_565_120 - FALCON * 14848, WEIGHTS),
+    "qwen2_0.5b": Published(151936, 494_032_768, WEIGHTS),
+    "qwen2_1.5b": Published(151936, 1_543_714_304, WEIGHTS),
+    "qwen2_7b": Published(152064, 7_615_616_512, WEIGHTS),
+    "qwen2_72b": Published(152064, 72_706_203_648, WEIGHTS),
+    "qwen3_0.6b": Published(151936, 596_049_920, WEIGHTS),
+    "qwen3_1.7b": Published(151936, 1_720_574_976, WEIGHTS),
+    "qwen3_4b": Published(151936, 4_022_468_096, WEIGHTS),
+    "qwen3_8b": Published(151936, 8_190_735_360, WEIGHTS),
+    "qwen3_14b": Published(151936, 14_768_307_200, WEIGHTS),
+    "qwen3_32b": Published(151936, 32_762_123_264, WEIGHTS),
+    "qwen3_30b_a3b": Published(151936, 30_532_122_624, WEIGHTS),
+    "qwen3_235b_a22b": Published(151936, 235_093_634_560, WEIGHTS),
+    "gemma2_2b": Published(256000, 2_614_341_888, WEIGHTS),
+    "gemma2_9b": Published(256000, 9_241_705_984, WEIGHTS),
+    "gemma2_27b": Published(256000, 27_227_128_320, WEIGHTS),
+    "olmo2_7b": Published(100352, 7_298_617_344, WEIGHTS),
+    "olmo2_13b": Published(100352, 13_716_198_400, WEIGHTS),
+    "olmo2_32b": Published(100352, 32_234_279_936, WEIGHTS),
+    "yulan_12b": Published(51190, 12e9, "abstract"),
+}
