@@ -5,8 +5,9 @@ PP stages with VP virtual stages make PP·VP chunks in the model's order; stage 
 
 - `--decoder-first-pipeline-num-layers`, `--decoder-last-pipeline-num-layers`: layers of the first and the last stage;
 - `--account-for-embedding-in-pipeline-split`, `--account-for-loss-in-pipeline-split`: each counts as one layer;
-- `--pipeline-model-parallel-layout`: chunk by chunk, in letters: E the embedding, t a layer, L the output and its loss,
-  `|` between chunks, `*n` repeats a letter or a group in brackets, commas are for the eye: `Et*3|(tt|)*2,tL`.
+- `--pipeline-model-parallel-layout`: chunk by chunk, in letters: E the embedding, t a layer, L the output and its loss, before
+  which m may stand for each layer of multi-token prediction; `|` between chunks, `*n` repeats a letter or a group in brackets,
+  commas are for the eye: `Et*3|(tt|)*2,tL`.
 
 Needs neither torch nor megatron-core: the flags' validator asks here too.
 """
@@ -162,6 +163,8 @@ def _layout(c, stages: int, virtual: int) -> Iterator[Problem]:
         wrong, way_out = "has not one E at its beginning", "the first stage holds the embedding"
     elif text.count("L") != 1 or not parts[-1].endswith("L"):
         wrong, way_out = "has not one L at its end", "the last stage holds the output and its loss"
+    elif "m" in text and not (text.endswith("m" * (c.mtp_num_layers or 0) + "L") and text.count("m") == (c.mtp_num_layers or 0)):
+        wrong, way_out = f"has {text.count('m')} m, and not --mtp-num-layers of them before its L", "they may be left out"
     elif text.count("t") != c.num_layers:
         wrong = f"has {text.count('t')} layers, and --num-layers is {c.num_layers}"
     if wrong:
@@ -176,9 +179,7 @@ def _spelled_out(layout: str) -> str:
         if len(text) + len(match.group(1)) * times > LONGEST_LAYOUT:
             raise ValueError(f"spells out to more than {LONGEST_LAYOUT:,} letters")
         text = text[: match.start()] + match.group(1) * times + text[match.end() :]
-    unknown = sorted(set(text) - {*LETTERS, "|"})
-    if "m" in unknown:
-        raise ValueError("places a multi-token prediction (m), which is not there")
+    unknown = sorted(set(text) - {*LETTERS, "m", "|"})
     if unknown:
         raise ValueError(f"has {' '.join(unknown)} in it, which means nothing here")
     return text

@@ -37,7 +37,7 @@ class Placement:
         split: the dimension along which tensor parallelism cuts, or None.
         gated: a gated MLP's fc1, whose first dimension tells the gate from the value.
         copy: another chunk of the pipeline owns this parameter (the output matrix that is the embedding's, a bias that all
-            layers share).
+            layers share, an embedding for multi-token prediction).
     """
 
     name: str
@@ -60,6 +60,7 @@ def placements(model: torch.nn.Module) -> Iterator[tuple[Placement, torch.nn.Par
     for name, parameter in model.named_parameters():
         place = _place(_global_name(name, layers, model.config), parameter, model.config)
         copy = name == "output_layer.weight" and model.config.tied_embeddings
+        copy = copy or (name.startswith("embedding.") and not model.pre_process)
         copy = copy or (place.name.startswith(_SHARED_BIAS) and 0 not in layers.values())
         yield dataclasses.replace(place, copy=copy), parameter
 
@@ -77,7 +78,11 @@ def learned_otherwise(model: torch.nn.Module) -> Iterator[tuple[Placement, torch
 
 def _layers(model: torch.nn.Module) -> dict[str, int]:
     """The number in the whole model of each layer that a chunk holds, by its name there."""
-    return {name + ".": module.layer_number - 1 for name, module in model.named_modules() if isinstance(module, TransformerLayer)}
+    return {
+        name + ".": module.layer_number - 1
+        for name, module in model.named_modules()
+        if isinstance(module, TransformerLayer) and not name.startswith("mtp.")
+    }
 
 
 def unwrap(model: torch.nn.Module) -> torch.nn.Module:

@@ -41,7 +41,9 @@ class Experts(NamedTuple):
         return None if count is None else cls(count, model_config.layers_with_experts)
 
     def in_layer_of(self, name: str) -> bool:
-        """Whether the layer that a parameter belongs to has experts."""
+        """Whether the layer that a parameter belongs to has experts; multi-token prediction's are like the last."""
+        if name.startswith("mtp."):
+            return self.layers[-1]
         layer = _LAYER.match(name)
         return layer is not None and self.layers[int(layer.group(1))]
 

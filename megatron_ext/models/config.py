@@ -162,6 +162,8 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         attention=asked(config.flat()),
         tp_comm_overlap=parallel.tp_comm_overlap,
         vocab_size=vocab_size,
+        mtp_num_layers=model.mtp_num_layers,
+        mtp_loss_scaling_factor=model.mtp_loss_scaling_factor,
         tied_embeddings=not model.untie_embeddings_and_output_weights,
         layers_impl=layers_impl,
         **_attention(model),
@@ -271,7 +273,9 @@ def _pipeline_layout(model, parallel) -> list[list[str]] | None:
     """What each chunk holds, in megatron-core's words; None where all have as many layers, which is its own default."""
     if not pipeline.uneven(parallel):
         return None
-    return [[pipeline.LETTERS[letter] for letter in str(chunk)] for chunk in pipeline.chunks(model, parallel)]
+    parts = [[pipeline.LETTERS[letter] for letter in str(chunk)] for chunk in pipeline.chunks(model, parallel)]
+    parts[-1][-1:-1] = ["mtp"] * (model.mtp_num_layers or 0)  # before the loss
+    return parts
 
 
 def _experts(model, parallel) -> dict:

@@ -39,6 +39,10 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, MoeFlags):
     make_vocab_size_divisible_by: int = flag(
         128, "pad the vocabulary to a multiple; padded entries never get probability", least=1
     )
+    mtp_num_layers: int | None = flag(
+        None, "further layers that predict further tokens while training (multi-token prediction) [none]", least=0
+    )
+    mtp_loss_scaling_factor: float = flag(0.1, "weight of their losses' mean", least=0.0)
     hidden_dropout: float = flag(0.0, "dropout after embedding, attention and MLP", least=0.0, most=1.0)
     attention_dropout: float = flag(0.0, "dropout on attention probabilities", least=0.0, most=1.0)
     init_method_std: float = flag(
@@ -56,6 +60,7 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, MoeFlags):
             c.kv_channels = c.hidden_size // c.num_attention_heads
         ModelFlags.resolve_positions(c)
         ModelFlags.resolve_experts(c)
+        c.mtp_num_layers = c.mtp_num_layers or None
 
     @staticmethod
     def check(c):
@@ -97,6 +102,20 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, MoeFlags):
         yield from ModelFlags.check_positions(c)
         yield from ModelFlags.check_residual(c)
         yield from ModelFlags.check_experts(c)
+        if c.mtp_num_layers is not None:
+            yield from _further_predictions(c)
+
+
+def _further_predictions(c):
+    """They begin from a copy of the embedding, which learns like it, and stand behind the model's last norm."""
+    option, way_out = "--mtp-num-layers", "leave one of them out"
+    if c.position_embedding_type in ("learned_absolute", "sinusoidal", "t5_bias", "transformer_xl"):
+        reason = f"is not there with --position-embedding-type {c.position_embedding_type}"
+        yield Problem(option, c.mtp_num_layers, reason, "use rope, xpos, alibi or none")
+    if c.embedding_norm:
+        yield Problem(option, c.mtp_num_layers, "is not there with --embedding-norm", way_out)
+    if c.norm_placement in ("post", "deepnorm"):
+        yield Problem(option, c.mtp_num_layers, f"is not there with --norm-placement {c.norm_placement}", way_out)
 
 
 def _up_to_multiple(value: int, multiple: int) -> int:

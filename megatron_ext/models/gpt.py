@@ -6,11 +6,13 @@ import torch
 from megatron.core import parallel_state, tensor_parallel
 from megatron.core.models.gpt import GPTModel
 from megatron.core.transformer.enums import ModelType
+from megatron.core.transformer.multi_token_prediction import MTPLossAutoScaler, get_mtp_num_layers_to_build
 
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.models import multi_token_prediction
 from megatron_ext.models.config import NORMS, ModelConfig, padded_vocab_size
 from megatron_ext.models.initialization import initialize
-from megatron_ext.models.layer_specs import decoder_block_spec
+from megatron_ext.models.layer_specs import decoder_block_spec, layer_spec
 
 POSITIONS = Registry("megatron_ext.models.positions")
 
@@ -25,7 +27,9 @@ class GPT(GPTModel):
         position = POSITIONS.load(config.position)
         self._rotation = position.Rotation(config) if hasattr(position, "Rotation") else None
         self._share_bias()
-        if self.pre_process and (config.embedding_norm or config.embedding_scale is not None):
+        if self.mtp_process and config.tied_embeddings and not self.pre_process:
+            self.output_layer.weight = None  # megatron-core makes one, and takes the embedding's copy
+        if hasattr(self, "embedding") and (config.embedding_norm or config.embedding_scale is not None):
             self._shape_embedding(config)
         if self.post_process and config.output_bias:
             rows = self.vocab_size // config.tensor_model_parallel_size
@@ -79,11 +83,30 @@ class GPT(GPTModel):
             found[1] = found[1].flatten(1)[position_ids.T][:, :, None]
         return tuple(found)
 
-    def _postprocess(self, hidden_states, *args, inference_context=None, **kwargs):
-        """Generating, only the last token of each text needs logits: with a Cache, `[b, 1, padded vocabulary]`."""
-        if inference_context is not None and self.post_process:
+    def _postprocess(
+        self, hidden_states, input_ids, position_ids, labels, rotary_pos_emb, runtime_gather_output=None, inference_context=None,
+        loss_mask=None, extra_block_kwargs=None, **unused,
+    ):  # fmt: skip
+        """Logits `[b, s, padded vocabulary]`, or with labels the loss of each token `[b, s]`.
+
+        Generating, only the last token of each text needs logits: with a Cache, `[b, 1, padded vocabulary]`.
+        """
+        if not self.post_process:
+            return hidden_states
+        if inference_context is not None:
             hidden_states = inference_context.last_of_rows(hidden_states)
-        return super()._postprocess(hidden_states, *args, inference_context=inference_context, **kwargs)
+        weight = self.shared_embedding_or_output_weight() if self.share_embeddings_and_output_weights else None
+        if self.mtp_process and self.training and labels is not None:
+            tokens = (extra_block_kwargs or {}).get("attention_bias")
+            inputs = hidden_states, input_ids, position_ids, labels, loss_mask, self.embedding, tokens
+            further = multi_token_prediction.further(self.mtp.layers, *inputs, rotary_pos_emb=rotary_pos_emb)
+            for layer, ahead, targets, counts in further:
+                nats = self.compute_language_model_loss(targets, self.output_layer(ahead, weight=weight)[0]) * counts
+                scale = self.config.mtp_loss_scaling_factor / self.config.mtp_num_layers
+                hidden_states = MTPLossAutoScaler.apply(hidden_states, scale * nats)
+                layer.saw(nats, counts)
+        logits, _ = self.output_layer(hidden_states, weight=weight, runtime_gather_output=runtime_gather_output)
+        return logits.transpose(0, 1).contiguous() if labels is None else self.compute_language_model_loss(labels, logits)
 
     def hide_padding(self, logits: torch.Tensor) -> torch.Tensor:
         """Logits with −∞ at the entries that only pad the vocabulary: probability 0, gradient 0.
@@ -110,6 +133,13 @@ class _MaskTail(torch.autograd.Function):
         return grad, None
 
 
+def _further_predictions(config: ModelConfig, vp_stage: int | None):
+    """The spec of multi-token prediction where this stage has it."""
+    if not get_mtp_num_layers_to_build(config, vp_stage=vp_stage):
+        return None
+    return multi_token_prediction.block_spec(config, layer_spec(config, config.layers_with_experts[-1]))
+
+
 def build(flags, config: ModelConfig, seed: int | None) -> list[GPT]:
     """This process's model chunks (one, or one a virtual stage), initialised from the seed.
 
@@ -132,6 +162,7 @@ def build(flags, config: ModelConfig, seed: int | None) -> list[GPT]:
             share_embeddings_and_output_weights=config.tied_embeddings,
             parallel_output=True,
             vp_stage=stage,
+            mtp_block_spec=_further_predictions(config, stage),
             **position.gpt_arguments(flags),
         )
         model.cuda(torch.cuda.current_device())  # megatron-core makes routers and gates on the CPU

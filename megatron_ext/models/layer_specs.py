@@ -36,14 +36,21 @@ from megatron_ext.models.moe.router import Router
 def decoder_block_spec(config: ModelConfig, vp_stage: int | None) -> TransformerBlockSubmodules:
     """The layers that this pipeline stage (and virtual stage) holds, and the final norm."""
     first, count = get_transformer_layer_offset(config, vp_stage), get_num_layers_to_build(config, vp_stage=vp_stage)
-    engine = config.layers_impl == "transformer_engine" and config.attention.plain_layers
-    make = _engine_layer_spec if engine else local_layer_spec
-    layers = [make(config, experts) for experts in config.layers_with_experts[first : first + count]]
-    if engine:
+    layers = [layer_spec(config, experts) for experts in config.layers_with_experts[first : first + count]]
+    if _by_engine(config):
         from megatron.core.extensions.transformer_engine import TENorm
 
         return TransformerBlockSubmodules(layer_specs=layers, layer_norm=TENorm)
     return TransformerBlockSubmodules(layer_specs=layers, layer_norm=final_norm(config))
+
+
+def layer_spec(config: ModelConfig, experts: bool) -> ModuleSpec:
+    """One layer, with experts or a dense MLP."""
+    return (_engine_layer_spec if _by_engine(config) else local_layer_spec)(config, experts)
+
+
+def _by_engine(config: ModelConfig) -> bool:
+    return config.layers_impl == "transformer_engine" and config.attention.plain_layers
 
 
 def _engine_layer_spec(config: ModelConfig, experts: bool) -> ModuleSpec:

@@ -56,6 +56,8 @@ def line(record: Record, total: int, peak: str, seconds_left: float, batch: int 
         parts.append(f"skipped {record.skipped}")
     if record.slowest_factor is not None and record.slowest_factor > SLOW:
         parts.append(f"rank {record.slowest_rank} slow: {record.slowest_factor:.1f}× the median")
+    if record.mtp_loss is not None:
+        parts.append(f"further {record.mtp_loss:.4f}")
     if record.expert_load_max is not None:
         parts.append(f"experts {record.expert_load_min:.2f} to {record.expert_load_max:.2f}× even")
     if record.dropped_share:

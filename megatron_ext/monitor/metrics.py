@@ -27,6 +27,7 @@ class Record:
         slowest_rank, slowest_factor: the process that is slowest for its work, and by which factor (monitor/straggler.py).
         expert_load_max, expert_load_min, dropped_share, router_entropy, router_loss, expert_load: of a mixture of experts
             (models/moe/statistics.py).
+        mtp_loss: nats a token of multi-token prediction.
         eval_loss, eval_bits_per_byte: on the validation data, where evaluated.
         eval_sets: with `--multiple-validation-sets`, `loss` and `bits_per_byte` of each set by its name.
         test_loss, test_bits_per_byte, test_sets: the same on the test data, after the last update.
@@ -56,6 +57,7 @@ class Record:
     router_entropy: float | None = None
     router_loss: float | None = None
     expert_load: dict[str, list[float]] | None = None
+    mtp_loss: float | None = None
     eval_loss: float | None = None
     eval_bits_per_byte: float | None = None
     eval_sets: dict[str, dict[str, float]] | None = None

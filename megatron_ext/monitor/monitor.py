@@ -35,7 +35,7 @@ class Monitor:
 
     Args:
         attention: whose kernels attend, in words.
-        routing: what the routers of a mixture of experts saw since it was last asked, as fields of a record. Collective.
+        seen: what the model itself saw since it was last asked, as fields of a record. Collective.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class Monitor:
         vocab_size: int,
         total_iters: int,
         attention: str,
-        routing: Callable[[], dict],
+        seen: Callable[[], dict],
     ):
         self.config, self.layout, self.device, self.vocab_size, self.total = config, layout, device, vocab_size, total_iters
-        self.attention, self._routing = attention, routing
+        self.attention, self._seen = attention, seen
         self.precision = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
         self.flops_per_token = training_flops_per_token(config.model, vocab_size)
         rate, origin = peak_flops(device.type, dtype)
@@ -114,7 +114,7 @@ class Monitor:
 
     def _show(self, state, measured) -> None:
         """Collective, since busy times come from all processes."""
-        measured = measured | self._routing()
+        measured = measured | self._seen()
         if self.layout.world_size > 1:
             measured = measured | gather(self._busy / len(self._losses), self.layout, self.device)._asdict()
         if self.layout.rank == 0:

@@ -30,6 +30,7 @@ from megatron_ext.models.attention.summary import summary
 from megatron_ext.models.config import ModelConfig, model_config
 from megatron_ext.models.initialization import initial
 from megatron_ext.models.moe.statistics import routing
+from megatron_ext.models.multi_token_prediction import losses
 from megatron_ext.monitor.monitor import Monitor
 from megatron_ext.monitor.trace import Trace
 from megatron_ext.objectives import Reading
@@ -212,7 +213,7 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
             tokenizer.vocab_size,
             total,
             attention=summary(core, rows, length, device),
-            routing=lambda: routing(sharding.chunks, core, device),
+            seen=lambda: routing(sharding.chunks, core, device) | losses(sharding.chunks, core, device),
         ),
         clock=BusyClock(device),
         trace=Trace(config.monitor, config.checkpoint.save, layout.rank, device),

@@ -34,6 +34,7 @@ NEEDS = {
     "moe_router_bias_update_rate": "moe_router_enable_expert_bias",
     "moe_token_drop_policy": "moe_expert_capacity_factor",
     "expert_tensor_parallel_size": "num_experts",
+    "mtp_loss_scaling_factor": "mtp_num_layers",
     "exit_interval": "save",
     "exit_duration_in_mins": "save",
     "exit_signal": "save",

@@ -104,7 +104,12 @@ def _forward(run, extra, batches: Iterator[torch.Tensor], model):
         batch = run.objective.batch(next(batches).to(run.device, non_blocking=True), run.reading)
         batch, tokens = _own_share(run, batch)
         output = model(
-            batch["input_ids"], batch["position_ids"], None, labels=batch["labels"], extra_block_kwargs={"attention_bias": tokens}
+            batch["input_ids"],
+            batch["position_ids"],
+            None,
+            labels=batch["labels"],
+            loss_mask=batch["loss_mask"],
+            extra_block_kwargs={"attention_bias": tokens},
         )
 
     def loss(per_token: torch.Tensor):

@@ -23,8 +23,10 @@ MODELS = {
         "--preset tiny --num-experts 8 --moe-ffn-hidden-size 64 --moe-layer-freq [0]+[1]*3 --moe-router-score-function sigmoid "
         "--moe-shared-expert-intermediate-size 32 --moe-shared-expert-gate --moe-router-enable-expert-bias "
         "--moe-router-bias-update-rate 0.02 --moe-router-num-groups 4 --moe-router-group-topk 2 --adam-eps 1e-6 "
-        "--moe-router-topk-scaling-factor 1.5 --moe-aux-loss-coeff 0.1 --moe-z-loss-coeff 0.01"
+        "--moe-router-topk-scaling-factor 1.5 --moe-aux-loss-coeff 0.1 --moe-z-loss-coeff 0.01 --mtp-num-layers 1 "
+        "--untie-embeddings-and-output-weights"
     ).split(),
+    "further": "--preset tiny --mtp-num-layers 2 --mtp-loss-scaling-factor 1 --reset-attention-mask --embedding-scale 2".split(),
     "windows": (
         "--preset tiny --attention-pattern sliding_window causal --sliding-window 7 --position-embedding-type alibi "
         "--qk-layernorm --reset-attention-mask --attn-logit-softcapping 5 --activation squared_relu"
@@ -202,7 +204,24 @@ def test_shared_experts_groups_and_biases_equal_one_process(layout, pool, refere
     found = outcome(pool, [*MODELS["deepseek"], *RUN, *flags, "--micro-batch-size", "1"], world_size, tmp_path)
     compare(found, references["deepseek"])
     biases = [tensor for name, tensor in found.final.items() if name.endswith("expert_bias")]
-    assert len(biases) == 3 and any(bias.any() for bias in biases)
+    assert len(biases) == 4 and any(bias.any() for bias in biases)
+
+
+FURTHER_LAYOUTS = {
+    "TP2+SP.PP2+ZeRO1": LAYOUTS["TP2+SP.PP2+ZeRO1"],
+    "CP2.TP2+SP": CONTEXT_LAYOUTS["CP2.TP2+SP"],
+    "CP2.PP2x2": CONTEXT_LAYOUTS["CP2.PP2x2"],
+    "PP2, overlap, recomputed": (4, [*PP2, *RECOMPUTE, "--overlap-grad-reduce"]),
+    "PP4, embedding and loss alone": (4, [*PP4, BY_LAYOUT, "E|tt|tt|mmL"]),
+}
+
+
+@pytest.mark.parametrize("layout", FURTHER_LAYOUTS)
+def test_further_predictions_equal_one_process(layout, pool, references, tmp_path):
+    world_size, flags = FURTHER_LAYOUTS[layout]
+    found = outcome(pool, [*MODELS["further"], *RUN, *flags, "--micro-batch-size", "2"], world_size, tmp_path)
+    compare(found, references["further"])
+    assert found.records[-1]["mtp_loss"] == pytest.approx(references["further"].records[-1]["mtp_loss"], rel=1e-5)
 
 
 # A balance that is not taken over a sequence is the same where it is taken over the same tokens.

@@ -22,6 +22,7 @@ EXPERT_GROUPS = ["--moe-router-group-topk", "1", "--moe-router-num-groups"]
 BALANCED = [*EXPERTS, "--moe-aux-loss-coeff", "10"]
 SIGMOID = [*EXPERTS, "--moe-router-score-function", "sigmoid"]
 BIASED = [*SIGMOID, "--moe-router-enable-expert-bias"]
+FURTHER = ["--mtp-num-layers", "1"]
 CAPACITY = [*EXPERTS, "--moe-expert-capacity-factor", "0.5"]
 DEEPNORM = ["--norm-placement", "deepnorm"]
 ALIBI = ["--position-embedding-type", "alibi"]
@@ -69,6 +70,7 @@ CHANGES_LOSS = {
     "num_experts": ([], EXPERTS),
     "moe_router_topk": (EXPERTS, [*EXPERTS, "--moe-router-topk", "1"]),
     "moe_ffn_hidden_size": (EXPERTS, [*EXPERTS, "--moe-ffn-hidden-size", "32"]),
+    "mtp_loss_scaling_factor": (FURTHER, [*FURTHER, "--mtp-loss-scaling-factor", "9"]),
     "moe_router_score_function": (EXPERTS, [*EXPERTS, "--moe-router-score-function", "sigmoid"]),
     "moe_router_pre_softmax": (EXPERTS, [*EXPERTS, "--moe-router-pre-softmax"]),
     "moe_router_topk_scaling_factor": (EXPERTS, [*EXPERTS, "--moe-router-topk-scaling-factor", "3"]),
@@ -107,6 +109,7 @@ CHANGES_PARAMETERS = {
     "qk_layernorm": ["--qk-layernorm"],
     "qk_layernorm_across_heads": ["--qk-layernorm", "--no-qk-layernorm-across-heads", "--qk-layernorm-across-heads"],
     "relative_attention_num_buckets": FEW_BUCKETS,
+    "mtp_num_layers": FURTHER,
     "moe_layer_freq": [*EXPERTS, "--moe-layer-freq", "2"],
     "moe_shared_expert_intermediate_size": [*EXPERTS, "--moe-shared-expert-intermediate-size", "32"],
     "moe_shared_expert_gate": [

@@ -47,7 +47,7 @@ SECTIONS = (
         taken("--softmax-type=", "the only one", only="vanilla", otherwise="is not there; attention takes the plain softmax"),
         taken("--enable-experimental", "nothing here waits for it"),
         taken("--rotary-seq-len-interpolation-factor=", "1 stretches nothing", only="1", otherwise="stretching is not there"),
-        taken("--mtp-num-layers=", "0 is none", only="0", otherwise="multi-token prediction is not there"),
+        ours("--mtp-num-layers --mtp-loss-scaling-factor"),
         refused("--use-legacy-models", "the models of before Megatron-Core are not there; leave it out, and use Megatron-Core's"),
         becomes("--squared-relu", activation="squared_relu"),
         becomes("--quick-geglu", activation="quick_geglu"),
@@ -63,7 +63,7 @@ SECTIONS = (
         becomes("--window-attn-skip-freq=", "each layer of so many sees all before it"),
         refused("--use-rope-scaling --rope-scaling-factor= --no-rope-freq=", "scaled or left-out rotary positions are not there"),
         ours("--relative-attention-num-buckets --relative-attention-max-distance"),
-        refused("--mtp-loss-scaling-factor= --mtp-standalone", "multi-token prediction is not there"),
+        refused("--mtp-standalone", "is not there; --pipeline-model-parallel-layout places it on the last stage"),
         refused("""--multi-latent-attention --cache-mla-latents --q-lora-rank= --kv-lora-rank= --qk-head-dim=
             --qk-pos-emb-head-dim= --v-head-dim= --mscale= --mscale-all-dim= --rotary-scaling-factor=""",
             "multi-latent attention is not there"),
