@@ -98,7 +98,7 @@ THREE = ["--pipeline-model-parallel-size", "3"]
     ([*TWO, "--pipeline-model-parallel-layout", "t*4|Et*4L"], "has not one E at its beginning"),
     ([*TWO, "--pipeline-model-parallel-layout", "Et*4L|t*4"], "has not one L at its end"),
     ([*TWO, "--pipeline-model-parallel-layout", "Et*4|t*4xL"], "has x in it, which means nothing here"),
-    ([*TWO, "--pipeline-model-parallel-layout", "Et*4|t*4mL"], "multi-token prediction (m), which is not there"),
+    ([*TWO, "--pipeline-model-parallel-layout", "Et*4|t*4mL"], "has 1 m, and not --mtp-num-layers of them"),
     ([*TWO, "--pipeline-model-parallel-layout", "Et*999999999|L"], "spells out to more than"),
     ([*TWO, "--pipeline-model-parallel-layout", "Et*4|t*4L", "--account-for-loss-in-pipeline-split"], "contradict each other"),
     ([*TWO, "--pipeline-model-parallel-layout", "Et*4|t*4L", "--num-virtual-stages-per-pipeline-rank", "2"], "says 2"),
