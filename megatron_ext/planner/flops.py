@@ -3,11 +3,13 @@
 The convention of PaLM's appendix B (arXiv:2204.02311): attention is counted without the causal half, recomputation is
 not counted, so the share of the peak is MFU, not HFU. The embedding's look-up costs nothing, the output matrix does. In a layer
 with a sliding window, s is the window; in transformer_xl, which has a third product (queries with distances), a segment and its
-memory, whose distances are projected once a micro-batch and not counted.
+memory, whose distances are projected once a micro-batch and not counted. In latent attention d is the mean of the widths of a
+head's keys and values.
 """
 
 from __future__ import annotations
 
+from megatron_ext.models.attention.latent_flags import latent
 from megatron_ext.planner.parameters import count, of_distances
 
 
@@ -22,4 +24,6 @@ def training_flops_per_token(model, vocab_size: int) -> float:
     )
     if model.position_embedding_type == "transformer_xl":
         seen = model.num_layers * 1.5 * min(model.segment_length + model.memory_length, model.seq_length)
-    return 6.0 * matrices + 12 * model.num_attention_heads * model.kv_channels * seen
+    sizes = latent(model)
+    widths = 2 * model.kv_channels if sizes is None else sizes.width + sizes.value
+    return 6.0 * matrices + 6 * model.num_attention_heads * widths * seen

@@ -23,6 +23,7 @@ ALIBI = ["--position-embedding-type", "alibi"]
 XL = ["--position-embedding-type", "transformer_xl", "--memory-length", "3"]
 XPOS, T5_BIAS = (["--position-embedding-type", value] for value in ("xpos", "t5_bias"))
 FEW_BUCKETS = [*T5_BIAS, "--relative-attention-num-buckets", "8"]
+LATENT = ["--num-query-groups", "4", "--multi-latent-attention"]
 WINDOW = ["--attention-pattern", "sliding_window", "--sliding-window", "5"]
 
 # flag: the flags to compare with and without, beside BASE; losses of three updates must differ.
@@ -61,6 +62,7 @@ CHANGES_LOSS = {
     "sliding_window": (WINDOW, [*WINDOW[:-1], "2"]),
     "attn_logit_softcapping": ([], ["--attn-logit-softcapping", "0.01"]),
     "softmax_scale": ([], ["--softmax-scale", "3"]),
+    "multi_latent_attention": (LATENT[:-1], LATENT),
     "num_experts": ([], EXPERTS),
     "moe_router_topk": (EXPERTS, [*EXPERTS, "--moe-router-topk", "1"]),
     "moe_ffn_hidden_size": (EXPERTS, [*EXPERTS, "--moe-ffn-hidden-size", "32"]),
@@ -91,6 +93,11 @@ CHANGES_PARAMETERS = {
     "qk_layernorm": ["--qk-layernorm"],
     "qk_layernorm_across_heads": ["--qk-layernorm", "--no-qk-layernorm-across-heads", "--qk-layernorm-across-heads"],
     "relative_attention_num_buckets": FEW_BUCKETS,
+    "q_lora_rank": [*LATENT, "--q-lora-rank", "24"],
+    "kv_lora_rank": [*LATENT, "--kv-lora-rank", "24"],
+    "qk_head_dim": [*LATENT, "--qk-head-dim", "8"],
+    "qk_pos_emb_head_dim": [*LATENT, "--qk-pos-emb-head-dim", "4"],
+    "v_head_dim": [*LATENT, "--v-head-dim", "8"],
     "norm_bias": ["--normalization", "layernorm", "--norm-bias", "--no-norm-bias"],
     "share_parallel_norm": ["--parallel-residual", "--share-parallel-norm"],
     "add_attention_output_bias": ["--add-attention-output-bias"],
