@@ -24,6 +24,17 @@ def _activation(arguments: Namespace) -> str:
     return next((ours for theirs, ours in _ACTIVATIONS if getattr(arguments, theirs, False)), plain)
 
 
+def _latent(name: str) -> Callable[[Namespace], Any]:
+    """A size of multi-latent attention, which stands among the arguments without it, too."""
+    return lambda a: getattr(a, name) if a.multi_latent_attention else None
+
+
+def _head(arguments: Namespace) -> int:
+    if getattr(arguments, "multi_latent_attention", False):
+        return arguments.qk_head_dim + arguments.qk_pos_emb_head_dim
+    return arguments.kv_channels
+
+
 # Our field: how it follows from Megatron-LM's arguments. A rule that finds its argument missing is passed over.
 FIELDS: dict[str, Callable[[Namespace], Any]] = {
     "num_layers": lambda a: a.num_layers,
@@ -31,7 +42,13 @@ FIELDS: dict[str, Callable[[Namespace], Any]] = {
     "ffn_hidden_size": lambda a: a.ffn_hidden_size,
     "num_attention_heads": lambda a: a.num_attention_heads,
     "num_query_groups": lambda a: a.num_query_groups if a.group_query_attention else a.num_attention_heads,
-    "kv_channels": lambda a: a.kv_channels,
+    "kv_channels": _head,
+    "multi_latent_attention": lambda a: a.multi_latent_attention,
+    "q_lora_rank": _latent("q_lora_rank"),
+    "kv_lora_rank": _latent("kv_lora_rank"),
+    "qk_head_dim": _latent("qk_head_dim"),
+    "qk_pos_emb_head_dim": _latent("qk_pos_emb_head_dim"),
+    "v_head_dim": _latent("v_head_dim"),
     "seq_length": lambda a: a.seq_length,
     "max_position_embeddings": lambda a: a.max_position_embeddings,
     "normalization": lambda a: str(a.normalization).lower(),
@@ -40,7 +57,7 @@ FIELDS: dict[str, Callable[[Namespace], Any]] = {
     "position_embedding_type": lambda a: str(a.position_embedding_type),
     "rotary_base": lambda a: a.rotary_base,
     "rotary_percent": lambda a: a.rotary_percent,
-    "rotary_interleaved": lambda a: a.rotary_interleaved,
+    "rotary_interleaved": lambda a: a.rotary_interleaved or getattr(a, "multi_latent_attention", False),
     "qk_layernorm": lambda a: a.qk_layernorm,
     "add_bias_linear": lambda a: a.add_bias_linear,
     "add_qkv_bias": lambda a: a.add_qkv_bias,

@@ -27,6 +27,13 @@ from megatron_ext.checkpoint.regions import Experts, Region, regions, stacked
 
 METADATA = ".metadata"
 _VOCABULARY = ("embedding.word_embeddings.weight", "output_layer.weight", "output_layer.bias")
+# A norm's name here, and where Megatron-LM's specs fuse it otherwise: the local one with experts; with latent attention.
+_OTHER_NAMES = (
+    (".pre_mlp_layernorm.", ".mlp.linear_fc1.layer_norm_"),
+    (".self_attention.linear_qkv.layer_norm_", ".input_layernorm."),
+    (".self_attention.q_layernorm.", ".self_attention.linear_q_up_proj.layer_norm_"),
+    (".self_attention.kv_layernorm.", ".self_attention.linear_kv_up_proj.layer_norm_"),
+)
 _CHAINED = re.compile(r"chained_\d+\.")  # megatron-core numbers the optimizers of dense parameters and of experts
 
 
@@ -164,8 +171,8 @@ class Source:
 
     def _find(self, want: Wanted, region: Region) -> tuple[str, Region]:
         """`(name, region)`: the first of the names that is there, each layer by itself or all of them stacked."""
-        plain = dataclasses.replace(region, key=region.key.replace(".pre_mlp_layernorm.", ".mlp.linear_fc1.layer_norm_"))
-        candidates = [region, stacked(region, self.layers), plain, stacked(plain, self.layers)]  # local spec's name, with experts
+        others = [dataclasses.replace(region, key=region.key.replace(*pair)) for pair in _OTHER_NAMES if pair[0] in region.key]
+        candidates = [form for each in (region, *others) for form in (each, stacked(each, self.layers))]
         for prefix in want.names:
             for candidate in candidates:
                 if candidate is not None and prefix + candidate.key in self._plain:

@@ -15,6 +15,7 @@ from megatron.core.transformer.enums import AttnBackend
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.backend import pipeline
 from megatron_ext.models.attention.backend import Asked, Choice, asked, choices
+from megatron_ext.models.attention.latent_flags import Latent, latent
 from megatron_ext.models.moe.layers import with_experts
 from megatron_ext.models.norm_placements import deepnorm
 
@@ -81,6 +82,8 @@ class ModelConfig(TransformerConfig):
     """Position ids differ between rows: each document's count from 0."""
     attention_logit_cap: float | None = None
     """Scores s become cap · tanh(s / cap)."""
+    latent: Latent | None = None
+    """Sizes of multi-head latent attention. megatron-core's `multi_latent_attention` is for its own, and stays off."""
     attention: Asked = Asked()
     """What decides which kernel attends."""
 
@@ -183,8 +186,10 @@ def _attention(model) -> dict:
         prefix_length=model.prefix_length,
         attention_logit_cap=model.attn_logit_softcapping,
         softmax_scale=model.softmax_scale,
-        qk_layernorm=model.qk_layernorm and not model.qk_layernorm_across_heads,
+        # With latent attention it means norms that are part of it; megatron-core would sum their gradients once too often.
+        qk_layernorm=model.qk_layernorm and not model.qk_layernorm_across_heads and not model.multi_latent_attention,
         qk_norm_across_heads=model.qk_layernorm_across_heads,
+        latent=latent(model),
         position=model.position_embedding_type,
         max_positions=model.max_position_embeddings,
         positions_by_document=model.reset_position_ids,

@@ -7,6 +7,7 @@ from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.models.attention.flags import AttentionFlags
+from megatron_ext.models.attention.latent_flags import LatentFlags
 from megatron_ext.models.moe.flags import MoeFlags, dense_layers
 from megatron_ext.models.position_flags import PositionFlags
 from megatron_ext.models.residual_flags import ResidualFlags
@@ -18,7 +19,7 @@ def gated(activation: str) -> bool:
 
 
 @flag_group("model", "Architecture")
-class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, MoeFlags):
+class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, LatentFlags, MoeFlags):
     preset: str | None = flag(
         None,
         "a published model's flags; any flag given besides overrides it",
@@ -56,6 +57,7 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, MoeFlags):
         ModelFlags.resolve_residual(c)
         if c.num_query_groups is None:
             c.num_query_groups = c.num_attention_heads
+        ModelFlags.resolve_latent(c)
         if c.kv_channels is None and c.hidden_size % c.num_attention_heads == 0:
             c.kv_channels = c.hidden_size // c.num_attention_heads
         ModelFlags.resolve_positions(c)
@@ -66,13 +68,14 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, MoeFlags):
     def check(c):
         tensor = c.tensor_model_parallel_size
         if c.kv_channels is None:
+            given = "--qk-head-dim" if c.multi_latent_attention else "--kv-channels"
             yield Problem(
                 "--hidden-size",
                 c.hidden_size,
                 f"is not a multiple of --num-attention-heads {c.num_attention_heads}",
-                "choose a multiple, or give the head's width with --kv-channels",
+                f"choose a multiple, or give the head's width with {given}",
             )
-        elif c.position_embedding_type in ("rope", "xpos") and int(c.kv_channels * c.rotary_percent) % 2:
+        elif not c.multi_latent_attention and _odd(c):
             yield Problem(
                 "--kv-channels", c.kv_channels, f"times --rotary-percent {c.rotary_percent:g} is odd, and rotation takes pairs"
             )
@@ -99,11 +102,16 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, MoeFlags):
             reason = f"is not a multiple of --tensor-model-parallel-size {tensor}{shared}, over which it is cut"
             yield Problem("--seq-length", c.seq_length, reason)
         yield from ModelFlags.check_attention(c)
+        yield from ModelFlags.check_latent(c)
         yield from ModelFlags.check_positions(c)
         yield from ModelFlags.check_residual(c)
         yield from ModelFlags.check_experts(c)
         if c.mtp_num_layers is not None:
             yield from _further_predictions(c)
+
+
+def _odd(c) -> bool:
+    return c.position_embedding_type in ("rope", "xpos") and int(c.kv_channels * c.rotary_percent) % 2 == 1
 
 
 def _further_predictions(c):

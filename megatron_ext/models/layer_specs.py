@@ -26,6 +26,7 @@ from megatron.core.transformer.transformer_layer import (
 
 from megatron_ext.models.attention import transformer_xl
 from megatron_ext.models.attention.core import CoreAttention
+from megatron_ext.models.attention.latent import LatentAttention
 from megatron_ext.models.attention.norm_across_heads import NormAcrossHeads
 from megatron_ext.models.attention.self_attention import SelfAttention
 from megatron_ext.models.config import NORMS, ModelConfig
@@ -70,8 +71,24 @@ def local_layer_spec(config: ModelConfig, experts: bool) -> ModuleSpec:
     norm = NORMS.load(config.norm).Norm
     before = norm if norms_before(config) else IdentityOp
     layer, self_attention, core = _classes(config)
+    return ModuleSpec(
+        module=layer,
+        submodules=TransformerLayerSubmodules(
+            input_layernorm=before,
+            self_attention=_attention_spec(config, self_attention, core),
+            self_attn_bda=get_bias_dropout_add,
+            pre_mlp_layernorm=IdentityOp if config.share_parallel_norm else before,
+            mlp=_mlp_spec(config, experts),
+            mlp_bda=get_bias_dropout_add,
+        ),
+    )
+
+
+def _attention_spec(config: ModelConfig, self_attention: type, core: type) -> ModuleSpec:
+    if config.latent is not None:
+        return ModuleSpec(module=LatentAttention)
     of_queries, of_keys = _norms_of_heads(config)
-    attention = ModuleSpec(
+    return ModuleSpec(
         module=self_attention,
         params={"attn_mask_type": AttnMaskType.causal},
         submodules=SelfAttentionSubmodules(
@@ -80,17 +97,6 @@ def local_layer_spec(config: ModelConfig, experts: bool) -> ModuleSpec:
             linear_proj=_with_bias(RowParallelLinear, config.attention_output_bias),
             q_layernorm=of_queries,
             k_layernorm=of_keys,
-        ),
-    )
-    return ModuleSpec(
-        module=layer,
-        submodules=TransformerLayerSubmodules(
-            input_layernorm=before,
-            self_attention=attention,
-            self_attn_bda=get_bias_dropout_add,
-            pre_mlp_layernorm=IdentityOp if config.share_parallel_norm else before,
-            mlp=_mlp_spec(config, experts),
-            mlp_bda=get_bias_dropout_add,
         ),
     )
 

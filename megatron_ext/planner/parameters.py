@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from megatron_ext.models.attention.latent_flags import latent
 from megatron_ext.models.flags import gated
 from megatron_ext.models.moe.layers import with_experts
 
@@ -32,38 +33,57 @@ class Parameters:
 
 def count(model, vocab_size: int) -> Parameters:
     """Parameters for the model group of a configuration and `vocab_size` rows of embedding."""
-    hidden, heads = model.hidden_size, model.num_attention_heads * model.kv_channels
-    keys = model.num_query_groups * model.kv_channels
-    bias = 1 if model.add_mlp_bias else 0
-    norm = hidden * (2 if model.normalization == "layernorm" and model.norm_bias else 1)
-    normed = heads + keys if model.qk_layernorm_across_heads else 2 * model.kv_channels
-    of_heads = norm // hidden * normed if model.qk_layernorm else 0
-    attention = (
-        of_heads
-        + of_distances(model)
-        + hidden * (heads + 2 * keys)
-        + (heads + 2 * keys) * (1 if model.add_bias_linear or model.add_qkv_bias else 0)
-        + heads * hidden
-        + (hidden if model.add_attention_output_bias else 0)
-    )
-    mlp = active = 0
-    for experts in (
-        (False,) * model.num_layers if model.num_experts is None else with_experts(model.moe_layer_freq, model.num_layers)
-    ):
-        whole, passed = _experts(model, bias) if experts else (_mlp(model, model.ffn_hidden_size, bias),) * 2
-        mlp, active = mlp + whole, active + passed
+    hidden, bias = model.hidden_size, 1 if model.add_mlp_bias else 0
+    norm = hidden * _of_norm(model)
+    attention = (_attention if latent(model) is None else _latent_attention)(model)
+    attention += hidden if model.add_attention_output_bias else 0
+    kinds, further = _layers(model), model.mtp_num_layers or 0
+    mlps = [_experts(model, bias) if experts else (_mlp(model, model.ffn_hidden_size, bias),) * 2 for experts in kinds]
+    mlp, active = map(sum, zip(*mlps, strict=True))
     positions = {
         "learned_absolute": model.max_position_embeddings * hidden,
         "t5_bias": model.relative_attention_num_buckets * model.num_attention_heads,
     }.get(model.position_embedding_type, 0)
     of_layer, final = _norms(model)
+    beside = len(kinds) * (attention + of_layer * norm) + further * (2 * hidden * hidden + 3 * norm)
     return Parameters(
         embedding=vocab_size * hidden + positions + (norm if model.embedding_norm else 0),
         output=vocab_size * (hidden * model.untie_embeddings_and_output_weights + model.add_output_bias),
-        layers=model.num_layers * (attention + of_layer * norm) + mlp,
-        active_layers=model.num_layers * (attention + of_layer * norm) + active,
+        layers=beside + mlp,
+        active_layers=beside + active,
         final_norm=final * norm,
     )
+
+
+def _layers(model) -> tuple[bool, ...]:
+    """Whether each layer has experts; multi-token prediction's, which are like the last, stand at the end."""
+    kinds = (False,) * model.num_layers if model.num_experts is None else with_experts(model.moe_layer_freq, model.num_layers)
+    return kinds + kinds[-1:] * (model.mtp_num_layers or 0)
+
+
+def _attention(model) -> int:
+    """In a layer, without the output's bias."""
+    hidden, heads = model.hidden_size, model.num_attention_heads * model.kv_channels
+    keys = model.num_query_groups * model.kv_channels
+    normed = heads + keys if model.qk_layernorm_across_heads else 2 * model.kv_channels
+    of_heads = _of_norm(model) * normed if model.qk_layernorm else 0
+    biases = heads + 2 * keys if model.add_bias_linear or model.add_qkv_bias else 0
+    return of_heads + of_distances(model) + hidden * (heads + 2 * keys) + biases + heads * hidden
+
+
+def _latent_attention(model) -> int:
+    """The same of multi-head latent attention."""
+    sizes, hidden, heads = latent(model), model.hidden_size, model.num_attention_heads
+    queries = hidden * heads * sizes.width
+    if sizes.query_rank is not None:
+        queries = sizes.query_rank * (hidden + _of_norm(model) + heads * sizes.width)
+    keys_and_values = hidden * sizes.kept + sizes.rank * (_of_norm(model) + heads * (sizes.plain + sizes.value))
+    return queries + keys_and_values + heads * sizes.value * hidden
+
+
+def _of_norm(model) -> int:
+    """A norm's parameters, of a channel."""
+    return 2 if model.normalization == "layernorm" and model.norm_bias else 1
 
 
 def of_distances(model) -> int:

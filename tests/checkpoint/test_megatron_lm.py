@@ -13,6 +13,12 @@ def named_like_megatron_lm(model):
     from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_local_spec
 
     names = get_gpt_layer_local_spec().submodules.sharded_state_dict_keys_map
+    if model.config.latent is not None:  # Transformer Engine's layers: norms in the projections that follow them
+        names = {
+            "self_attention.q_layernorm.": "self_attention.linear_q_up_proj.layer_norm_",
+            "self_attention.kv_layernorm.": "self_attention.linear_kv_up_proj.layer_norm_",
+            "pre_mlp_layernorm.": "mlp.linear_fc1.layer_norm_",
+        }
     for layer in model.decoder.layers:
         layer.submodules_config.sharded_state_dict_keys_map = names
 
@@ -44,12 +50,15 @@ def write_as_megatron_lm(launch, argv, folder, metadata):
         named_like_megatron_lm(model)
         sharded = model.sharded_state_dict(metadata=metadata)
         parameters = model.sharded_state_dict(metadata=metadata)
+        latent = config.model.multi_latent_attention
         arguments = argparse.Namespace(
-            num_layers=2, hidden_size=64, ffn_hidden_size=192, num_attention_heads=4, group_query_attention=True,
+            num_layers=2, hidden_size=64, ffn_hidden_size=192, num_attention_heads=4, group_query_attention=not latent,
             num_query_groups=2, kv_channels=16, normalization="RMSNorm", norm_epsilon=1e-5, swiglu=True,
             position_embedding_type="rope", rotary_base=10000, rotary_percent=1.0, add_bias_linear=False, add_qkv_bias=False,
             untie_embeddings_and_output_weights=False, num_experts=None, consumed_train_samples=8, seq_length=16,
-            attention_backend=AttnBackend.auto, max_position_embeddings=16,
+            attention_backend=AttnBackend.auto, max_position_embeddings=16, multi_latent_attention=latent,
+            q_lora_rank=24, kv_lora_rank=32, qk_head_dim=16, qk_pos_emb_head_dim=8, v_head_dim=12, rotary_interleaved=False,
+            qk_layernorm=latent,
         )  # fmt: skip
         path = pathlib.Path(folder) / "iter_0000002"
         if launch.rank == 0:
@@ -62,10 +71,15 @@ def write_as_megatron_lm(launch, argv, folder, metadata):
         return tensors(run, state)
 
 
+LATENT = (
+    "--num-query-groups 4 --multi-latent-attention --q-lora-rank 24 --kv-lora-rank 32 --qk-head-dim 16 --qk-pos-emb-head-dim 8 "
+    "--v-head-dim 12 --rotary-interleaved"
+).split()
 KINDS = {
     "layers stacked": ([], 1, {}),
     "layer by layer, TP2": (["--tensor-model-parallel-size", "2"], 2, {"non_homogeneous_layers": True}),
     "distributed optimizer": (["--zero-stage", "1"], 2, {"distrib_optim_sharding_type": "fully_reshardable"}),
+    "latent attention, TP2": ([*LATENT, "--tensor-model-parallel-size", "2"], 2, {"non_homogeneous_layers": True}),
     "bf16": (["--bf16", "--vocab-size", "300"], 1, {"non_homogeneous_layers": True}),
 }
 

@@ -19,6 +19,10 @@ MODELS = {
         "--preset tiny --num-layers 2 --position-embedding-type t5_bias --relative-attention-num-buckets 6 "
         "--relative-attention-max-distance 9 --attention-pattern sliding_window causal --sliding-window 5"
     ).split(),
+    "latent": (
+        "--preset tiny --num-layers 2 --num-query-groups 4 --multi-latent-attention --q-lora-rank 24 --kv-lora-rank 20 "
+        "--v-head-dim 12 --attention-pattern sliding_window causal --sliding-window 5"
+    ).split(),
     "olmo2": "--preset tiny --num-layers 2 --norm-placement reordered --qk-layernorm --qk-layernorm-across-heads".split(),
     "experts": "--preset tiny --num-layers 2 --num-experts 4 --moe-ffn-hidden-size 64".split(),
 }

@@ -47,6 +47,11 @@ MODELS = {
     ).split(),
     "t5_bias, capped": "--preset tiny --position-embedding-type t5_bias --attn-logit-softcapping 1".split(),
     "olmo2": "--preset tiny --norm-placement reordered --qk-layernorm --qk-layernorm-across-heads".split(),
+    "latent": (
+        "--preset tiny --num-query-groups 4 --multi-latent-attention --q-lora-rank 24 --kv-lora-rank 20 --v-head-dim 12 "
+        "--rotary-interleaved --attention-pattern sliding_window causal --sliding-window 7 --reset-attention-mask "
+        "--reset-position-ids"
+    ).split(),
     "six": "--preset tiny --num-layers 6 --hidden-size 32 --position-embedding-type learned_absolute".split(),
 }
 RUN = "--mock-data --vocab-size 500 --train-iters 20 --global-batch-size 4 --seq-length 32 --lr 3e-4".split()
@@ -140,15 +145,18 @@ def test_layout_equals_one_process(model, layout, micro_batch_size, pool, refere
 
 
 @pytest.mark.parametrize("layout", ["TP2", "TP2+SP.PP2+ZeRO1"])
-@pytest.mark.parametrize("model", ["windows", "deepnorm", "side", "transformer_xl", "xpos", "t5_bias", "olmo2"])
+@pytest.mark.parametrize("model", ["windows", "deepnorm", "side", "transformer_xl", "xpos", "t5_bias", "olmo2", "latent"])
 def test_other_shapes_equal_one_process(model, layout, pool, references, tmp_path):
     world_size, flags = LAYOUTS[layout]
     found = outcome(pool, [*MODELS[model], *RUN, *flags, "--micro-batch-size", "2"], world_size, tmp_path)
     compare(found, references[model])
 
 
-@pytest.mark.parametrize("layout", CONTEXT_LAYOUTS)
-@pytest.mark.parametrize("model", ["llama", "windows"])
+CONTEXT_CASES = [(model, layout) for model in ("llama", "windows") for layout in CONTEXT_LAYOUTS]
+CONTEXT_CASES += [("latent", layout) for layout in ("CP2.TP2+SP", "CP2 recomputed", "CP2.PP2x2")]
+
+
+@pytest.mark.parametrize(("model", "layout"), CONTEXT_CASES)
 def test_a_shared_context_equals_one_process(model, layout, pool, references, tmp_path):
     world_size, flags = CONTEXT_LAYOUTS[layout]
     found = outcome(pool, [*MODELS[model], *RUN, *flags, "--micro-batch-size", "2"], world_size, tmp_path)

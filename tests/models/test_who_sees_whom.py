@@ -1,4 +1,5 @@
-"""Changing token j changes the outputs that L layers' patterns, composed, let it reach, and no other: all patterns and positions.
+"""Changing token j changes the outputs that L layers' patterns, composed, let it reach, and no other: all patterns and positions,
+latent attention too.
 
 What a pattern shows is written out here once more, key by key. transformer_xl, whose memory has no other patterns, has the same
 test of its own (attention/test_transformer_xl.py).
@@ -14,6 +15,8 @@ from megatron_ext.models.attention.tokens import Tokens, positions_of
 
 LENGTH, LAYERS, WINDOW, PREFIX = 19, 3, 4, 5
 POSITIONS = sorted(set(Registry("megatron_ext.models.positions")) - {"transformer_xl"})
+MODELS = {position: f"--position-embedding-type {position}" for position in POSITIONS}
+MODELS["latent attention"] = "--num-query-groups 4 --multi-latent-attention --kv-lora-rank 24"
 PATTERNS = [("causal",), ("full",), ("prefix",), ("sliding_window",), ("sliding_window", "causal"),
             ("prefix", "sliding_window", "sliding_window")]  # fmt: skip
 PACKED = torch.tensor([0] * 6 + [1] + [2] * 8 + [3] * 4)
@@ -37,13 +40,13 @@ def reached(patterns, documents) -> torch.Tensor:
     return through > 0
 
 
-def changed(launch, position: str):
+def changed(launch, model: str):
     """For each of PATTERNS, apart and packed: `[s, s]`, whether output i changes with token j."""
     from megatron_ext.training.configuration import read_configuration
     from megatron_ext.training.layout import processes
 
     argv = f"--preset tiny --num-layers {LAYERS} --mock-data --vocab-size 100 --train-iters 1 --device cpu --seq-length {LENGTH}"
-    config = read_configuration([*argv.split(), "--position-embedding-type", position], launch.world_size)
+    config = read_configuration([*argv.split(), *MODELS[model].split()], launch.world_size)
     found = {}
     with processes(launch, config), torch.no_grad():
         from megatron_ext.models import gpt
@@ -72,9 +75,9 @@ def _changed(model, documents) -> torch.Tensor:
     return ((logits[1:] - logits[:1]).abs().amax(-1) > 1e-4).T
 
 
-@pytest.mark.parametrize("position", POSITIONS)
-def test_what_is_changed_is_what_is_shown(position, pool):
-    (found,) = pool.run(changed, 1, position)
+@pytest.mark.parametrize("model", MODELS)
+def test_what_is_changed_is_what_is_shown(model, pool):
+    (found,) = pool.run(changed, 1, model)
     for (patterns, packed), seen in found.items():
         shown = reached(patterns, PACKED if packed else torch.zeros(LENGTH))
         assert torch.equal(seen, shown), (

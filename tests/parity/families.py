@@ -27,7 +27,7 @@ def _llama_like(state, groups: int, untied: bool = True) -> dict[str, torch.Tens
     for layer in range(3):
         theirs, ours = f"model.layers.{layer}.", f"decoder.layers.{layer}."
         for kind in ("weight", "bias"):
-            if f"{theirs}self_attn.q_proj.{kind}" in state:
+            if f"{theirs}self_attn.k_proj.{kind}" in state:
                 parts = (state[f"{theirs}self_attn.{part}_proj.{kind}"] for part in "qkv")
                 weights[f"{ours}self_attention.linear_qkv.{kind}"] = interleave(*parts, groups)
         for part in "qk":
@@ -342,7 +342,38 @@ def olmo2():
     return transformers.Olmo2ForCausalLM(config), argv, names
 
 
+def deepseek_v3(query_rank: int | None = 20, value: int = 14):
+    """Dense: multi-head latent attention, neighbouring channels rotated. Here values are narrower than keys."""
+    import transformers
+
+    # The norms on the short vectors have 1e-6 whatever the configuration says.
+    config = transformers.DeepseekV3Config(
+        **SMALL, **LLAMA | {"num_key_value_heads": 6}, first_k_dense_replace=3, num_mtp_layers=0, q_lora_rank=query_rank,
+        kv_lora_rank=28, qk_nope_head_dim=10, qk_rope_head_dim=6, v_head_dim=value)  # fmt: skip
+    argv = flags(f"{LLAMA_FLAGS} --rotary-interleaved --num-query-groups 6 --multi-latent-attention --kv-lora-rank 28 "
+                 f"--qk-head-dim 10 --qk-pos-emb-head-dim 6 --v-head-dim {value}"
+                 + (f" --q-lora-rank {query_rank}" if query_rank else ""))  # fmt: skip
+    parts = {"linear_q_proj": "q_proj", "linear_q_down_proj": "q_a_proj", "q_layernorm": "q_a_layernorm",
+             "linear_q_up_proj": "q_b_proj", "linear_kv_down_proj": "kv_a_proj_with_mqa", "kv_layernorm": "kv_a_layernorm",
+             "linear_kv_up_proj": "kv_b_proj"}  # fmt: skip
+
+    def names(state):
+        weights = _llama_like(state, 6)
+        for layer in range(3):
+            theirs, ours = f"model.layers.{layer}.self_attn.", f"decoder.layers.{layer}.self_attention."
+            pairs = {f"{ours}{part}.weight": f"{theirs}{other}.weight" for part, other in parts.items()}
+            weights |= {name: state[other] for name, other in pairs.items() if other in state}
+        return weights
+
+    return transformers.DeepseekV3ForCausalLM(config), argv, names
+
+
+def deepseek_v3_direct_queries():
+    """Queries straight from the hidden states, as in DeepSeek-V2-Lite. Here values are wider than keys."""
+    return deepseek_v3(query_rank=None, value=22)
+
+
 FAMILIES = (
     llama, mistral, qwen2, qwen3, smollm3, gpt2, gpt_bigcode, gpt_neox, gpt_neox_in_turn, gptj, bloom, bloom_residual_from_norm,
-    mpt, falcon, falcon_40b, falcon_rw, gemma2, cohere, olmo2,
+    mpt, falcon, falcon_40b, falcon_rw, gemma2, cohere, olmo2, deepseek_v3, deepseek_v3_direct_queries,
 )  # fmt: skip

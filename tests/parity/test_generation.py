@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tests.parity.families import LENGTH, VOCAB, gpt2, llama, mistral, olmo2, qwen3
+from tests.parity.families import LENGTH, VOCAB, deepseek_v3, deepseek_v3_direct_queries, gpt2, llama, mistral, olmo2, qwen3
 from tests.parity.reference import filled
 from tests.parity.test_parity import padded
 
@@ -38,7 +38,7 @@ def ours(launch, argv, weights, settings):
         return found
 
 
-@pytest.mark.parametrize("family", [llama, gpt2, mistral, qwen3, olmo2])
+@pytest.mark.parametrize("family", [llama, gpt2, mistral, qwen3, olmo2, deepseek_v3, deepseek_v3_direct_queries])
 def test_greedy_text_is_transformers(family, pool):
     torch.manual_seed(0)
     reference, argv, names = family()

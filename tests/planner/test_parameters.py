@@ -44,5 +44,42 @@ def test_a_segment_and_its_memory_are_what_transformer_xl_sees():
     assert full - some == 4 * 256 * (12 * 512 - 18 * 96)
 
 
+LATENT = "--preset tiny --num-query-groups 4 --multi-latent-attention --kv-lora-rank 20 --v-head-dim 12"
+
+
+def built(launch, argv):
+    """Parameters of the model itself, without what pads the vocabulary."""
+    from megatron_ext.models import gpt
+    from megatron_ext.models.config import model_config
+    from megatron_ext.training.layout import processes
+
+    config = read_configuration([*BASE, *argv, "--device", "cpu"], launch.world_size)
+    with processes(launch, config):
+        (model,) = gpt.build(config.model, model_config(config, 32000, "local"), seed=None)
+        return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("line", ["", "--q-lora-rank 24 --normalization layernorm --add-attention-output-bias"])
+def test_latent_attention_is_counted(line, pool):
+    argv = [*LATENT.split(), *line.split()]
+    assert pool.run(built, 1, argv) == [count(model_flags(*argv), 32000).total]
+
+
+def test_latent_attention_in_deepseek_v3s_shapes():
+    """The shapes of arXiv:2412.19437, section 4.2, and what its projections and their norms come to in a layer."""
+    line = ("--num-layers 1 --hidden-size 7168 --num-attention-heads 128 --multi-latent-attention --q-lora-rank 1536 "
+            "--kv-lora-rank 512 --qk-head-dim 128 --qk-pos-emb-head-dim 64 --v-head-dim 128 --ffn-hidden-size 18432")  # fmt: skip
+    attention = 7168 * (1536 + 576 + 128 * 128) + 1536 * 128 * 192 + 512 * 128 * 256 + 1536 + 512
+    assert attention == 187_107_328
+    assert count(model_flags(*line.split()), 32000).layers == attention + 3 * 7168 * 18432 + 2 * 7168
+
+
+def test_narrow_values_make_latent_attention_cheaper():
+    narrow, wide = (model_flags(*LATENT.split(), "--v-head-dim", width) for width in ("12", "16"))
+    weights = count(wide, 32000).layers - count(narrow, 32000).layers
+    costs = [training_flops_per_token(model, 32000) for model in (narrow, wide)]
+    assert costs[1] - costs[0] == 6 * weights + 6 * 4 * 4 * 4 * 64  # heads, layers, channels, tokens
+
+
 def test_gpt3_has_its_published_number():
     assert count(model_flags("--preset", "gpt3-175b"), 50257).total == pytest.approx(174.6e9, rel=1e-4)

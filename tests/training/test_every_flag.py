@@ -29,6 +29,7 @@ ALIBI = ["--position-embedding-type", "alibi"]
 XL = ["--position-embedding-type", "transformer_xl", "--memory-length", "3"]
 XPOS, T5_BIAS = (["--position-embedding-type", value] for value in ("xpos", "t5_bias"))
 FEW_BUCKETS = [*T5_BIAS, "--relative-attention-num-buckets", "8"]
+LATENT = ["--num-query-groups", "4", "--multi-latent-attention"]
 WINDOW = ["--attention-pattern", "sliding_window", "--sliding-window", "5"]
 
 # flag: the flags to compare with and without, beside BASE; losses of three updates must differ.
@@ -67,6 +68,7 @@ CHANGES_LOSS = {
     "sliding_window": (WINDOW, [*WINDOW[:-1], "2"]),
     "attn_logit_softcapping": ([], ["--attn-logit-softcapping", "0.01"]),
     "softmax_scale": ([], ["--softmax-scale", "3"]),
+    "multi_latent_attention": (LATENT[:-1], LATENT),
     "num_experts": ([], EXPERTS),
     "moe_router_topk": (EXPERTS, [*EXPERTS, "--moe-router-topk", "1"]),
     "moe_ffn_hidden_size": (EXPERTS, [*EXPERTS, "--moe-ffn-hidden-size", "32"]),
@@ -119,6 +121,11 @@ CHANGES_PARAMETERS = {
         "--no-moe-shared-expert-gate",
         "--moe-shared-expert-gate",
     ],
+    "q_lora_rank": [*LATENT, "--q-lora-rank", "24"],
+    "kv_lora_rank": [*LATENT, "--kv-lora-rank", "24"],
+    "qk_head_dim": [*LATENT, "--qk-head-dim", "8"],
+    "qk_pos_emb_head_dim": [*LATENT, "--qk-pos-emb-head-dim", "4"],
+    "v_head_dim": [*LATENT, "--v-head-dim", "8"],
     "norm_bias": ["--normalization", "layernorm", "--norm-bias", "--no-norm-bias"],
     "share_parallel_norm": ["--parallel-residual", "--share-parallel-norm"],
     "add_attention_output_bias": ["--add-attention-output-bias"],

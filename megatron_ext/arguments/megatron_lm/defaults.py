@@ -35,6 +35,9 @@ DEFAULTS: dict[str, Any] = {
     "log_interval": 100,
 }
 
+# … of multi-latent attention, which rotates neighbouring channels there whatever is said.
+LATENT = {"kv_lora_rank": 32, "qk_head_dim": 128, "qk_pos_emb_head_dim": 64, "v_head_dim": 128, "rotary_interleaved": True}
+
 # Flags that are ours as well, but that only a script of Megatron-LM's has.
 ITS_OWN = ("vocab_file", "merge_file")
 
@@ -54,6 +57,7 @@ ONLY_WITH = {
     "moe_router_enable_expert_bias": {"moe_router_bias_update_rate"},
     "moe_expert_capacity_factor": {"moe_token_drop_policy"},
     "recompute_granularity": {"recompute_num_layers"},
+    "multi_latent_attention": {"q_lora_rank", "kv_lora_rank", "qk_head_dim", "qk_pos_emb_head_dim", "v_head_dim"},
     "manual_gc": {"manual_gc_interval"},
     "position_embedding_type rope or xpos": {"rotary_base"},
     "position_embedding_type rope": {"rotary_percent", "rotary_interleaved"},
@@ -76,6 +80,7 @@ class MegatronFlags:
         if c.megatron_defaults:
             _mlp(c)
             _what_does_not_apply(c)
+            _latent_attention(c)
             _evaluation(c)
             if c.num_experts is not None and "expert_tensor_parallel_size" in c.open:
                 c.expert_tensor_parallel_size = c.tensor_model_parallel_size
@@ -154,6 +159,16 @@ def _what_does_not_apply(c) -> None:
                 setattr(c, name, c.fallback[name])
                 c.notes.append(f"{_option(name)} is left out: there is no {_option(needed)}")
             c.typed, c.given = c.typed - names, c.given - names
+
+
+def _latent_attention(c) -> None:
+    if not c.multi_latent_attention:
+        return
+    for name in LATENT.keys() & c.open:
+        setattr(c, name, LATENT[name])
+    if "kv_channels" in c.typed:
+        c.notes.append(f"--kv-channels {c.kv_channels} is left out: --multi-latent-attention has widths of its own")
+        c.kv_channels, c.typed, c.given = None, c.typed - {"kv_channels"}, c.given - {"kv_channels"}
 
 
 def _is_there(c, needed: str) -> bool:

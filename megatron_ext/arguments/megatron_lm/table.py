@@ -64,9 +64,10 @@ SECTIONS = (
         refused("--use-rope-scaling --rope-scaling-factor= --no-rope-freq=", "scaled or left-out rotary positions are not there"),
         ours("--relative-attention-num-buckets --relative-attention-max-distance"),
         refused("--mtp-standalone", "is not there; --pipeline-model-parallel-layout places it on the last stage"),
-        refused("""--multi-latent-attention --cache-mla-latents --q-lora-rank= --kv-lora-rank= --qk-head-dim=
-            --qk-pos-emb-head-dim= --v-head-dim= --mscale= --mscale-all-dim= --rotary-scaling-factor=""",
-            "multi-latent attention is not there"),
+        ours("--multi-latent-attention --q-lora-rank= --kv-lora-rank= --qk-head-dim= --qk-pos-emb-head-dim= --v-head-dim="),
+        taken("--cache-mla-latents", "generation keeps nothing else of a token"),
+        taken("--rotary-scaling-factor=", "1 stretches nothing", only="1 1.0", otherwise="YaRN is not there"),
+        taken("--mscale= --mscale-all-dim=", "belong to stretched positions"),
         refused("""--linear-attention-freq= --linear-conv-kernel-dim= --linear-key-head-dim= --linear-value-head-dim=
             --linear-num-key-heads= --linear-num-value-heads= --is-hybrid-model --hybrid-attention-ratio= --hybrid-mlp-ratio=
             --hybrid-override-pattern= --hybrid-layer-pattern= --mamba-state-dim= --mamba-head-dim= --mamba-num-groups=

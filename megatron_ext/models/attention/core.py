@@ -22,7 +22,7 @@ from megatron_ext.arguments.registry import Registry
 from megatron_ext.models.attention import flex
 from megatron_ext.models.attention.blocks import attend, attend_again, attend_by_scores, blocks
 from megatron_ext.models.attention.context_parallel import gathered, spread
-from megatron_ext.models.attention.saved import made_again
+from megatron_ext.models.attention.saved import Again, made_again
 from megatron_ext.models.attention.tokens import Limits, Tokens
 
 PATTERNS = Registry("megatron_ext.models.attention.patterns")
@@ -70,15 +70,23 @@ class CoreAttention(MegatronModule):
         self.learns_bias = self.bias is not None and any(True for _ in self.bias.parameters())
 
     def forward(
-        self, query, key, value, attention_mask, attn_mask_type=AttnMaskType.causal, attention_bias=None, packed_seq_params=None
+        self,
+        query,
+        key,
+        value,
+        attention_mask,
+        attn_mask_type=AttnMaskType.causal,
+        attention_bias=None,
+        packed_seq_params=None,
+        again: tuple[Again, ...] = (),
     ):
         """query `[s, b, heads, d]`, key and value `[s', b, groups, d]` → `[s, b, heads · d]`.
 
         Args:
             attention_bias: the pass's `Tokens`; None where queries and keys are the same tokens, in one document each row.
+            again: of keys and values that were gathered already, what backward makes again.
         """
-        again = ()
-        if self.spread:
+        if self.spread and not again:
             (key, value), *again = gathered(key, value)
         query, key, value = (x.permute(1, 2, 0, 3) for x in (query, key, value))
         dropout = self.dropout if self.training else 0.0

@@ -24,7 +24,9 @@ class AttentionFlags:
     prefix_length: int | None = flag(None, "tokens at the beginning that prefix shows to all", least=0)
     attn_logit_softcapping: float | None = flag(None, "cap attention's scores: cap · tanh(score / cap)", positive=True)
     softmax_scale: float | None = flag(None, "what scores are multiplied by [1 / √(width of a head)]", positive=True)
-    qk_layernorm: bool = flag(False, "a norm on each head's queries and keys (arXiv:2302.05442)")
+    qk_layernorm: bool = flag(
+        False, "a norm on each head's queries and keys (arXiv:2302.05442); multi-head latent attention's are on its short vectors"
+    )
     qk_layernorm_across_heads: bool = flag(False, "… over all heads' channels together (OLMo 2, arXiv:2501.00656)")
     reset_position_ids: bool = flag(False, "positions count from each document's beginning")
     reset_attention_mask: bool = flag(False, "tokens see their own document alone")

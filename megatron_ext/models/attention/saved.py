@@ -16,7 +16,7 @@ class Again:
 
     def __init__(self, tensor: torch.Tensor, make: Callable[[], torch.Tensor]):
         self._address = tensor.untyped_storage().data_ptr()  # autograd keeps this object: it must not hold the tensor
-        self._make, self._promised, self._made = make, 0, None
+        self.make, self._promised, self._made = make, 0, None
 
     def holds(self, kept: torch.Tensor) -> bool:
         return kept.untyped_storage().data_ptr() == self._address
@@ -26,7 +26,7 @@ class Again:
         return self, kept.size(), kept.stride(), kept.storage_offset()
 
     def keep_promise(self, *form) -> torch.Tensor:
-        made = self._make() if self._made is None else self._made
+        made = self.make() if self._made is None else self._made
         self._promised -= 1
         self._made = made if self._promised > 0 else None
         return made.as_strided(*form)

@@ -48,7 +48,8 @@ def _words(choice, config, rows: int, length: int, device: torch.device) -> str:
 def _torchs_choice(config, rows: int, length: int, device: torch.device) -> str:
     """The name of the kernel that scaled_dot_product_attention takes for plain causal attention while training."""
     heads, groups = (n // config.tensor_model_parallel_size for n in (config.num_attention_heads, config.num_query_groups))
-    vector = torch.empty(config.kv_channels, device=device, dtype=config.params_dtype, requires_grad=True)
+    width = config.kv_channels if config.latent is None else config.latent.wide
+    vector = torch.empty(width, device=device, dtype=config.params_dtype, requires_grad=True)
     query, key = (vector.expand(rows, count, length, -1) for count in (heads, groups))  # takes no memory
     asked = KERNELS.get(config.attention_backend)
     try:

@@ -149,6 +149,17 @@ def test_what_megatron_lm_passes_over_without_another_flag_is_left_out_and_said(
             config(line)
 
 
+def test_multi_latent_attention_has_megatron_lms_sizes_and_rotation():
+    line = "--megatron-defaults --position-embedding-type rope --disable-bias-linear --kv-channels 64 --qk-layernorm "
+    model = config(line + "--multi-latent-attention --q-lora-rank 48 --v-head-dim 96").model
+    assert (model.q_lora_rank, model.kv_lora_rank, model.v_head_dim) == (48, 32, 96)
+    assert (model.qk_head_dim, model.qk_pos_emb_head_dim, model.kv_channels, model.rotary_interleaved) == (128, 64, 192, True)
+    plain = config(line + "--kv-lora-rank 32 --v-head-dim 96").model
+    assert (plain.kv_lora_rank, plain.v_head_dim, plain.kv_channels, plain.rotary_interleaved) == (None, None, 64, False)
+    with pytest.raises(ConfigurationError, match="--rotary-scaling-factor 40: YaRN is not there"):
+        config(line + "--multi-latent-attention --rotary-scaling-factor 40")
+
+
 def test_habits_of_layouts():
     found = config("--num-experts 2 --disable-bias-linear --sequence-parallel --tensor-model-parallel-size 2", 2).flat()
     assert (found["expert_tensor_parallel_size"], found["sequence_parallel"]) == (2, True)
