@@ -5,7 +5,7 @@
 A norm on each head's queries and keys, heads of 128 whatever the width; the three smallest are tied. Samples of 4,096; 36 T
 tokens, the last hundreds of billions of them in samples of 32,768 with `--rotary-base 1000000`, which the released weights need.
 With experts: 128 in every layer, of which a token passes through 8, balanced over the global batch by a loss whose weight is not
-published. Nor are batch, learning rate and schedule.
+published (`--moe-aux-loss-coeff`). Nor are batch, learning rate and schedule.
 """
 
 _QWEN3 = dict(
@@ -22,7 +22,9 @@ _QWEN3 = dict(
     untie_embeddings_and_output_weights=True,
     train_tokens=36_000_000_000_000,
 )
-_EXPERTS = dict(_QWEN3, num_query_groups=4, num_experts=128, moe_router_topk=8)
+_EXPERTS = dict(
+    _QWEN3, num_query_groups=4, num_experts=128, moe_router_topk=8, moe_router_load_balancing_type=("global_aux_loss",)
+)
 _TIED = dict(_QWEN3, untie_embeddings_and_output_weights=False)
 
 PRESETS = {

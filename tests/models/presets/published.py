@@ -52,6 +52,7 @@ PUBLISHED = {
     "qwen2_1.5b": Published(151936, 1_543_714_304, WEIGHTS),
     "qwen2_7b": Published(152064, 7_615_616_512, WEIGHTS),
     "qwen2_72b": Published(152064, 72_706_203_648, WEIGHTS),
+    "qwen2_57b_a14b": Published(151936, 57e9, "table 1"),
     "qwen3_0.6b": Published(151936, 596_049_920, WEIGHTS),
     "qwen3_1.7b": Published(151936, 1_720_574_976, WEIGHTS),
     "qwen3_4b": Published(151936, 4_022_468_096, WEIGHTS),
@@ -66,5 +67,7 @@ PUBLISHED = {
     "olmo2_7b": Published(100352, 7_298_617_344, WEIGHTS),
     "olmo2_13b": Published(100352, 13_716_198_400, WEIGHTS),
     "olmo2_32b": Published(100352, 32_234_279_936, WEIGHTS),
+    # Those of the main model and of the layer for one token more, which holds embedding and output again.
+    "deepseek_v3_671b": Published(129280, 680_571_043_840 + 3_918_786_560 - 2 * 129280 * 7168, WEIGHTS),
     "yulan_12b": Published(51190, 12e9, "abstract"),
 }

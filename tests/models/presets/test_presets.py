@@ -92,7 +92,7 @@ def test_its_fields_are_flags_with_values_of_their_type(name):
         assert (converted, type(converted)) == (value, FLAGS[field].kind if not FLAGS[field].many else tuple), field
 
 
-GROWING = {"gpt3_125m": 16, "gpt3_175b": 16, "bloom_176b": 192, "llama3_405b": 1024}
+GROWING = {"gpt3_125m": 16, "gpt3_175b": 16, "bloom_176b": 192, "llama3_405b": 1024, "deepseek_v3_671b": 3072}
 
 
 @pytest.mark.parametrize("name", GROWING)
