@@ -7,6 +7,7 @@ import pytest
 from megatron_ext.models.moe.layers import with_experts
 
 
+@pytest.mark.compares("Megatron-LM's ways to say it", within="0", moe_layer_freq=True)
 @pytest.mark.parametrize(
     ("frequency", "expected"),
     [

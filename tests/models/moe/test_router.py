@@ -7,6 +7,8 @@ import math
 import pytest
 import torch
 
+from tests.layouts.training_case import outcome
+
 EXPERTS, TOPK, LENGTH, ROWS, WIDTH = 6, 2, 10, 3, 8
 BASE = f"--preset tiny --hidden-size {WIDTH} --num-attention-heads 2 --num-experts {EXPERTS} --moe-router-topk {TOPK}".split()
 
@@ -78,6 +80,11 @@ BIAS = torch.tensor([0.3, -0.4, 0.0, 0.2, -0.1, 0.5])
 SIGMOID = ["--moe-router-score-function", "sigmoid"]
 
 
+@pytest.mark.compares(
+    "the papers' formulas, token by token", within="1e-5", moe_router_topk=True, moe_router_score_function=True,
+    moe_router_pre_softmax=True, moe_router_topk_scaling_factor=True, moe_router_num_groups=True, moe_router_group_topk=True,
+    moe_router_enable_expert_bias=True,
+)  # fmt: skip
 @pytest.mark.parametrize(("argv", "bias", "expected"), [
     ([], None, lambda logits: naive(logits, mixtral)),
     (["--moe-router-pre-softmax"], None, lambda logits: naive(logits, switch)),
@@ -128,6 +135,10 @@ def losses_by_hand(kind, batches, matrix, sigmoid=False):
     return found
 
 
+@pytest.mark.compares(
+    "the papers' formulas, gradients too", within="1e-4", moe_router_load_balancing_type=True, moe_aux_loss_coeff=True,
+    moe_z_loss_coeff=True,
+)  # fmt: skip
 @pytest.mark.parametrize("sigmoid", [False, True])
 @pytest.mark.parametrize("kind", ["aux_loss", "seq_aux_loss", "global_aux_loss", "z"])
 def test_losses_weigh_by_the_tokens_they_are_taken_over(kind, sigmoid, pool):
@@ -150,6 +161,7 @@ def test_several_losses_add_up(pool):
     torch.testing.assert_close(both, first + second)
 
 
+@pytest.mark.compares("its rule, choice by choice", within="0", moe_expert_capacity_factor=True, moe_token_drop_policy=True)
 @pytest.mark.parametrize("policy", ["position", "probs"])
 def test_no_expert_takes_more_than_its_capacity(policy, pool):
     _, ([(all_weights, wanted, _)], *_) = one(pool)
@@ -184,6 +196,17 @@ def test_who_comes_late_does_not_push_out_who_came_before(pool):
     before, after = (pool.run(route, 1, argv, True, [each])[0][0][0][1] for each in (batch, changed))
     early = LENGTH // 2 * ROWS
     assert torch.equal(before[:early], after[:early]) and not torch.equal(before, after)
+
+
+@pytest.mark.compares("its rule", within="0", moe_router_bias_update_rate=True)
+def test_the_bias_moves_towards_those_with_too_few_tokens(pool, tmp_path):
+    argv = [*BASE, *SIGMOID, "--moe-router-enable-expert-bias", "--moe-router-bias-update-rate", "0.25", "--mock-data"]
+    run = outcome(pool, [*argv, "--vocab-size", "50", "--train-iters", "1"], 1, tmp_path)
+    loads = run.records[0]["expert_load"]
+    assert len(loads) == 4
+    for layer, load in loads.items():
+        expected = 0.25 * torch.sign(1 - torch.tensor(load))
+        assert torch.equal(run.final[f"decoder.layers.{layer}.mlp.router.expert_bias"], expected) and expected.any()
 
 
 def test_counts_are_exact_in_16_bits(pool):
