@@ -5,6 +5,7 @@ Found without importing them: importing Transformer Engine takes seconds, and fa
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import re
 import sys
@@ -132,7 +133,7 @@ def peak_flops(device: str | torch.device, dtype: torch.dtype) -> tuple[float, s
         peak = datasheet(torch.cuda.get_device_name(device), kind)
         if peak is not None:
             return peak, "datasheet"
-    return _measured(device, dtype), "measured"
+    return _measured(device, dtype, torch.get_num_threads()), "measured"
 
 
 def datasheet(gpu: str, kind: str) -> float | None:
@@ -143,8 +144,11 @@ def datasheet(gpu: str, kind: str) -> float | None:
     return None
 
 
-def _measured(device: torch.device, dtype: torch.dtype, seconds: float = 0.2) -> float:
+@functools.cache
+def _measured(device: torch.device, dtype: torch.dtype, threads: int, seconds: float = 0.2) -> float:
     """The best of products of growing size, in the layout of `torch.nn.functional.linear`, that fit into the time.
+
+    `threads`: what this process has, which a CPU's number depends on.
 
     The other layouts can be ten times slower (bfloat16 on a CPU that has no instructions for it), and this is a peak.
     """
