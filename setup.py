@@ -48,6 +48,7 @@ REQUIRES = [
     "orjson>=3.10",
     "pyarrow>=17",
     "pyyaml>=6",
+    "safetensors>=0.4",
     "xxhash>=3.4",
     "zstandard>=0.23",
     # what a person sees
@@ -56,17 +57,17 @@ REQUIRES = [
     "tensorboard>=2.16",
 ]
 
-HF = ["safetensors>=0.4", "transformers>=4.50"]
+HUGGINGFACE = ["transformers>=4.50"]
 EXTRAS = {
     "data": ["fsspec", "nltk"],
-    "hf": HF,
+    "huggingface": HUGGINGFACE,
     "ray": ["ray>=2.40"],
     # Kernels. NVIDIA's Apex comes from its source: the `apex` of PyPI is somebody else's package.
     "gpu": ["liger-kernel>=0.5", "transformer-engine[pytorch]>=2.9,<2.12"],
     "docs": ["mkdocs>=1.6", "mkdocs-material>=9.5"],
     # transformers is the reference of tests/parity
     "test": [
-        *HF,
+        *HUGGINGFACE,
         "hypothesis>=6.100",
         "import-linter>=2.15",
         "pytest>=8.2",

@@ -73,7 +73,7 @@ class Flag:
 
     @property
     def option(self) -> str:
-        return "--" + self.name.replace("_", "-")
+        return "--" + self.name.strip("_").replace("_", "-")  # from_: `from` is a word of Python's own
 
     @property
     def opposite(self) -> str:

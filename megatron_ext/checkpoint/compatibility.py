@@ -11,7 +11,7 @@ import pathlib
 from megatron_ext.arguments.problems import UserError
 
 # Flags of the model that may change while a run goes on: they change no function of the weights.
-_FREE = {
+FREE = {
     "preset", "seq_length", "max_position_embeddings", "make_vocab_size_divisible_by", "hidden_dropout", "attention_dropout",
     "init_method_std", "moe_token_dispatcher_type", "moe_aux_loss_coeff",
 }  # fmt: skip
@@ -25,7 +25,7 @@ _OF_LAYOUT = {"zero_stage", "overlap_grad_reduce", "overlap_param_gather"}
 
 def architecture(config, vocab_size: int) -> dict:
     """The flags that say what the weights mean."""
-    return _as_json(vars(config.model), _FREE) | {"vocab_size": vocab_size}
+    return _as_json(vars(config.model), FREE) | {"vocab_size": vocab_size}
 
 
 def schedule(config, decay: int, in_samples: bool) -> dict:

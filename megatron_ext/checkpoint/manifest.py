@@ -14,6 +14,7 @@ import xxhash
 from megatron_ext.arguments.problems import UserError
 
 MANIFEST = "manifest.json"
+WEIGHTS_ONLY = "weights_only"  # a key: there is no optimizer's state, and a run that goes on starts anew
 _BLOCK = 2**24
 _SMALL = 2**16  # bytes of a file that is read whenever its size is looked at
 

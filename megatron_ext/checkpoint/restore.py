@@ -9,6 +9,9 @@ from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.distributed import all_or_none
 from megatron_ext.checkpoint import manifest, megatron_lm
 from megatron_ext.checkpoint.compatibility import changed_updates, refuse_another_architecture, refuse_another_schedule
+from megatron_ext.checkpoint.conversion.families import meaning
+from megatron_ext.checkpoint.conversion.folder import is_huggingface
+from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
 from megatron_ext.checkpoint.flags import OF_LOAD, same_folder
 from megatron_ext.checkpoint.random_states import set_random_states
 from megatron_ext.checkpoint.regions import Experts
@@ -47,18 +50,29 @@ def refuse_to_start_over(flags, path: pathlib.Path) -> None:
         )
 
 
+<<<<<<< HEAD
 def open_source(path: pathlib.Path, model_config) -> Source:
     """A checkpoint for a model of megatron-core's configuration `model_config`."""
     return Source(path, model_config.num_layers, Experts.of(model_config), model_config.vocab_size)
+=======
+def open_source(path: pathlib.Path, model_config) -> Source | HuggingFaceSource:
+    """A checkpoint, or a Hugging Face folder, for a model of megatron-core's configuration `model_config`."""
+    if is_huggingface(path):
+        return HuggingFaceSource(path)
+    return Source(path, model_config.num_layers, model_config.num_moe_experts, model_config.vocab_size)
+>>>>>>> 8c40280 (Hugging Face folders in and out: a file a family, one mapping for both directions, weights streamed, both sides run and compared)
 
 
 def restore(path: pathlib.Path, run, state, parts: Parts = Parts()) -> None:
     """Bring `state` to where it was saved. Taken whole on the layout that saved it: bit for bit. Every process calls it.
 
     Args:
-        path: a verified checkpoint, of this project or of Megatron-LM.
+        path: a verified checkpoint, of this project or of Megatron-LM, or a Hugging Face folder.
         run: what stays the same: `config`, `layout`, `device`, `model_config`, and `record`, what must agree.
     """
+    if all_or_none(lambda: has_weights_alone(path)):
+        parts = Parts(progress=False, optimizer=False, random_states=False)
+        run.monitor.say(f"{path} holds weights alone: counts, optimizer and random states start anew, as with --finetune")
     saved = all_or_none(lambda: _what_agrees(path, run, parts))
     same_layout = saved.get("layout") == str(run.layout) and saved.get("device", run.device.type) == run.device.type
     all_or_none(lambda: _read(path, run, state, parts, parts.random_states and same_layout), f"loading {path}")
@@ -69,8 +83,19 @@ def restore(path: pathlib.Path, run, state, parts: Parts = Parts()) -> None:
         state.sharding.load_scaler_state(saved["counts"].get("loss_scale", {}))
 
 
+def has_weights_alone(path: pathlib.Path) -> bool:
+    """Whether a checkpoint came from a Hugging Face folder, or is one."""
+    return is_huggingface(path) or (not is_foreign(path) and manifest.read(path).get(manifest.WEIGHTS_ONLY, False))
+
+
 def _what_agrees(path: pathlib.Path, run, parts: Parts) -> dict:
     """The checkpoint's manifest; UserError where the run that goes on would be another."""
+    if is_huggingface(path):
+        source = HuggingFaceSource(path)
+        ours = run.record["architecture"]
+        theirs, own = meaning(source.values), meaning(vars(run.config.model))
+        refuse_another_architecture(path, theirs | {"vocab_size": source.vocab_size}, own | {"vocab_size": ours["vocab_size"]})
+        return {}
     saved = megatron_lm.content(path) if is_foreign(path) else manifest.read(path)
     refuse_another_architecture(path, saved.get("architecture", {}), run.record["architecture"])
     if parts.progress and not run.config.checkpoint.override_opt_param_scheduler:

@@ -1,4 +1,4 @@
-"""The architecture's flags of a checkpoint, ours or Megatron-LM's: `--use-checkpoint-args`."""
+"""The architecture's flags of a checkpoint, ours, Megatron-LM's or Hugging Face's: `--use-checkpoint-args`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ from megatron_ext.arguments.config import all_values
 from megatron_ext.arguments.flags import flags_of
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.checkpoint import megatron_lm
+from megatron_ext.checkpoint.conversion.folder import is_huggingface
+from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
 from megatron_ext.checkpoint.verification import find_checkpoint, is_foreign
 from megatron_ext.models.flags import ModelFlags
 
 
 def saved_arguments(save: str | None, load: str | None, ckpt_step: int | None) -> dict[str, Any]:
-    """Values by field of the model's flags: of the newest checkpoint in `save`, else of the one that `load` means.
+    """Values by field of the model's flags: of the newest checkpoint in `save`, else of the one that `load` means, of a
+    Hugging Face folder the vocabulary's size too.
 
     UserError where there is no checkpoint, or it does not tell its architecture in a form that can be read safely.
     """
     found = (save and find_checkpoint("--save", save)) or (load and find_checkpoint("--load", load, ckpt_step))
     if not found:
         raise UserError(f"--use-checkpoint-args: there is no checkpoint in {' or '.join(filter(None, (save, load)))}")
+    if is_huggingface(found):
+        source = HuggingFaceSource(found)
+        return source.values | {"vocab_size": source.vocab_size}
     if is_foreign(found):
         values = megatron_lm.architecture(megatron_lm.common(found).get("args"))
     else:

@@ -130,7 +130,7 @@ class Store:
         self._pending = None
         with self._failing(final):
             save.complete(content, texts)
-            first_alone(lambda: _publish(save.folder, final))
+            first_alone(lambda: publish(save.folder, final))
         self.newest_iteration = content["counts"]["iteration"]
         if self.layout.rank == 0:
             self._prune()
@@ -172,7 +172,8 @@ def partial_of(final: pathlib.Path) -> pathlib.Path:
     return final.with_name(f".{final.name}.partial")
 
 
-def _publish(partial: pathlib.Path, final: pathlib.Path) -> None:
+def publish(partial: pathlib.Path, final: pathlib.Path) -> None:
+    """Put what was written into a hidden folder in its place."""
     if final.exists():  # left by a run that went another way
         _set_aside(final, "replaced")
     os.rename(partial, final)

@@ -17,6 +17,7 @@ import torch
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.distributed import node_name
 from megatron_ext.checkpoint import manifest
+from megatron_ext.checkpoint.conversion.folder import is_huggingface, problem_of_folder
 from megatron_ext.checkpoint.source import METADATA, problem_of_index
 
 _NAME = re.compile(r"iter_(\d{7,})$")
@@ -37,7 +38,7 @@ def verify(path: pathlib.Path) -> str | None:
             "the folder must lie on a disk that all nodes share",
             shared=True,
         )
-    if problems[0] is not None or is_foreign(path):
+    if problems[0] is not None or is_foreign(path) or is_huggingface(path):
         return problems[0]
     problems = _everybodys(path, lambda: manifest.problem_of(path, manifest.read(path), rank, ranks))
     return next(filter(None, problems), None)
@@ -63,6 +64,8 @@ def _everybodys(path: pathlib.Path, look: Callable[[], str | None]) -> list[str 
 def _problem_of_sizes(path: pathlib.Path) -> str | None:
     if is_foreign(path):
         return problem_of_index(path)
+    if is_huggingface(path):
+        return problem_of_folder(path)
     return manifest.problem_of(path, manifest.read(path), checksums=False)
 
 
@@ -96,8 +99,11 @@ def is_foreign(path: pathlib.Path) -> bool:
 
 
 def checkpoints(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The checkpoints in a run's folder, newest first; the folder itself where it is one. OSError where it cannot be read."""
-    if (folder / manifest.MANIFEST).exists() or is_foreign(folder):
+    """The checkpoints in a run's folder, newest first; the folder itself where it is one, or Hugging Face's.
+
+    OSError where it cannot be read.
+    """
+    if (folder / manifest.MANIFEST).exists() or is_foreign(folder) or is_huggingface(folder):
         return [folder]
     names = os.listdir(folder) if folder.is_dir() else []
     found = [folder / name for name in names if _NAME.match(name) and (folder / name).is_dir()]

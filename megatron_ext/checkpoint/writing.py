@@ -8,11 +8,12 @@ step, a few milliseconds, happens between two updates.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pathlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch.distributed.checkpoint import DefaultSavePlanner, FileSystemWriter
@@ -33,11 +34,30 @@ _MEGATRON_CONFIG = {
 }
 _MEGATRON_CONTENT = {"non_homogeneous_layers": True}
 
-Box = tuple[str, tuple[int, ...], tuple[int, ...], torch.Tensor]
+Box = tuple[str, tuple[int, ...], tuple[int, ...], "torch.Tensor | Later"]
 """`(name, shape of the whole tensor, offsets, the numbers in the box)`"""
 
 
+<<<<<<< HEAD
 def boxes_of(pieces: Iterable, prefixes: dict[str, str], experts: Experts | None) -> Iterable[Box]:
+=======
+@dataclasses.dataclass(frozen=True)
+class Later:
+    """The numbers of a box that are made when they are written, and forgotten then: for what does not fit into memory."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    make: Callable[[], torch.Tensor]
+
+    def size(self) -> torch.Size:
+        return torch.Size(self.shape)
+
+    def detach(self) -> Later:
+        return self
+
+
+def boxes_of(pieces: Iterable, prefixes: dict[str, str], experts: int | None) -> Iterable[Box]:
+>>>>>>> 8c40280 (Hugging Face folders in and out: a file a family, one mapping for both directions, weights streamed, both sides run and compared)
     """The boxes of the sharded state's pieces; another stage's parameter is that stage's to write."""
     for piece in pieces:
         if piece.place.copy:
@@ -65,7 +85,8 @@ class _Planner(DefaultSavePlanner):
         return SavePlan(self._items)
 
     def resolve_data(self, write_item: WriteItem) -> torch.Tensor:
-        return self.tensors[write_item.index]
+        found = self.tensors[write_item.index]
+        return found.make() if isinstance(found, Later) else found
 
     def keep_only(self, plan: SavePlan, copy: bool) -> None:
         """Forget what others write; `copy` the rest to host memory, since training goes on changing it."""

@@ -174,6 +174,10 @@ class Monitor:
         """Say on stderr what a person should know while the run goes on."""
         self._say(f"warning: {sentence}", sys.stderr)
 
+    def say(self, sentence: str) -> None:
+        """Say what a person should know, once."""
+        self._say(sentence)
+
     def _say(self, sentence: str, where=None) -> None:
         if self.layout.rank == 0:
             with contextlib.suppress(OSError):

@@ -8,9 +8,10 @@ from megatron_ext.tokenizers.flags import LOADERS, TokenizerFlags
 
 
 def build(flags: TokenizerFlags) -> Tokenizer:
-    """The tokenizer that checked flags name. UserError: its file is broken, or its size is not what was asked for."""
+    """The tokenizer that checked flags name. UserError: its file is broken, or it has more entries than the model shall have."""
     tokenizer = LOADERS.load(flags.tokenizer_type).load(flags)
-    if flags.vocab_size is not None and flags.vocab_size != tokenizer.vocab_size:
+    tokenizer.model_entries = flags.vocab_size or tokenizer.vocab_size
+    if tokenizer.model_entries < tokenizer.vocab_size:
         file = flags.tokenizer_model or flags.vocab_file
         raise UserError(
             f"--vocab-size {flags.vocab_size}: {file} has {tokenizer.vocab_size} entries; leave --vocab-size out (to round the "

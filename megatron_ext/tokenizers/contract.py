@@ -29,10 +29,15 @@ END_OF_DOCUMENT = (
 
 
 class Tokenizer(abc.ABC):
-    """Attributes: vocab_size: ids run from 0 to vocab_size - 1; eod: the id of the token that ends a document."""
+    """Attributes:
+    vocab_size: ids run from 0 to vocab_size - 1.
+    eod: the id of the token that ends a document.
+    model_entries: of the model: as many, or more with `--vocab-size`. Those beyond vocab_size have logits and no text.
+    """
 
     vocab_size: int
     eod: int
+    model_entries: int
 
     @abc.abstractmethod
     def encode(self, text: str) -> list[int]:

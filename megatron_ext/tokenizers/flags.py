@@ -29,7 +29,12 @@ class TokenizerFlags:
     tiktoken_num_special_tokens: int | None = flag(
         None, f"ids before the ranks in Megatron-LM's JSON form of a tiktoken file [{MEGATRON_CONTROL_COUNT:,}]", least=7
     )
-    vocab_size: int | None = flag(None, "ids of the null tokenizer, the last of which ends a document", least=2)
+    vocab_size: int | None = flag(
+        None,
+        "ids of the null tokenizer, the last of which ends a document; of others, the model's entries, where they are more than "
+        "the tokenizer's",
+        least=2,
+    )
 
     @staticmethod
     def resolve(c):

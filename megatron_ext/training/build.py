@@ -163,7 +163,7 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
     """Build the run of a configuration; process groups must be up, and `preemption` listening."""
     layout = Layout.of(config, torch.distributed.get_rank())
     tokenizer = build_tokenizer(config.tokenizer)
-    core = model_config(config, tokenizer.vocab_size, transformer_impl(config.parallel.transformer_impl, device.type))
+    core = model_config(config, tokenizer.model_entries, transformer_impl(config.parallel.transformer_impl, device.type))
     rows, length = config.training.micro_batch_size, config.model.seq_length
     configure_nvtx_profiling(config.parallel.nvtx_ranges)
     if core.tp_comm_overlap:
@@ -210,7 +210,7 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
             layout,
             device,
             core.params_dtype,
-            tokenizer.vocab_size,
+            core.vocab_size,
             total,
             attention=summary(core, rows, length, device),
             seen=lambda: routing(sharding.chunks, core, device) | losses(sharding.chunks, core, device),

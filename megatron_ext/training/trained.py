@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -20,11 +21,16 @@ from megatron_ext.arguments.config import Config, read
 from megatron_ext.arguments.problems import Problem, UserError
 from megatron_ext.backend import distributed
 from megatron_ext.backend.flags import ParallelFlags
+from megatron_ext.checkpoint.conversion.folder import is_huggingface
+from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
+from megatron_ext.checkpoint.conversion.tokenizer_files import tokenizer_of
 from megatron_ext.checkpoint.load_model import load_weights
 from megatron_ext.checkpoint.verification import find_checkpoint
 from megatron_ext.models.flags import ModelFlags
 from megatron_ext.tokenizers.flags import TokenizerFlags
 from megatron_ext.training.configuration import GROUPS
+
+_TOKENIZER_FILES = ("tokenizer_model", "vocab_file", "merge_file")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,15 +58,20 @@ def joined(flags, launch: distributed.Launch) -> Iterator[torch.device]:
         distributed.stop()
 
 
-def open_run(flags, device: torch.device) -> Trained:
-    """The newest checkpoint of `--load` (or the checkpoint that it is), read by all processes. UserError says what is wrong."""
+def open_run(flags, device: torch.device, in_fp32: bool = False) -> Trained:
+    """The newest checkpoint of `--load` (or the checkpoint that it is, or a Hugging Face folder), read by all processes.
+    UserError says what is wrong.
+
+    Args:
+        in_fp32: compute so, whatever the run did.
+    """
     checkpoint = distributed.first_for_all(lambda: find_checkpoint("--load", flags.load))
     if checkpoint is None:
         raise UserError(
             f"--load {flags.load}: there is no checkpoint in this folder; give the folder that training saved to (--save)",
             shared=True,
         )
-    config = _configuration(checkpoint, flags, device)
+    config = _configuration(checkpoint, flags, device, ["--no-bf16", "--no-fp16"] if in_fp32 else [])
     parallel = config.parallel
     distributed.initialize_model_parallel(
         tensor=parallel.tensor_model_parallel_size,
@@ -70,26 +81,52 @@ def open_run(flags, device: torch.device) -> Trained:
     return _build(config, checkpoint, device)
 
 
-def _configuration(checkpoint: pathlib.Path, flags, device: torch.device) -> Config:
+def _configuration(checkpoint: pathlib.Path, flags, device: torch.device, argv: list[str]) -> Config:
     """The run's configuration, in the layout that the tool was asked for. ConfigurationError if the model cannot have it."""
+    tensor, pipeline = str(flags.tensor_model_parallel_size), str(flags.pipeline_model_parallel_size)
+    layout = ["--tensor-model-parallel-size", tensor, "--pipeline-model-parallel-size", pipeline]
+    layout += ["--expert-tensor-parallel-size", tensor, "--transformer-impl", "local", "--device", device.type, *argv]
+    if is_huggingface(checkpoint):
+        return of_folder(HuggingFaceSource(checkpoint), [*layout, *_given_tokenizer(flags)], (_Stages,))
     if not (checkpoint / "run.yaml").exists():
         raise UserError(
             f"--load {checkpoint}: has no run.yaml, which tells the architecture; a checkpoint of Megatron-LM becomes a run by "
             "pretrain_gpt.py --load … --save …",
             shared=True,
         )
-    tensor, pipeline = str(flags.tensor_model_parallel_size), str(flags.pipeline_model_parallel_size)
-    layout = ["--tensor-model-parallel-size", tensor, "--pipeline-model-parallel-size", pipeline]
-    layout += ["--expert-tensor-parallel-size", tensor, "--transformer-impl", "local", "--device", device.type]
     return read(
         GROUPS,
         ["--config", str(checkpoint / "run.yaml"), *layout, *_tokenizer(checkpoint, flags)],
         "",
         "",
-        torch.distributed.get_world_size(),
+        _processes(),
         without=ParallelFlags,
         checked=(ModelFlags, TokenizerFlags, _Stages),
     )
+
+
+def configuration_of(checkpoint: pathlib.Path) -> Config:
+    """A run's configuration, for one process on the CPU."""
+    names = ("tokenizer_type", *_TOKENIZER_FILES)
+    alone = SimpleNamespace(tensor_model_parallel_size=1, pipeline_model_parallel_size=1, **dict.fromkeys(names))
+    return _configuration(checkpoint, alone, torch.device("cpu"), [])
+
+
+def of_folder(source: HuggingFaceSource, argv: Sequence[str], checked: Sequence[type] = ()) -> Config:
+    """The configuration that a Hugging Face folder means: its model, its weights' type, its tokenizer unless one is given."""
+    kind = {torch.bfloat16: ["--bf16"], torch.float16: ["--fp16"]}.get(source.folder.dtype(), [])
+    whose = (
+        []
+        if any(option in argv for option in ("--tokenizer-model", "--vocab-file", "--tokenizer-type"))
+        else tokenizer_of(source.path)
+    )
+    size = ["--vocab-size", str(source.vocab_size)]
+    checked = (ModelFlags, TokenizerFlags, *checked)
+    return read(GROUPS, [*kind, *whose, *size, *argv], "", "", _processes(), base=lambda _: source.values, checked=checked)
+
+
+def _processes() -> int:
+    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
 
 
 class _Stages:
@@ -110,23 +147,28 @@ def _tokenizer(checkpoint: pathlib.Path, flags) -> list[str]:
 
     A relative path was relative to the folder that the run was trained in: most often one above the run's own.
     """
-    found = ["--tokenizer-type", flags.tokenizer_type] if flags.tokenizer_type else []
-    files = ("tokenizer_model", "vocab_file", "merge_file")
-    given = {name: getattr(flags, name) for name in files if getattr(flags, name) is not None}
-    if not given:
-        try:
-            saved = yaml.safe_load((checkpoint / "run.yaml").read_text(encoding="utf-8"))
-            given = {name: _from_above(checkpoint, saved[name]) for name in files if saved.get(name)}
-        except (OSError, yaml.YAMLError, AttributeError):
-            pass  # reading the configuration tells what is wrong with the file
-    for name, path in given.items():
-        found += ["--" + name.replace("_", "-"), path]
-    return found
+    found = _given_tokenizer(flags)
+    if any(getattr(flags, name) for name in _TOKENIZER_FILES):
+        return found
+    try:
+        saved = yaml.safe_load((checkpoint / "run.yaml").read_text(encoding="utf-8"))
+        given = {name: _from_above(checkpoint, saved[name]) for name in _TOKENIZER_FILES if saved.get(name)}
+    except (OSError, yaml.YAMLError, AttributeError):
+        return found  # reading the configuration tells what is wrong with the file
+    return [*found, *(word for name, path in given.items() for word in ("--" + name.replace("_", "-"), path))]
+
+
+def _given_tokenizer(flags) -> list[str]:
+    names = ("tokenizer_type", *_TOKENIZER_FILES)
+    given = {"--" + name.replace("_", "-"): getattr(flags, name) for name in names if getattr(flags, name) is not None}
+    return [word for pair in given.items() for word in pair]
 
 
 def _from_above(checkpoint: pathlib.Path, path: str) -> str:
-    """`path` from the nearest folder above where it is, or as it was."""
-    return next((str(folder / path) for folder in checkpoint.resolve().parents if (folder / path).exists()), path)
+    """`path` from the nearest folder above where it is, or what has its name in the run's folder, or as it was."""
+    own = checkpoint.resolve().parent / pathlib.PurePath(path).name
+    found = (folder / path for folder in checkpoint.resolve().parents if (folder / path).exists())
+    return str(next(found, own if own.exists() else path))
 
 
 def _build(config: Config, checkpoint: pathlib.Path, device: torch.device) -> Trained:
@@ -135,7 +177,7 @@ def _build(config: Config, checkpoint: pathlib.Path, device: torch.device) -> Tr
     from megatron_ext.tokenizers.build import build
 
     tokenizer = build(config.tokenizer)
-    core = model_config(config, tokenizer.vocab_size, "local")
+    core = model_config(config, tokenizer.model_entries, "local")
     # Norms too are of the type that was trained, as megatron-core's Float16Module has them.
     model = gpt.build(config.model, core, seed=None)[0].to(core.params_dtype).eval()
     load_weights(model, checkpoint)

@@ -28,7 +28,7 @@ class HuggingFaceTokenizer(Tokenizer):
     def __init__(self, file: pathlib.Path, eod_token: str | None = None, content: str | None = None):
         """`content` stands for the file's, where a tokenizer is made of other files (`gpt2_bpe.py`)."""
         try:
-            content = content or file.read_text(encoding="utf-8")
+            self.content = content = content or file.read_text(encoding="utf-8")
             self._whole = tokenizers.Tokenizer.from_str(content)
             self._config = json.loads(self._whole.to_str())  # older files leave things out, such as GPT-2's the model's type
             self._encoder = _text_only(self._whole, self._config)

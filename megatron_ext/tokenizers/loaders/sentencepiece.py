@@ -43,7 +43,12 @@ class SentencePieceTokenizer(Tokenizer):
         return self._model.encode(list(texts), out_type=int, num_threads=1)
 
     def decode(self, ids: Iterable[int]) -> str:
-        return self._model.decode(list(map(int, ids)))
+        return self._model.decode([token for token in map(int, ids) if token < self.vocab_size])
+
+    def special_tokens(self) -> dict[str, str]:
+        """The names of its control tokens, as a `tokenizer_config.json` of Hugging Face's has them."""
+        ids = {"bos": self._model.bos_id(), "eos": self.eod, "unk": self._model.unk_id(), "pad": self._model.pad_id()}
+        return {f"{key}_token": self._model.id_to_piece(number) for key, number in ids.items() if number >= 0}
 
     def token_bytes(self) -> np.ndarray:
         return np.array([self._size(token) for token in range(self.vocab_size)], np.int32)

@@ -1,0 +1,131 @@
+"""A checkpoint → a Hugging Face folder: shards of safetensors with their index, config.json, generation config, tokenizer.
+
+Every process writes its share of the shards, and has one of them in memory at a time. The folder is written under a hidden name
+and renamed when it is whole.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from megatron_ext.arguments.problems import UserError
+from megatron_ext.backend.distributed import all_or_none, first_alone
+from megatron_ext.backend.placement import Placement
+from megatron_ext.checkpoint.conversion import tokenizer_files
+from megatron_ext.checkpoint.conversion.families import Family
+from megatron_ext.checkpoint.conversion.folder import INDEX, SINGLE, Folder
+from megatron_ext.checkpoint.conversion.mapping import VOCABULARY, Heads, Rule, rule_for
+from megatron_ext.checkpoint.conversion.settings import CONFIG
+from megatron_ext.checkpoint.restore import WEIGHT_NAMES
+from megatron_ext.checkpoint.source import Source, Wanted
+from megatron_ext.checkpoint.store import partial_of, publish
+from megatron_ext.checkpoint.writing import sync
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """What goes out.
+
+    Attributes:
+        values: the model's flags, resolved, by field name.
+        vocab_size: its entries, without padding.
+        tokenizer, tokenizer_flags: of the run.
+        shard_size: bytes of a file of tensors, at most, unless one parameter is larger.
+    """
+
+    family: Family
+    values: Mapping[str, Any]
+    vocab_size: int
+    dtype: torch.dtype
+    tokenizer: Any
+    tokenizer_flags: Any
+    shard_size: float = 5e9
+
+    def write(self, source: Source, places: Sequence[Placement], final: pathlib.Path) -> str | None:
+        """Write the folder; a word about its tokenizer. Every process calls it; UserError on all if it fails on one.
+
+        Args:
+            places: all parameters of the model, whole, in the order in which they are to lie.
+        """
+        partial = partial_of(final)
+        rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        shards = list(self._shards(places))
+        names = (
+            [SINGLE] if len(shards) == 1 else [f"model-{n + 1:05d}-of-{len(shards):05d}.safetensors" for n in range(len(shards))]
+        )
+        try:
+            first_alone(lambda: _empty(partial))
+            mine = range(rank, len(shards), ranks)
+            all_or_none(lambda: [self._write_shard(source, shards[number], partial / names[number]) for number in mine])
+            said = first_alone(lambda: self._finish(partial, final, names))
+        except UserError as error:
+            if rank == 0:
+                shutil.rmtree(partial, ignore_errors=True)
+            raise UserError(f"{final}: was not written: {error}", shared=error.shared) from None
+        return said
+
+    def _shards(self, places: Sequence[Placement]) -> Iterator[list[tuple[Placement, Rule]]]:
+        """Parameters file by file."""
+        tensors = self.family.tensors(self.values)
+        shard, size = [], 0
+        for place in places:
+            rule = rule_for(tensors, place.name)
+            if rule is None:
+                raise UserError(f"{self.family.name} has no tensor for {place.name}")
+            own = math.prod(place.shape) * self.dtype.itemsize
+            if shard and size + own > self.shard_size:
+                yield shard
+                shard, size = [], 0
+            shard.append((place, rule))
+            size += own
+        yield shard
+
+    def _write_shard(self, source: Source, shard: list[tuple[Placement, Rule]], file: pathlib.Path) -> None:
+        heads, tensors = Heads.of(self.values), {}
+        for place, rule in shard:
+            whole = torch.empty(math.prod(place.shape), dtype=self.dtype)
+            source.read([Wanted(place, 0, whole.numel(), WEIGHT_NAMES, whole)])
+            whole = whole.view(place.shape)
+            if place.name in VOCABULARY:
+                whole = whole[: self.vocab_size]
+            tensors |= {name: tensor.contiguous() for name, tensor in rule.close(whole, heads).items()}
+        save_file(tensors, file, metadata={"format": "pt"})
+        sync(file)
+
+    def _finish(self, partial: pathlib.Path, final: pathlib.Path, names: list[str]) -> str | None:
+        """What stands beside the tensors; then the folder gets its name."""
+        entries = Folder(partial, names).entries  # what other processes wrote must be here, and whole
+        if len(names) > 1:
+            total = sum(math.prod(entry.shape) for entry in entries.values()) * self.dtype.itemsize
+            places = {name: entry.file.name for name, entry in sorted(entries.items())}
+            _write_json(partial / INDEX, {"metadata": {"total_size": total}, "weight_map": places})
+        said = tokenizer_files.write(self.tokenizer_flags, self.tokenizer, partial)
+        ids = tokenizer_files.special_ids(partial, None if self.tokenizer_flags.tokenizer_type == "null" else self.tokenizer.eod)
+        dtype = str(self.dtype).removeprefix("torch.")
+        config = self.family.config(self.values) | {"vocab_size": self.vocab_size, **ids, "dtype": dtype, "torch_dtype": dtype}
+        _write_json(partial / CONFIG, config)
+        if not (partial / "generation_config.json").exists():
+            _write_json(partial / "generation_config.json", ids)
+        if final.is_dir() and not any(final.iterdir()):
+            final.rmdir()
+        publish(partial, final)
+        return said
+
+
+def _empty(folder: pathlib.Path) -> None:
+    """A hidden folder, without what a run that was killed left in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def _write_json(path: pathlib.Path, values: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,52 @@
+"""All parameters of a model, by global name and shape, without their numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from megatron_ext.backend.placement import Placement, placements
+from megatron_ext.models import gpt
+
+
+class _WithoutMemory(TorchFunctionMode):
+    """Whatever device a tensor is made for, it gets shape and type alone."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        if "device" in kwargs:
+            kwargs["device"] = "meta"
+        return function(*args, **kwargs)
+
+
+def of_model(flags, core) -> list[Placement]:
+    """Of the model of these flags on one process, built on the meta device; megatron-core's groups must be up.
+
+    Args:
+        flags: the model group of the configuration.
+        core: megatron-core's configuration.
+    """
+    with torch.device("meta"), _WithoutMemory():
+        (model,) = gpt.build(flags, core, seed=None)
+    return _owned(place for place, _ in placements(model))
+
+
+def of_pieces(pieces: Iterable) -> list[Placement]:
+    """Of the model that all processes of a run hold together, from each one's pieces of the sharded state. Collective."""
+    found: list = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(found, _owned(piece.place for piece in pieces))
+    everybodys = {place.name: place for places in found for place in places}
+    return sorted(everybodys.values(), key=lambda place: place.name)
+
+
+def _owned(places: Iterable[Placement]) -> list[Placement]:
+    """Each parameter once, and whole."""
+    whole = (
+        dataclasses.replace(place, start=(0,) * len(place.shape), local=place.shape, split=None)
+        for place in places
+        if not place.copy
+    )
+    return list({place.name: place for place in whole}.values())

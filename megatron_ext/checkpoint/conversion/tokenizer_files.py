@@ -1,0 +1,88 @@
+"""A tokenizer's files in a Hugging Face folder: found when it comes in, written when a model goes out."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+from typing import Any
+
+from megatron_ext.tokenizers.contract import Tokenizer
+from megatron_ext.tokenizers.files import find
+from megatron_ext.tokenizers.flags import TokenizerFlags
+
+# What belongs to a tokenizer's text and ids, and what generation starts and ends with.
+FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+         "tokenizer.model", "spiece.model", "chat_template.jinja", "generation_config.json")  # fmt: skip
+_CONFIG = "tokenizer_config.json"
+
+
+def tokenizer_of(folder: pathlib.Path) -> list[str]:
+    """The flags that name the tokenizer of a folder; the null tokenizer where it has none."""
+    if find(str(folder)) is not None:
+        return ["--tokenizer-model", str(folder)]
+    if (folder / "vocab.json").exists() and (folder / "merges.txt").exists():
+        return ["--vocab-file", str(folder / "vocab.json"), "--merge-file", str(folder / "merges.txt")]
+    return ["--tokenizer-type", "null"]
+
+
+def copy(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Copy what is there."""
+    target.mkdir(exist_ok=True)
+    for name in FILES:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
+
+
+def write(flags: TokenizerFlags, tokenizer: Tokenizer, folder: pathlib.Path) -> str | None:
+    """Write a run's tokenizer into a folder; what a person should know of it, in words."""
+    kind = flags.tokenizer_type
+    if kind == "null":
+        return "the run has no tokenizer, and the folder none"
+    if kind == "gpt2_bpe":
+        (folder / "tokenizer.json").write_text(tokenizer.content, encoding="utf-8")
+        _write_config(folder, _config(tokenizer.content, tokenizer.eod))
+        return None
+    file = find(flags.tokenizer_model, kind)
+    if kind == "huggingface":
+        copy(file.parent, folder)
+        if file.name != "tokenizer.json":
+            shutil.copyfile(file, folder / "tokenizer.json")
+        if not (folder / _CONFIG).exists():
+            _write_config(folder, _config(tokenizer.content, tokenizer.eod))
+        return None
+    copy(file.parent, folder)
+    if not (folder / "tokenizer.json").exists():
+        shutil.copyfile(file, folder / "tokenizer.model")
+    if kind == "tiktoken":
+        return f"{file.name} is copied as it is: transformers has no reader of its own for tiktoken's ranks"
+    if not (folder / _CONFIG).exists():
+        _write_config(folder, tokenizer.special_tokens() | {"tokenizer_class": "LlamaTokenizer", "add_bos_token": False,
+                                                            "add_eos_token": False, "legacy": False})  # fmt: skip
+    return None
+
+
+def special_ids(folder: pathlib.Path, eod: int | None) -> dict[str, Any]:
+    """`eos_token_id`, `bos_token_id` … for config.json, by what stands in the folder."""
+    found: dict[str, Any] = {"bos_token_id": None, "eos_token_id": eod}
+    try:
+        names = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        added = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
+    except (OSError, ValueError, KeyError):
+        return found
+    ids = {token["content"]: token["id"] for token in added}
+    for key in ("bos", "eos", "pad"):
+        name = names.get(f"{key}_token")
+        name = name["content"] if isinstance(name, dict) else name
+        if name in ids:
+            found[f"{key}_token_id"] = ids[name]
+    return found
+
+
+def _config(content: str, eod: int) -> dict[str, Any]:
+    name = next((token["content"] for token in json.loads(content)["added_tokens"] if token["id"] == eod), None)
+    return {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": name, "clean_up_tokenization_spaces": False}
+
+
+def _write_config(folder: pathlib.Path, values: dict[str, Any]) -> None:
+    (folder / _CONFIG).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,12 @@
+"""One file a family of Hugging Face's models, named like the `model_type` of its config.json.
+
+A module offers
+
+    ARCHITECTURE                the class, as config.json names it
+    flags(settings) -> dict     config.json → our flags of the model, by field name (`conversion/settings.py` reads the keys)
+    config(values) -> dict      our flags → config.json's keys
+    TENSORS                     our parameters ↔ its tensors (`conversion/mapping.py`), read in both directions
+    OPTIONAL_PREFIX, IGNORED    where there are some: what older folders leave out of the names, and tensors that are no weights
+
+What the family cannot hold is not said: `flags(config(values))` differs from `values` there (`conversion/families.py`).
+"""

@@ -1,0 +1,14 @@
+"""Mistral 7B (arXiv:2310.06825): Llama with a sliding window in all layers, which later versions leave out."""
+
+from megatron_ext.checkpoint.conversion import llama_like
+
+ARCHITECTURE = "MistralForCausalLM"
+TENSORS, IGNORED = llama_like.TENSORS, llama_like.IGNORED
+
+
+def flags(settings):
+    return llama_like.flags(settings) | settings.window(uses=True)
+
+
+def config(values):
+    return llama_like.config(values) | {"sliding_window": values["sliding_window"]}
