@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 from megatron_ext.arguments.flags import Flag, flags_of
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.checkpoint.conversion.families import family_of
+from megatron_ext.checkpoint.conversion.settings import Settings
 from megatron_ext.models.flags import ModelFlags
 from megatron_ext.training.configuration import read_configuration
 
@@ -73,13 +75,19 @@ def _marked() -> Iterator[Callable]:
 
 def _add_model(found, registries, whose: str, family: Callable) -> None:
     """All values of registries that a model has, and the other flags that it sets otherwise than they are by default."""
-    reference, argv, _ = family()
+    found_model = family()
+    reference = found_model[0] if isinstance(found_model, tuple) else found_model
     name = re.sub(r"For[A-Z]\w+|LMHeadModel", "", type(reference).__name__)
     measured = json.loads((TESTS / "parity" / "measured.json").read_text())
     comparison = Comparison(whose, name, f"{measured[family.__name__]:.0e}")
-    plain, model = read_configuration(RUN, 1).model, read_configuration([*RUN, *argv], 1).model
+    plain = read_configuration(RUN, 1).model
+    if isinstance(found_model, tuple):  # with its flags; the others are families of checkpoint/huggingface/
+        model = vars(read_configuration([*RUN, *found_model[1]], 1).model)
+    else:
+        settings = Settings(reference.config.to_dict())
+        model = family_of(settings).flags(settings)
     for flag in flags_of(ModelFlags):
-        value = getattr(model, flag.name)
+        value = model[flag.name]
         if flag.name in registries:
             values = value if isinstance(value, tuple) else (value,)
         else:

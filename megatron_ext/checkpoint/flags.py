@@ -18,10 +18,14 @@ class CheckpointFlags:
     save: str | None = flag(None, "the run's folder: checkpoints, run.yaml, metrics.jsonl; a run found there goes on", front=True)
     load: str | None = flag(
         None,
-        "a folder to start from while --save has no checkpoint yet: of a run, of one checkpoint, or Megatron-LM's (torch_dist)",
+        "a folder to start from while --save has no checkpoint yet: of a run, of one checkpoint, Megatron-LM's (torch_dist), or "
+        "Hugging Face's",
         front=True,
     )
     save_interval: int | None = flag(None, "updates between checkpoints [only at the end]", least=1, front=True)
+    save_hf_interval: int | None = flag(
+        None, "updates between Hugging Face folders, each written to SAVE/huggingface from the checkpoint just saved", least=1
+    )
     async_save: bool = flag(False, "write checkpoints in the background while training goes on")
     keep_last: int | None = flag(None, "checkpoints to keep; older ones are deleted [all]", least=1)
     keep_every: int | None = flag(None, "with --keep-last: keep besides those of every so many updates", least=1)
@@ -36,10 +40,13 @@ class CheckpointFlags:
 
     @staticmethod
     def check(c):
-        for name in ("save_interval", "async_save", "keep_last"):
+        for name in ("save_interval", "save_hf_interval", "async_save", "keep_last"):
             if getattr(c, name) and c.save is None:
                 option = f"--{name.replace('_', '-')}"
                 yield Problem(option, getattr(c, name), "needs a folder", "add --save FOLDER")
+        if c.save_hf_interval is not None and (c.save_interval is None or c.save_hf_interval % c.save_interval):
+            reason = f"is no multiple of --save-interval {c.save_interval or '(not given)'}, from whose checkpoints it takes"
+            yield Problem("--save-hf-interval", c.save_hf_interval, reason, "give one that is")
         if c.keep_every is not None and c.keep_last is None:
             yield Problem(
                 "--keep-every", c.keep_every, "without --keep-last nothing is deleted", "add --keep-last, or leave it out"

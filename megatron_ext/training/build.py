@@ -14,12 +14,14 @@ from megatron_ext.arguments.config import Config
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.backend.busy import BusyClock
-from megatron_ext.backend.distributed import first_finds
+from megatron_ext.backend.distributed import all_or_none, first_finds
 from megatron_ext.backend.kernels import start_userbuffers, transformer_impl
 from megatron_ext.checkpoint.claim import claimed
 from megatron_ext.checkpoint.compatibility import architecture, schedule, updates
+from megatron_ext.checkpoint.conversion import inventory
+from megatron_ext.checkpoint.conversion.export_folder import Export, export_of
 from megatron_ext.checkpoint.regions import Experts
-from megatron_ext.checkpoint.restore import Parts, refuse_to_start_over, restore, same_folder
+from megatron_ext.checkpoint.restore import Parts, open_source, refuse_to_start_over, restore, same_folder
 from megatron_ext.checkpoint.store import SaveFailed, Store
 from megatron_ext.data.build import Data
 from megatron_ext.data.build import build as build_data
@@ -55,6 +57,7 @@ class Run:
         data, loader: what is trained and evaluated on, indexed from 0 over the whole run, and who reads it ahead.
         tokenizer: its fingerprint.
         token_bytes: bytes of text of each id.
+        exports: what `--save-hf-interval` writes.
         way: the learning rate's, in updates or, where `way_in_samples`, in samples.
     """
 
@@ -73,6 +76,7 @@ class Run:
     way: Way
     way_in_samples: bool
     store: Store | None
+    exports: Export | None
     monitor: Monitor
     clock: BusyClock
     trace: Trace
@@ -123,6 +127,17 @@ class Run:
             self.store.save(state, self.record, self.config.to_yaml())
             if last:
                 self.store.finish()
+
+    def export(self, state: TrainState) -> None:
+        """Write a Hugging Face folder from the checkpoint just saved, all processes together. One that fails is said."""
+        try:
+            self.store.finish()
+            checkpoint = self.store.folder / f"iter_{state.iteration:07d}"
+            places = inventory.of_pieces(state.sharding.pieces())
+            source = all_or_none(lambda: open_source(checkpoint, self.model_config), f"{checkpoint}: cannot be read")
+            self.exports.write(source, places, self.store.folder / "huggingface" / checkpoint.name)
+        except UserError as error:
+            self.monitor.warn(f"{error}; the run goes on, and tries again at the next --save-hf-interval")
 
     def poll(self) -> None:
         """Between two updates: complete a checkpoint in the background."""
@@ -183,6 +198,10 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
     total = train_iterations(config)
     samples = in_samples(config.optimizer, config.training.rampup_batch_size is not None)
     store = Store(config.checkpoint.save, layout, config.checkpoint, Experts.of(core)) if config.checkpoint.save else None
+    exports = None
+    if config.checkpoint.save_hf_interval is not None:
+        what = f"--save-hf-interval {config.checkpoint.save_hf_interval}"
+        exports = all_or_none(lambda: export_of(config, core.vocab_size, tokenizer, core.params_dtype), what)
     table = tokenizer.token_bytes()
     return Run(
         config=config,
@@ -205,6 +224,7 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
         way=way(config.optimizer, batch_size.samples_in(config.training, total) if samples else total, samples),
         way_in_samples=samples,
         store=store,
+        exports=exports,
         monitor=Monitor(
             config,
             layout,

@@ -14,14 +14,13 @@ from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend import distributed
 from megatron_ext.checkpoint.compatibility import architecture
 from megatron_ext.checkpoint.conversion import inventory, tokenizer_files
-from megatron_ext.checkpoint.conversion.export_folder import Export
-from megatron_ext.checkpoint.conversion.families import family_for
+from megatron_ext.checkpoint.conversion.export_folder import export_of
 from megatron_ext.checkpoint.conversion.import_folder import write_checkpoint
 from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
 from megatron_ext.checkpoint.restore import open_source
 from megatron_ext.checkpoint.store import partial_of
 from megatron_ext.checkpoint.verification import find_checkpoint, verify
-from megatron_ext.models.config import ModelConfig, model_config
+from megatron_ext.models.config import model_config
 from megatron_ext.tokenizers.build import build
 from megatron_ext.training import agreement
 from megatron_ext.training.layout import processes
@@ -40,7 +39,7 @@ def from_huggingface(flags) -> None:
     config = of_folder(source, ["--device", "cpu", *eod])
     partial = partial_of(run)
     with processes(distributed.Launch(), config):
-        core = _core(config)
+        core = model_config(config, build(config.tokenizer).model_entries, "local")
         places = inventory.of_model(config.model, core)
         try:
             _begin(partial)
@@ -71,30 +70,16 @@ def to_huggingface(flags) -> None:
     with processes(distributed.Launch(), config):
         if (problem := verify(checkpoint)) is not None:
             raise UserError(problem)
-        core, dtype = _core(config), TYPES.get(flags.dtype) or _dtype(config)
-        export = export_of(config, core, flags.hf_model_type, dtype, 1e9 * flags.max_shard_size)
+        tokenizer = build(config.tokenizer)
+        core = model_config(config, tokenizer.model_entries, "local")
+        dtype = TYPES[flags.dtype] if flags.dtype else core.params_dtype
+        export = export_of(config, core.vocab_size, tokenizer, dtype, flags.hf_model_type, 1e9 * flags.max_shard_size)
         places = inventory.of_model(config.model, core)
         said = export.write(open_source(checkpoint, core), places, pathlib.Path(os.path.abspath(flags.to_hf)))
     print(f"{checkpoint} → {flags.to_hf}: {export.family.module.ARCHITECTURE}, {dtype}".replace("torch.", ""), flush=True)
     if said:
         print(said, flush=True)
     _compare(flags, str(checkpoint), pathlib.Path(flags.to_hf), dtype)
-
-
-def export_of(config: Config, core: ModelConfig, model_type: str | None, dtype: torch.dtype, shard_size: float = 5e9) -> Export:
-    """What goes out of a run; UserError where no class of Hugging Face's holds its model."""
-    values = vars(config.model)
-    family = family_for(values, model_type)
-    return Export(family, values, core.vocab_size, dtype, build(config.tokenizer), config.tokenizer, shard_size)
-
-
-def _core(config: Config) -> ModelConfig:
-    return model_config(config, build(config.tokenizer).model_entries, "local")
-
-
-def _dtype(config: Config) -> torch.dtype:
-    training = config.training
-    return torch.bfloat16 if training.bf16 else torch.float16 if training.fp16 else torch.float32
 
 
 def _yaml(config: Config, tokenizer: pathlib.Path) -> str:

@@ -43,6 +43,8 @@ def _train(run) -> TrainState:
             run.poll()
             if _due(state.iteration, run.config.checkpoint.save_interval):
                 run.save(state, last=False)
+            if _due(state.iteration, run.config.checkpoint.save_hf_interval):
+                run.export(state)
             stop = _reason_to_stop(run, state, time.monotonic() - started)
             collect(run.config.training, state.iteration)
     run.trace.finish()

@@ -1,6 +1,9 @@
-"""A model of ours, on one process, filled by global name: what parity tests compare with an independent implementation."""
+"""A model of ours, on one process, filled by global name or from a Hugging Face folder: what parity tests compare with others."""
 
 from __future__ import annotations
+
+import contextlib
+import pathlib
 
 import torch
 
@@ -18,24 +21,60 @@ def logits_and_gradients(launch, argv: list[str], weights: dict[str, torch.Tenso
         from megatron_ext.objectives import causal_lm
 
         model, parameters = filled(config, weights)
-        batch = causal_lm.batch(tokens)
-        arguments = (batch["input_ids"], batch["position_ids"], None)
-        with torch.no_grad():
-            logits = model(*arguments)[..., : model.config.vocab_size]
-        total, count = causal_lm.loss(model(*arguments, labels=batch["labels"]), batch)
-        loss = total / count
-        loss.backward()
-        return logits, loss.item(), {name: parameter.grad.reshape(weights[name].shape) for name, parameter in parameters.items()}
+        logits, loss = _logits_and_loss(model, causal_lm, tokens)
+        return logits, loss, {name: parameter.grad.reshape(weights[name].shape) for name, parameter in parameters.items()}
+
+
+def of_folder(launch, folder: pathlib.Path, tokens: torch.Tensor):
+    """The same of a Hugging Face folder, as `--load` reads it; gradients by place."""
+    with opened(launch, folder) as (_, model):
+        from megatron_ext.backend.placement import placements
+        from megatron_ext.objectives import causal_lm
+
+        logits, loss = _logits_and_loss(model, causal_lm, tokens)
+        return logits, loss, {place: parameter.grad.view(place.local) for place, parameter in placements(model)}
+
+
+@contextlib.contextmanager
+def opened(launch, folder: pathlib.Path):
+    """Inside, `(configuration, model)` of a Hugging Face folder."""
+    from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
+    from megatron_ext.training.layout import processes
+    from megatron_ext.training.trained import of_folder
+
+    config = of_folder(HuggingFaceSource(folder), ["--device", "cpu"])
+    with processes(launch, config):
+        from megatron_ext.checkpoint.load_model import load_weights
+
+        model = _empty(config)
+        load_weights(model, folder)
+        yield config, model
+
+
+def _logits_and_loss(model, causal_lm, tokens: torch.Tensor):
+    batch = causal_lm.batch(tokens)
+    arguments = (batch["input_ids"], batch["position_ids"], None)
+    with torch.no_grad():
+        logits = model(*arguments)[..., : model.config.vocab_size]
+    total, count = causal_lm.loss(model(*arguments, labels=batch["labels"]), batch)
+    loss = total / count
+    loss.backward()
+    return logits, loss.item()
+
+
+def _empty(config):
+    from megatron_ext.models import gpt
+    from megatron_ext.models.config import model_config
+
+    core = model_config(config, config.tokenizer.vocab_size, "local")
+    return gpt.build(config.model, core, seed=None)[0].eval()
 
 
 def filled(config, weights: dict[str, torch.Tensor]):
     """`(model, its parameters by name)` of a configuration, with these weights."""
     from megatron_ext.backend.placement import placements
-    from megatron_ext.models import gpt
-    from megatron_ext.models.config import model_config
 
-    core = model_config(config, config.tokenizer.vocab_size, "local")
-    model = gpt.build(config.model, core, seed=None)[0].eval()
+    model = _empty(config)
     parameters = {place.name: parameter for place, parameter in placements(model)}
     assert parameters.keys() == weights.keys(), parameters.keys() ^ weights.keys()
     with torch.no_grad():

@@ -21,7 +21,7 @@ from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.distributed import all_or_none, first_alone
 from megatron_ext.backend.placement import Placement
 from megatron_ext.checkpoint.conversion import tokenizer_files
-from megatron_ext.checkpoint.conversion.families import Family
+from megatron_ext.checkpoint.conversion.families import Family, family_for
 from megatron_ext.checkpoint.conversion.folder import INDEX, SINGLE, Folder
 from megatron_ext.checkpoint.conversion.mapping import VOCABULARY, Heads, Rule, rule_for
 from megatron_ext.checkpoint.conversion.settings import CONFIG
@@ -29,6 +29,8 @@ from megatron_ext.checkpoint.restore import WEIGHT_NAMES
 from megatron_ext.checkpoint.source import Source, Wanted
 from megatron_ext.checkpoint.store import partial_of, publish
 from megatron_ext.checkpoint.writing import sync
+from megatron_ext.tokenizers.contract import Tokenizer
+from megatron_ext.tokenizers.flags import TokenizerFlags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +48,8 @@ class Export:
     values: Mapping[str, Any]
     vocab_size: int
     dtype: torch.dtype
-    tokenizer: Any
-    tokenizer_flags: Any
+    tokenizer: Tokenizer
+    tokenizer_flags: TokenizerFlags
     shard_size: float = 5e9
 
     def write(self, source: Source, places: Sequence[Placement], final: pathlib.Path) -> str | None:
@@ -119,6 +121,14 @@ class Export:
             final.rmdir()
         publish(partial, final)
         return said
+
+
+def export_of(
+    config, vocab_size: int, tokenizer: Tokenizer, dtype: torch.dtype, model_type: str | None = None, shard_size: float = 5e9
+) -> Export:
+    """What goes out of a run; UserError where no class of Hugging Face's, or not that of `model_type`, holds its model."""
+    values = vars(config.model)
+    return Export(family_for(values, model_type), values, vocab_size, dtype, tokenizer, config.tokenizer, shard_size)
 
 
 def _empty(folder: pathlib.Path) -> None:

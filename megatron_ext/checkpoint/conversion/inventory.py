@@ -39,7 +39,7 @@ def of_pieces(pieces: Iterable) -> list[Placement]:
     found: list = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(found, _owned(piece.place for piece in pieces))
     everybodys = {place.name: place for places in found for place in places}
-    return sorted(everybodys.values(), key=lambda place: place.name)
+    return sorted(everybodys.values(), key=lambda place: [int(word) if word.isdigit() else -1 for word in place.name.split(".")])
 
 
 def _owned(places: Iterable[Placement]) -> list[Placement]:
