@@ -86,6 +86,8 @@ def _add_model(found, registries, whose: str, family: Callable) -> None:
     else:
         settings = Settings(reference.config.to_dict())
         model = family_of(settings).flags(settings)
+        if model["position_embedding_type"] != "learned_absolute":  # else it changes nothing
+            model["max_position_embeddings"] = plain.max_position_embeddings
     for flag in flags_of(ModelFlags):
         value = model[flag.name]
         if flag.name in registries:

@@ -50,7 +50,7 @@ def config(values):
     return {
         "n_layer": values["num_layers"],
         "n_embd": values["hidden_size"],
-        "n_inner": values["ffn_hidden_size"],
+        "n_inner": None if values["ffn_hidden_size"] == 4 * values["hidden_size"] else values["ffn_hidden_size"],
         "n_head": values["num_attention_heads"],
         "n_positions": values["max_position_embeddings"],
         "layer_norm_epsilon": values["norm_epsilon"],

@@ -57,5 +57,11 @@ def config(values):
         "resid_pdrop": values["hidden_dropout"],
         "emb_pdrop": values["hidden_dropout"],
         "initializer_range": values["init_method_std"],
-        "attn_config": _PLAIN_ATTENTION | {"softmax_scale": values["softmax_scale"], "attn_pdrop": values["attention_dropout"]},
+        "attn_config": _PLAIN_ATTENTION
+        | {"softmax_scale": values["softmax_scale"], "attn_pdrop": _whole(values["attention_dropout"])},
     }
+
+
+def _whole(share):
+    """transformers' check of types takes no 0.0 here."""
+    return int(share) if share == int(share) else share

@@ -1,0 +1,126 @@
+"""Each family out of a folder, over a run on four processes, and back: the same tensors byte for byte, the same config.json."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from types import SimpleNamespace
+
+import pytest
+from safetensors.torch import load_file
+
+from megatron_ext.checkpoint.conversion.families import FAMILIES, Family, family_for, family_of, meaning
+from megatron_ext.checkpoint.conversion.settings import read_settings
+from tests.parity.families import FAMILIES as MODELS
+from tests.parity.test_parity import perturbed
+
+NAMES = [model.__name__ for model in MODELS]
+DEFAULTS = dict(check_=False, eod_token=None, hf_model_type=None, dtype=None, max_shard_size=1e-4, from_hf=None, from_=None)
+SPREAD = ["--tensor-model-parallel-size", "2", "--pipeline-model-parallel-size", "2", "--decoder-first-pipeline-num-layers", "1"]
+# One head of keys for all, or three heads, cannot be shared by two: pipeline and data parallelism there.
+WHOLE_HEADS = ("gpt2", "gpt_bigcode", "falcon")
+
+
+def imported(launch, folders: list[tuple[pathlib.Path, pathlib.Path]]) -> None:
+    from megatron_ext.training.conversion import from_huggingface
+
+    for folder, run in folders:
+        from_huggingface(SimpleNamespace(**DEFAULTS | {"from_hf": str(folder), "to": str(run)}))
+
+
+def spread_and_saved(launch, runs: list[tuple[pathlib.Path, pathlib.Path, list[str]]]) -> None:
+    """Load each run as training does, on four processes, and save what they have, weights and moments, as a run of its own."""
+    from megatron_ext.training.configuration import read_configuration
+    from megatron_ext.training.layout import processes
+
+    for loaded, saved, layout in runs:
+        base = f"--load {loaded} --save {saved} --use-checkpoint-args --tokenizer-type null --vocab-size 131 --mock-data "
+        argv = [*(base + "--train-iters 1 --device cpu --zero-stage 1").split(), *layout]
+        config = read_configuration(argv, launch.world_size)
+        with processes(launch, config) as device:
+            from megatron_ext.training.build import build
+
+            run = build(config, device)
+            state = run.restore()
+            state.iteration = 1
+            run.save(state, last=True)
+
+
+def exported(launch, runs: list[tuple[pathlib.Path, pathlib.Path]]) -> None:
+    from megatron_ext.training.conversion import to_huggingface
+
+    for run, folder in runs:
+        to_huggingface(SimpleNamespace(**DEFAULTS | {"from_": str(run), "to_hf": str(folder)}))
+
+
+@pytest.fixture(scope="module")
+def round_trips(pool, tmp_path_factory):
+    """`(folder that transformers wrote, folder that came back)` by family; in three calls, since a call makes groups anew."""
+    place = tmp_path_factory.mktemp("families")
+    for model in MODELS:
+        perturbed(model()).save_pretrained(place / model.__name__ / "theirs")
+    at = lambda name, what: place / name / what
+    pool.run(imported, 1, [(at(name, "theirs"), at(name, "run")) for name in NAMES], timeout=300)
+    layouts = {name: SPREAD[2:] if name in WHOLE_HEADS else SPREAD for name in NAMES}
+    pool.run(spread_and_saved, 4, [(at(name, "run"), at(name, "spread"), layouts[name]) for name in NAMES], timeout=300)
+    pool.run(exported, 1, [(at(name, "spread"), at(name, "ours")) for name in NAMES], timeout=300)
+    return {name: (at(name, "theirs"), at(name, "ours")) for name in NAMES}
+
+
+def tensors(folder: pathlib.Path):
+    return {name: tensor for file in folder.glob("*.safetensors") for name, tensor in load_file(file).items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tensors_come_back_byte_for_byte(name, round_trips):
+    theirs, ours = map(tensors, round_trips[name])
+    assert theirs.keys() == ours.keys()
+    for key, tensor in theirs.items():
+        assert tensor.dtype == ours[key].dtype and tensor.equal(ours[key]), key
+    index = json.loads((round_trips[name][1] / "model.safetensors.index.json").read_text())  # a tenth of a MB a file
+    assert index["weight_map"].keys() == ours.keys()
+    assert index["metadata"]["total_size"] == sum(tensor.nbytes for tensor in ours.values())
+
+
+# Not the model's: what wrote the file, names of the tokens that the run has no tokenizer for, and what transformers derives.
+PASSING = {"_name_or_path", "transformers_version", "bos_token_id", "eos_token_id", "pad_token_id"}
+WITHOUT_EFFECT = {
+    "qwen2": {"max_window_layers"},  # no layer has the window
+    "qwen3": {"max_window_layers"},
+    "gptj": {"activation_function"},  # gelu_new is gelu_pytorch_tanh
+    "falcon": {"num_kv_heads"},  # multi_query says 1
+    "falcon_40b": {"multi_query"},  # new_decoder_architecture looks at num_kv_heads
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_config_comes_back_in_its_meaning(name, round_trips):
+    """To us, and to transformers: every field of its object is as it was (ours has keys of older versions besides)."""
+    import transformers
+
+    theirs, ours = (read_settings(folder) for folder in round_trips[name])
+    family = family_of(theirs)
+    assert family.flags(ours) == family.flags(theirs)
+    theirs, ours = (transformers.AutoConfig.from_pretrained(folder).to_dict() for folder in round_trips[name])
+    keys = theirs.keys() - PASSING - WITHOUT_EFFECT.get(name, set())
+    assert {key: ours.get(key) for key in keys} == {key: theirs[key] for key in keys}
+
+
+@pytest.mark.parametrize("name", FAMILIES.names())
+def test_a_family_is_the_model_type_that_it_is_named_after(name):
+    import transformers
+
+    family = Family.named(name)
+    config = transformers.models.auto.configuration_auto.CONFIG_MAPPING[name]
+    assert transformers.models.auto.modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING[config].__name__ == family.module.ARCHITECTURE
+    assert family.module.__doc__
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_class_that_holds_a_model_is_found_from_its_flags_alone(model):
+    from megatron_ext.checkpoint.conversion.settings import Settings
+
+    settings = Settings(model().config.to_dict())
+    values = family_of(settings).flags(settings)
+    assert family_for(values).name == family_of(settings).name
+    assert meaning(values) == meaning(family_of(settings).flags(Settings(family_of(settings).config(values))))
