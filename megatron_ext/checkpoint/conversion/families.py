@@ -85,7 +85,7 @@ def family_for(values: Mapping[str, Any], asked: str | None = None) -> Family:
         missing[name] = family.cannot_hold(values)
         if not missing[name]:
             return family
-    nearest = min(missing, key=lambda name: len(missing[name]))
+    nearest = min(missing, key=lambda name: (not missing[name][0].startswith("--"), len(missing[name])))
     whose = f"{Family.named(nearest).module.ARCHITECTURE} cannot hold this model"
     raise UserError(
         (whose if asked else f"no class of Hugging Face's holds this model; the nearest, {nearest}, lacks words for")

@@ -68,7 +68,7 @@ def config(values: Mapping[str, Any]) -> dict[str, Any]:
         "num_attention_heads": values["num_attention_heads"],
         "num_key_value_heads": values["num_query_groups"],
         "head_dim": values["kv_channels"],
-        "hidden_act": keys.activation(values["activation"]),
+        "hidden_act": keys.activation(values["activation"], gated=True),
         "max_position_embeddings": values["max_position_embeddings"],
         "rms_norm_eps": values["norm_epsilon"],
         "attention_dropout": values["attention_dropout"],

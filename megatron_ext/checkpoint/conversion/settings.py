@@ -114,16 +114,15 @@ def read_settings(folder: pathlib.Path) -> Settings:
     return settings
 
 
-def activation(name: str) -> str | None:
-    """Their name of an activation of ours, gated or not; None where they have none."""
-    return next((theirs for theirs, ours in _ACTIVATIONS.items() if name in ours), None)
+def activation(name: str, gated: bool) -> str | None:
+    """Their name of an activation of ours in a class whose MLP is gated, or is not; None where there is none."""
+    return next((theirs for theirs, ours in _ACTIVATIONS.items() if ours[gated] == name), None)
 
 
 def rotary(values: Mapping[str, Any]) -> dict[str, Any]:
     """Both styles of keys."""
-    base, share = float(values["rotary_base"]), values["rotary_percent"]
-    partial = {} if share == 1 else {"partial_rotary_factor": share}
-    return {"rope_theta": base, "rope_scaling": None, "rope_parameters": {"rope_type": "default", "rope_theta": base, **partial}}
+    base = float(values["rotary_base"])
+    return {"rope_theta": base, "rope_scaling": None, "rope_parameters": {"rope_type": "default", "rope_theta": base}}
 
 
 def layer_types(values: Mapping[str, Any]) -> list[str]:

@@ -67,7 +67,7 @@ def config(values):
         "parallel_attn": values["parallel_residual"],
         "max_position_embeddings": values["max_position_embeddings"],
         "layer_norm_epsilon": values["norm_epsilon"],
-        "activation": keys.activation(values["activation"]),
+        "activation": keys.activation(values["activation"], gated=False),
         "alibi": alibi,
         "bias": values["add_bias_linear"],
         "hidden_dropout": values["hidden_dropout"],

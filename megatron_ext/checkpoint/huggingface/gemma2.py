@@ -33,7 +33,7 @@ def config(values):
     scale = values["softmax_scale"]
     scalar = values["kv_channels"] if scale is None else scale**-2
     return llama_like.config(values) | {
-        "hidden_activation": keys.activation(values["activation"]),
+        "hidden_activation": keys.activation(values["activation"], gated=True),
         "attention_bias": values["add_attention_output_bias"],
         "attn_logit_softcapping": values["attn_logit_softcapping"],
         "final_logit_softcapping": values["final_logit_softcapping"],

@@ -54,7 +54,7 @@ def config(values):
         "n_head": values["num_attention_heads"],
         "n_positions": values["max_position_embeddings"],
         "layer_norm_epsilon": values["norm_epsilon"],
-        "activation_function": keys.activation(values["activation"]),
+        "activation_function": keys.activation(values["activation"], gated=False),
         "resid_pdrop": values["hidden_dropout"],
         "embd_pdrop": values["hidden_dropout"],
         "attn_pdrop": values["attention_dropout"],

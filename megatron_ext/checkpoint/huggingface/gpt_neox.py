@@ -48,7 +48,7 @@ def config(values):
         "num_attention_heads": values["num_attention_heads"],
         "max_position_embeddings": values["max_position_embeddings"],
         "layer_norm_eps": values["norm_epsilon"],
-        "hidden_act": keys.activation(values["activation"]),
+        "hidden_act": keys.activation(values["activation"], gated=False),
         "use_parallel_residual": values["parallel_residual"],
         "attention_bias": values["add_attention_output_bias"],
         "hidden_dropout": values["hidden_dropout"],

@@ -54,7 +54,7 @@ def config(values):
         "n_positions": values["max_position_embeddings"],
         "rotary_dim": int(values["kv_channels"] * values["rotary_percent"]),
         "layer_norm_epsilon": values["norm_epsilon"],
-        "activation_function": keys.activation(values["activation"]),
+        "activation_function": keys.activation(values["activation"], gated=False),
         "resid_pdrop": values["hidden_dropout"],
         "embd_pdrop": values["hidden_dropout"],
         "attn_pdrop": values["attention_dropout"],
