@@ -73,7 +73,7 @@ class _Planner(DefaultSavePlanner):
 
     def __init__(self, boxes: Iterable[Box]):
         super().__init__(flatten_state_dict=False, flatten_sharded_tensors=False)
-        self.tensors, self._items = {}, []
+        self.tensors, self._items, self._thread = {}, [], threading.local()
         for name, shape, offsets, tensor in boxes:
             index = MetadataIndex(name, offsets)
             chunk = ChunkStorageMetadata(torch.Size(offsets), tensor.size())
@@ -86,7 +86,14 @@ class _Planner(DefaultSavePlanner):
 
     def resolve_data(self, write_item: WriteItem) -> torch.Tensor:
         found = self.tensors[write_item.index]
-        return found.make() if isinstance(found, Later) else found
+        return self._made(found) if isinstance(found, Later) else found
+
+    def _made(self, box: Later) -> torch.Tensor:
+        """torch keeps every tensor that it has written until the file is whole (2.13): the last one's memory is taken from it."""
+        if (last := getattr(self._thread, "last", None)) is not None:
+            last.untyped_storage().resize_(0)
+        self._thread.last = box.make().clone()
+        return self._thread.last
 
     def keep_only(self, plan: SavePlan, copy: bool) -> None:
         """Forget what others write; `copy` the rest to host memory, since training goes on changing it."""

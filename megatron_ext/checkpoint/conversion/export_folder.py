@@ -1,6 +1,6 @@
 """A checkpoint → a Hugging Face folder: shards of safetensors with their index, config.json, generation config, tokenizer.
 
-Every process writes its share of the shards, and has one of them in memory at a time. The folder is written under a hidden name
+Every process writes its share of the shards, and has one parameter in memory at a time. The folder is written under a hidden name
 and renamed when it is whole.
 """
 
@@ -15,20 +15,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.distributed import all_or_none, first_alone
 from megatron_ext.backend.placement import Placement
 from megatron_ext.checkpoint.conversion import tokenizer_files
 from megatron_ext.checkpoint.conversion.families import Family, family_for
-from megatron_ext.checkpoint.conversion.folder import INDEX, SINGLE, Folder
+from megatron_ext.checkpoint.conversion.folder import INDEX, SINGLE, Folder, SafetensorsFile
 from megatron_ext.checkpoint.conversion.mapping import VOCABULARY, Heads, Rule, rule_for
 from megatron_ext.checkpoint.conversion.settings import CONFIG
 from megatron_ext.checkpoint.restore import WEIGHT_NAMES
 from megatron_ext.checkpoint.source import Source, Wanted
 from megatron_ext.checkpoint.store import partial_of, publish
-from megatron_ext.checkpoint.writing import sync
 from megatron_ext.tokenizers.contract import Tokenizer
 from megatron_ext.tokenizers.flags import TokenizerFlags
 
@@ -92,16 +90,20 @@ class Export:
         yield shard
 
     def _write_shard(self, source: Source, shard: list[tuple[Placement, Rule]], file: pathlib.Path) -> None:
-        heads, tensors = Heads.of(self.values), {}
+        heads, shapes = Heads.of(self.values), {}
+        for place, rule in shard:
+            shapes |= rule.shapes(self._without_padding(place), heads)
+        written = SafetensorsFile(file, shapes, self.dtype)
         for place, rule in shard:
             whole = torch.empty(math.prod(place.shape), dtype=self.dtype)
             source.read([Wanted(place, 0, whole.numel(), WEIGHT_NAMES, whole)])
-            whole = whole.view(place.shape)
-            if place.name in VOCABULARY:
-                whole = whole[: self.vocab_size]
-            tensors |= {name: tensor.contiguous() for name, tensor in rule.close(whole, heads).items()}
-        save_file(tensors, file, metadata={"format": "pt"})
-        sync(file)
+            whole = whole.view(place.shape)[: self._without_padding(place)[0]]
+            for name, tensor in rule.close(whole, heads).items():
+                written.add(name, tensor)
+        written.close()
+
+    def _without_padding(self, place: Placement) -> tuple[int, ...]:
+        return (self.vocab_size, *place.shape[1:]) if place.name in VOCABULARY else place.shape
 
     def _finish(self, partial: pathlib.Path, final: pathlib.Path, names: list[str]) -> str | None:
         """What stands beside the tensors; then the folder gets its name."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import os
 import pathlib
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -31,6 +33,38 @@ class Entry:
     file: pathlib.Path
     kind: str  # F32, BF16 …
     shape: tuple[int, ...]
+
+
+class SafetensorsFile:
+    """A file of tensors, written one by one: safetensors' own `save_file` has two copies of all of them in memory.
+
+    Args:
+        shapes: of all tensors by name, in the order in which they will come.
+    """
+
+    def __init__(self, path: pathlib.Path, shapes: Mapping[str, Sequence[int]], dtype: torch.dtype):
+        self._left, self._dtype = dict(shapes), dtype
+        kind, at, header = next(kind for kind, other in DTYPES.items() if other == dtype), 0, {"__metadata__": {"format": "pt"}}
+        for name, shape in shapes.items():
+            end = at + math.prod(shape) * dtype.itemsize
+            header[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [at, end]}
+            at = end
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)  # data begins at a multiple of 8
+        self._file = open(path, "wb")
+        self._file.write(struct.pack("<Q", len(text)) + text)
+
+    def add(self, name: str, tensor: torch.Tensor) -> None:
+        expected = next(iter(self._left))
+        assert name == expected and tuple(tensor.shape) == tuple(self._left.pop(name)) and tensor.dtype == self._dtype, name
+        self._file.write(memoryview(tensor.contiguous().view(-1).view(torch.uint8).numpy()))
+
+    def close(self) -> None:
+        """Flush it to disk."""
+        assert not self._left, self._left
+        with self._file:
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
 
 def is_huggingface(folder: pathlib.Path) -> bool:
