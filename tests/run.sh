@@ -22,6 +22,8 @@ beside() {
 
 # The last version of transformers that has Transformer-XL, which tests/parity compares with.
 beside transformer_xl "an older transformers (36 MB on disk)" transformers==4.30.2 huggingface-hub==0.19.4
+# The transformers of before 5, which must read what is exported as 5 does.
+beside transformers_4 "transformers 4.57 (70 MB on disk)" transformers==4.57.1 huggingface-hub==0.36.0 tokenizers==0.22.1
 # What xPos and DeepNorm are compared with: its decoder, which needs nothing of what it requires for that.
 beside torchscale "torchscale (1 MB on disk)" torchscale==0.3.0
 

@@ -70,7 +70,11 @@ def sentencepiece_model(**settings) -> bytes:
     lines = (line for text in library_texts() for line in text.split("\n") if line)
     lossless = dict(normalization_rule_name="identity", byte_fallback=True, remove_extra_whitespaces=False)
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=lines, model_writer=written, vocab_size=600, model_type="bpe", minloglevel=2, **{**lossless, **settings}
+        sentence_iterator=lines,
+        model_writer=written,
+        vocab_size=600,
+        minloglevel=2,
+        **{"model_type": "bpe", **lossless, **settings},
     )
     return written.getvalue()
 

@@ -56,7 +56,7 @@ def from_huggingface(flags) -> None:
     count = sum(torch.Size(place.shape).numel() for place in places)
     kind = config.tokenizer.tokenizer_type
     print(f"{folder} → {flags.to}: {source.family.name}, {count:,} parameters, tokenizer {kind}", flush=True)
-    _compare(flags, flags.to, folder, None)
+    compare(flags, flags.to, folder, None)
 
 
 def to_huggingface(flags) -> None:
@@ -79,7 +79,7 @@ def to_huggingface(flags) -> None:
     print(f"{checkpoint} → {flags.to_hf}: {export.family.module.ARCHITECTURE}, {dtype}".replace("torch.", ""), flush=True)
     if said:
         print(said, flush=True)
-    _compare(flags, str(checkpoint), pathlib.Path(flags.to_hf), dtype)
+    compare(flags, str(checkpoint), pathlib.Path(flags.to_hf), dtype)
 
 
 def _yaml(config: Config, tokenizer: pathlib.Path) -> str:
@@ -108,7 +108,7 @@ def _put(partial: pathlib.Path, final: pathlib.Path) -> None:
     os.rename(partial, final)
 
 
-def _compare(flags, run: str, folder: pathlib.Path, dtype: torch.dtype | None) -> None:
+def compare(flags, run: str, folder: pathlib.Path, dtype: torch.dtype | None) -> None:
     if not flags.check_:
         print("not compared with each other: --no-check", flush=True)
         return

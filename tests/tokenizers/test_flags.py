@@ -85,11 +85,13 @@ def test_a_folder_without_a_tokenizer_of_the_kind(tmp_path):
     assert "tokenizer.model" in found[0]
 
 
-def test_a_size_that_disagrees_is_refused(tmp_path):
+def test_a_model_may_have_more_entries_than_the_tokenizer_and_not_fewer(tmp_path):
     (tmp_path / "tokenizer.json").write_text(texts.byte_level_bpe_json())
-    assert build(parse("--tokenizer-model", str(tmp_path), "--vocab-size", "600")).vocab_size == 600
-    with pytest.raises(UserError, match="has 600 entries"):
-        build(parse("--tokenizer-model", str(tmp_path), "--vocab-size", "601"))
+    for size, entries in (((), 600), (("--vocab-size", "600"), 600), (("--vocab-size", "640"), 640)):
+        tokenizer = build(parse("--tokenizer-model", str(tmp_path), *size))
+        assert (tokenizer.vocab_size, tokenizer.model_entries) == (600, entries)
+    with pytest.raises(UserError, match="--vocab-size 599: .* has 600 entries"):
+        build(parse("--tokenizer-model", str(tmp_path), "--vocab-size", "599"))
 
 
 def test_the_end_token_can_be_named(tmp_path):

@@ -211,6 +211,7 @@ SHOWN_ELSEWHERE = {
     "exit_signal_handler": "tests/reliability/test_stopping.py::test_without_the_handler_the_signal_is_not_ours",
     "save": "tests/training/test_resume.py::test_stopped_and_resumed_equals_straight_bit_by_bit",
     "save_interval": "tests/training/test_run.py::test_saves_at_the_interval",
+    "save_hf_interval": "tests/training/test_huggingface.py::test_folders_are_written_while_it_trains",
     "load": "tests/training/test_run.py::test_load_starts_from_another_folder",
     "async_save": "tests/checkpoint/test_store.py::test_in_the_background_the_same_is_saved",
     "keep_last": "tests/checkpoint/test_store.py::test_keeps_as_many_as_asked",

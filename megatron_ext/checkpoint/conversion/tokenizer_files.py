@@ -15,6 +15,7 @@ from megatron_ext.tokenizers.flags import TokenizerFlags
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
          "tokenizer.model", "spiece.model", "chat_template.jinja", "generation_config.json")  # fmt: skip
 _CONFIG = "tokenizer_config.json"
+_SENTENCEPIECE = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": False, "add_eos_token": False, "legacy": False}
 
 
 def tokenizer_of(folder: pathlib.Path) -> list[str]:
@@ -56,15 +57,20 @@ def write(flags: TokenizerFlags, tokenizer: Tokenizer, folder: pathlib.Path) -> 
         shutil.copyfile(file, folder / "tokenizer.model")
     if kind == "tiktoken":
         return f"{file.name} is copied as it is: transformers has no reader of its own for tiktoken's ranks"
+    if (folder / "tokenizer.json").exists():
+        return None
     if not (folder / _CONFIG).exists():
-        _write_config(folder, tokenizer.special_tokens() | {"tokenizer_class": "LlamaTokenizer", "add_bos_token": False,
-                                                            "add_eos_token": False, "legacy": False})  # fmt: skip
-    return None
+        _write_config(folder, tokenizer.special_tokens() | _SENTENCEPIECE)
+    return (
+        f"{file.name} is copied as it is: transformers converts it in its own way, which gives other ids to texts that begin "
+        "with a space, and to many where the model is Unigram or puts no space before a text"
+    )
 
 
 def special_ids(folder: pathlib.Path, eod: int | None) -> dict[str, Any]:
     """`eos_token_id`, `bos_token_id` … for config.json, by what stands in the folder."""
-    found: dict[str, Any] = {"bos_token_id": None, "eos_token_id": eod}
+    # All are written: what is left out is a number of the published model's, which a small vocabulary may not have.
+    found: dict[str, Any] = {"bos_token_id": None, "eos_token_id": eod, "pad_token_id": None}
     try:
         names = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
         added = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
