@@ -17,6 +17,7 @@ from megatron_ext.checkpoint.conversion import inventory, tokenizer_files
 from megatron_ext.checkpoint.conversion.export_folder import export_of
 from megatron_ext.checkpoint.conversion.import_folder import write_checkpoint
 from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
+from megatron_ext.checkpoint.regions import Experts
 from megatron_ext.checkpoint.restore import open_source
 from megatron_ext.checkpoint.store import partial_of
 from megatron_ext.checkpoint.verification import find_checkpoint, verify
@@ -48,7 +49,7 @@ def from_huggingface(flags) -> None:
             (partial / "run.yaml").write_text(yaml, encoding="utf-8")
             checkpoint = partial / "iter_0000000"
             checkpoint.mkdir()
-            write_checkpoint(source, places, checkpoint, architecture(config, core.vocab_size), yaml)
+            write_checkpoint(source, places, Experts.of(core), checkpoint, architecture(config, core.vocab_size), yaml)
             _put(partial, run)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)

@@ -167,23 +167,67 @@ def olmo2():
     return transformers.Olmo2ForCausalLM(transformers.Olmo2Config(**SMALL, **LLAMA, head_dim=12))
 
 
-def deepseek_v3(query_rank: int | None = 20, value: int = 14):
-    """Dense: multi-head latent attention, neighbouring channels rotated. Here values are narrower than keys."""
+MOE = dict(num_experts_per_tok=3, moe_intermediate_size=24)
+
+
+def mixtral():
+    """Experts in all layers, weighed by a softmax over the chosen."""
+    import transformers
+
+    return transformers.MixtralForCausalLM(
+        transformers.MixtralConfig(**SMALL, **LLAMA, num_local_experts=4, router_aux_loss_coef=0.02)
+    )
+
+
+def qwen2_moe():
+    """A dense layer, two with experts that a softmax over all of them weighs, and with shared ones that have a gate."""
+    import transformers
+
+    config = transformers.Qwen2MoeConfig(
+        **SMALL, **LLAMA, **MOE, num_experts=6, shared_expert_intermediate_size=40, mlp_only_layers=[1]
+    )
+    return transformers.Qwen2MoeForCausalLM(config)
+
+
+def qwen3_moe():
+    """Experts in every other layer, whose weights sum to 1; norms on heads that are wider than hidden / heads."""
+    import transformers
+
+    config = transformers.Qwen3MoeConfig(
+        **SMALL, **LLAMA, **MOE, head_dim=12, num_experts=6, decoder_sparse_step=2, norm_topk_prob=True
+    )
+    return transformers.Qwen3MoeForCausalLM(config)
+
+
+def deepseek_v3(query_rank: int | None = 20, value: int = 14, dense: int = 1, groups: int = 4):
+    """Latent attention, neighbouring channels rotated, values narrower than keys; a dense layer, then experts by sigmoid in
+    groups, chosen by scores and biases, and two shared ones."""
+    import torch
     import transformers
 
     # The norms on the short vectors have 1e-6 whatever the configuration says.
     config = transformers.DeepseekV3Config(
-        **SMALL, **LLAMA | {"num_key_value_heads": 6}, first_k_dense_replace=3, num_mtp_layers=0, q_lora_rank=query_rank,
-        kv_lora_rank=28, qk_nope_head_dim=10, qk_rope_head_dim=6, v_head_dim=value)  # fmt: skip
-    return transformers.DeepseekV3ForCausalLM(config)
+        **SMALL, **LLAMA | {"num_key_value_heads": 6}, **MOE | {"num_experts_per_tok": 4}, first_k_dense_replace=dense,
+        n_routed_experts=16, n_shared_experts=2, n_group=groups, topk_group=min(groups, 2), num_mtp_layers=0,
+        q_lora_rank=query_rank, kv_lora_rank=28, qk_nope_head_dim=10, qk_rope_head_dim=6, v_head_dim=value)  # fmt: skip
+    model = transformers.DeepseekV3ForCausalLM(config)
+    for name, bias in model.named_buffers():
+        if name.endswith("e_score_correction_bias"):
+            bias.copy_(0.05 * torch.randn_like(bias))
+    return model
 
 
 def deepseek_v3_direct_queries():
-    """Queries straight from the hidden states, as in DeepSeek-V2-Lite. Here values are wider than keys."""
-    return deepseek_v3(query_rank=None, value=22)
+    """Queries straight from the hidden states, as in DeepSeek-V2-Lite, values wider than keys, and no groups."""
+    return deepseek_v3(query_rank=None, value=22, groups=1)
+
+
+def deepseek_v3_dense():
+    return deepseek_v3(dense=3)
 
 
 FAMILIES = (
     llama, mistral, qwen2, qwen3, smollm3, gpt2, gpt_bigcode, gpt_neox, gpt_neox_in_turn, gptj, bloom, bloom_residual_from_norm,
-    mpt, falcon, falcon_40b, falcon_rw, gemma2, cohere, olmo2, deepseek_v3, deepseek_v3_direct_queries,
+    mpt, falcon, falcon_40b, falcon_rw, gemma2, cohere, olmo2, mixtral, qwen2_moe, qwen3_moe, deepseek_v3,
+    deepseek_v3_direct_queries, deepseek_v3_dense,
 )  # fmt: skip

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tests.parity.families import deepseek_v3, deepseek_v3_direct_queries, gpt2, llama, mistral, olmo2, qwen3
+from tests.parity.families import deepseek_v3, deepseek_v3_direct_queries, gpt2, llama, mistral, mixtral, olmo2, qwen3
 from tests.parity.reference import opened
 from tests.parity.test_parity import perturbed
 
@@ -33,7 +33,7 @@ def ours(launch, folder, settings):
         return found
 
 
-@pytest.mark.parametrize("family", [llama, gpt2, mistral, qwen3, olmo2, deepseek_v3, deepseek_v3_direct_queries])
+@pytest.mark.parametrize("family", [llama, gpt2, mistral, qwen3, olmo2, mixtral, deepseek_v3, deepseek_v3_direct_queries])
 def test_greedy_text_is_transformers(family, pool, tmp_path):
     torch.manual_seed(0)
     reference = perturbed(family(), 0.3)  # far from each other, so that rounding decides nothing

@@ -81,7 +81,7 @@ class Export:
             rule = rule_for(tensors, place.name)
             if rule is None:
                 raise UserError(f"{self.family.name} has no tensor for {place.name}")
-            own = math.prod(place.shape) * self.dtype.itemsize
+            own = math.prod(place.shape) * rule.dtype(self.dtype).itemsize
             if shard and size + own > self.shard_size:
                 yield shard
                 shard, size = [], 0
@@ -95,7 +95,7 @@ class Export:
             shapes |= rule.shapes(self._without_padding(place), heads)
         written = SafetensorsFile(file, shapes, self.dtype)
         for place, rule in shard:
-            whole = torch.empty(math.prod(place.shape), dtype=self.dtype)
+            whole = torch.empty(math.prod(place.shape), dtype=rule.dtype(self.dtype))
             source.read([Wanted(place, 0, whole.numel(), WEIGHT_NAMES, whole)])
             whole = whole.view(place.shape)[: self._without_padding(place)[0]]
             for name, tensor in rule.close(whole, heads).items():
@@ -109,7 +109,7 @@ class Export:
         """What stands beside the tensors; then the folder gets its name."""
         entries = Folder(partial, names).entries  # what other processes wrote must be here, and whole
         if len(names) > 1:
-            total = sum(math.prod(entry.shape) for entry in entries.values()) * self.dtype.itemsize
+            total = sum(math.prod(entry.shape) * DTYPES[entry.kind].itemsize for entry in entries.values())
             places = {name: entry.file.name for name, entry in sorted(entries.items())}
             _write_json(partial / INDEX, {"metadata": {"total_size": total}, "weight_map": places})
         said = tokenizer_files.write(self.tokenizer_flags, self.tokenizer, partial)

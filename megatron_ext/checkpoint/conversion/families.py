@@ -7,7 +7,7 @@ the two differ from the model's own flags, the family cannot hold them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -15,11 +15,17 @@ from megatron_ext.arguments.flags import flags_of
 from megatron_ext.arguments.problems import UserError, did_you_mean
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.checkpoint.compatibility import FREE
+from megatron_ext.checkpoint.conversion.experts import layers_with_experts
 from megatron_ext.checkpoint.conversion.mapping import Rule
 from megatron_ext.checkpoint.conversion.settings import Settings
 from megatron_ext.models.flags import ModelFlags
 
 FAMILIES = Registry("megatron_ext.checkpoint.huggingface")
+# Of training alone: who gets how much, and what it costs.
+_OF_BALANCE = {
+    "moe_router_load_balancing_type", "moe_aux_loss_coeff", "moe_z_loss_coeff", "moe_router_bias_update_rate",
+    "moe_expert_capacity_factor", "moe_token_drop_policy", "moe_token_dispatcher_type",
+}  # fmt: skip
 _FIRST = ("llama", "gpt2", "gpt_neox")  # where several classes hold a model; the others by name
 
 
@@ -55,6 +61,10 @@ class Family:
 
     def tensors(self, values: Mapping[str, Any]) -> Mapping[str, Rule]:
         return self.module.tensors(values) if hasattr(self.module, "tensors") else self.module.TENSORS
+
+    def ignored(self, values: Mapping[str, Any]) -> Sequence[str]:
+        """Patterns of tensors that are left out."""
+        return self.module.ignored(values) if hasattr(self.module, "ignored") else getattr(self.module, "IGNORED", ())
 
     def cannot_hold(self, values: Mapping[str, Any]) -> list[str]:
         """The flags of a model that this class has no words for, as they would be typed."""
@@ -95,8 +105,10 @@ def family_for(values: Mapping[str, Any], asked: str | None = None) -> Family:
 
 def resolved(flags: Mapping[str, Any]) -> dict[str, Any]:
     """All flags of the model by field name, from those that are given."""
-    draft = SimpleNamespace(**{flag.name: flag.default for flag in flags_of(ModelFlags)} | dict(flags))
+    defaults = {flag.name: flag.default for flag in flags_of(ModelFlags)}
+    draft = SimpleNamespace(**defaults | dict(flags), open=defaults.keys() - flags.keys())
     ModelFlags.resolve(draft)
+    del draft.open
     return vars(draft)
 
 
@@ -113,7 +125,20 @@ def meaning(values: Mapping[str, Any]) -> dict[str, Any]:
         del found["rotary_base"], found["rotary_percent"]
     if values["position_embedding_type"] == "learned_absolute":
         found["max_position_embeddings"] = values["max_position_embeddings"]
-    return found
+    return found | _of_experts(values)
+
+
+def _of_experts(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags of experts in one form, and the width of the dense layers; None for what changes no function of the weights."""
+    layers = layers_with_experts(values)
+    found = {name: None for name in values if name.startswith("moe_")}
+    if any(layers):
+        found |= {name: value for name, value in values.items() if name in found and name not in _OF_BALANCE}
+        found["moe_layer_freq"] = list(layers)
+        found["moe_router_topk_scaling_factor"] = values["moe_router_topk_scaling_factor"] or 1.0
+    if found["moe_router_num_groups"] == found["moe_router_group_topk"]:  # all groups
+        found["moe_router_num_groups"] = found["moe_router_group_topk"] = None
+    return found | {"ffn_hidden_size": None if all(layers) else values["ffn_hidden_size"]}
 
 
 def _equal(one: Any, other: Any) -> bool:

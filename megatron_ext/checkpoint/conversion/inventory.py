@@ -1,14 +1,15 @@
-"""All parameters of a model, by global name and shape, without their numbers."""
+"""All that a model learns, by global name and shape, without its numbers."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable
 
 import torch
 from torch.overrides import TorchFunctionMode
 
-from megatron_ext.backend.placement import Placement, placements
+from megatron_ext.backend.placement import Placement, learned_otherwise, placements
 from megatron_ext.models import gpt
 
 
@@ -31,7 +32,7 @@ def of_model(flags, core) -> list[Placement]:
     """
     with torch.device("meta"), _WithoutMemory():
         (model,) = gpt.build(flags, core, seed=None)
-    return _owned(place for place, _ in placements(model))
+    return _owned(place for place, _ in itertools.chain(placements(model), learned_otherwise(model)))
 
 
 def of_pieces(pieces: Iterable) -> list[Placement]:

@@ -97,11 +97,17 @@ class Rule:
     Attributes:
         names: of their tensors.
         transposed: their matrices are `[in, out]` (GPT-2's Conv1D).
+        in_fp32: they stay in fp32, whatever the type of the others.
     """
 
     names: tuple[str, ...]
     reshaping: Same
     transposed: bool = False
+    in_fp32: bool = False
+
+    def dtype(self, dtype: torch.dtype) -> torch.dtype:
+        """The type of their tensors in a folder whose type is `dtype`."""
+        return torch.float32 if self.in_fp32 else dtype
 
     def shapes(self, shape: Sequence[int], heads: Heads) -> dict[str, tuple[int, ...]]:
         """The shapes of their tensors by name, from ours."""
@@ -139,6 +145,10 @@ def _with_padding(rows: Tensor, place: Placement) -> Tensor:
 
 def same(name: str) -> Rule:
     return Rule((name,), Same())
+
+
+def in_fp32(name: str) -> Rule:
+    return Rule((name,), Same(), in_fp32=True)
 
 
 def transposed(name: str) -> Rule:

@@ -64,7 +64,7 @@ class HuggingFaceSource:
             for name, shape in expected.items():
                 self._check(name, shape)
             used |= expected.keys()
-        ignored = [*getattr(self.family.module, "IGNORED", ())]
+        ignored = [*self.family.ignored(self.values)]
         if not self.values["untie_embeddings_and_output_weights"]:
             ignored += [rf"^{re.escape(name)}\.weight$" for name in self._tensors["output_layer"].names]
         for name, entry in self.folder.entries.items():

@@ -8,5 +8,7 @@ A module offers
     TENSORS                     our parameters ↔ its tensors (`conversion/mapping.py`), read in both directions
     OPTIONAL_PREFIX, IGNORED    where there are some: what older folders leave out of the names, and tensors that are no weights
 
+and where they depend on our flags `tensors(values)` and `ignored(values)`.
+
 What the family cannot hold is not said: `flags(config(values))` differs from `values` there (`conversion/families.py`).
 """

@@ -1,0 +1,21 @@
+"""Mixtral 8×7B and 8×22B (arXiv:2401.04088): Mistral with experts in all layers, weighed by a softmax over the chosen."""
+
+from megatron_ext.checkpoint.conversion import experts, llama_like
+
+ARCHITECTURE = "MixtralForCausalLM"
+TENSORS = llama_like.EMBEDDINGS | llama_like.ATTENTION | llama_like.NORMS | experts.tensors("block_sparse_moe", "w1", "w3", "w2")
+IGNORED = llama_like.IGNORED
+
+
+def flags(settings):
+    settings.only("router_jitter_noise", 0.0)
+    flags = llama_like.flags(settings) | settings.window(uses=True) | experts.softmax(settings, normalised=True)
+    return flags | {"moe_ffn_hidden_size": settings.get("intermediate_size")}
+
+
+def config(values):
+    return llama_like.config(values) | experts.softmax_keys(values) | {
+        "num_local_experts": values["num_experts"] or 0,
+        "intermediate_size": values["moe_ffn_hidden_size"] or values["ffn_hidden_size"],
+        "sliding_window": values["sliding_window"],
+    }  # fmt: skip
