@@ -19,6 +19,14 @@ DEFAULTS = dict(check_=False, eod_token=None, hf_model_type=None, dtype=None, ma
 SPREAD = ["--tensor-model-parallel-size", "2", "--pipeline-model-parallel-size", "2", "--decoder-first-pipeline-num-layers", "1"]
 # One head of keys for all, or three heads, cannot be shared by two: pipeline and data parallelism there.
 WHOLE_HEADS = ("gpt2", "gpt_bigcode", "falcon")
+# Experts go from one layout to the next.
+TO_SEQUENCES = ["--sequence-parallel", "--expert-tensor-parallel-size"]
+SPREAD_EXPERTS = [
+    [*SPREAD, *TO_SEQUENCES, "2"],
+    ["--tensor-model-parallel-size", "2", "--expert-model-parallel-size", "2", *TO_SEQUENCES, "1"],
+    [*SPREAD[2:], "--expert-model-parallel-size", "2"],
+]
+EXPERTS = ("mixtral", "qwen2_moe", "qwen3_moe", "deepseek_v3", "deepseek_v3_direct_queries")
 
 
 def imported(launch, folders: list[tuple[pathlib.Path, pathlib.Path]]) -> None:
@@ -35,7 +43,7 @@ def spread_and_saved(launch, runs: list[tuple[pathlib.Path, pathlib.Path, list[s
 
     for loaded, saved, layout in runs:
         base = f"--load {loaded} --save {saved} --use-checkpoint-args --tokenizer-type null --vocab-size 131 --mock-data "
-        argv = [*(base + "--train-iters 1 --device cpu --zero-stage 1").split(), *layout]
+        argv = [*(base + "--train-iters 1 --global-batch-size 4 --device cpu --zero-stage 1").split(), *layout]
         config = read_configuration(argv, launch.world_size)
         with processes(launch, config) as device:
             from megatron_ext.training.build import build
@@ -61,9 +69,15 @@ def round_trips(pool, tmp_path_factory):
         perturbed(model()).save_pretrained(place / model.__name__ / "theirs")
     at = lambda name, what: place / name / what
     pool.run(imported, 1, [(at(name, "theirs"), at(name, "run")) for name in NAMES], timeout=300)
-    layouts = {name: SPREAD[2:] if name in WHOLE_HEADS else SPREAD for name in NAMES}
-    pool.run(spread_and_saved, 4, [(at(name, "run"), at(name, "spread"), layouts[name]) for name in NAMES], timeout=300)
-    pool.run(exported, 1, [(at(name, "spread"), at(name, "ours")) for name in NAMES], timeout=300)
+    last, runs = {}, []
+    for name in NAMES:
+        last[name] = at(name, "run")
+        layouts = SPREAD_EXPERTS if name in EXPERTS else [SPREAD[2:] if name in WHOLE_HEADS else SPREAD]
+        for number, layout in enumerate(layouts):
+            runs.append((last[name], at(name, f"spread_{number}"), layout))
+            last[name] = at(name, f"spread_{number}")
+    pool.run(spread_and_saved, 4, runs, timeout=300)
+    pool.run(exported, 1, [(last[name], at(name, "ours")) for name in NAMES], timeout=300)
     return {name: (at(name, "theirs"), at(name, "ours")) for name in NAMES}
 
 
@@ -89,6 +103,16 @@ WITHOUT_EFFECT = {
     "qwen3": {"max_window_layers"},
     "gptj": {"activation_function"},  # gelu_new is gelu_pytorch_tanh
     "falcon": {"num_kv_heads"},  # multi_query says 1
+    "mixtral": {"head_dim"},  # hidden / heads
+    # no layer has experts
+    "deepseek_v3_dense": {
+        "n_routed_experts",
+        "n_shared_experts",
+        "num_experts_per_tok",
+        "moe_intermediate_size",
+        "n_group",
+        "topk_group",
+    },
     "falcon_40b": {"multi_query"},  # new_decoder_architecture looks at num_kv_heads
 }
 
