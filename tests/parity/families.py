@@ -199,7 +199,7 @@ def qwen3_moe():
     return transformers.Qwen3MoeForCausalLM(config)
 
 
-def deepseek_v3(query_rank: int | None = 20, value: int = 14, dense: int = 1, groups: int = 4):
+def deepseek_v3(query_rank: int | None = 20, value: int = 14, dense: int = 1, groups: int = 4, layers: int = 3):
     """Latent attention, neighbouring channels rotated, values narrower than keys; a dense layer, then experts by sigmoid in
     groups, chosen by scores and biases, and two shared ones."""
     import torch
@@ -207,9 +207,10 @@ def deepseek_v3(query_rank: int | None = 20, value: int = 14, dense: int = 1, gr
 
     # The norms on the short vectors have 1e-6 whatever the configuration says.
     config = transformers.DeepseekV3Config(
-        **SMALL, **LLAMA | {"num_key_value_heads": 6}, **MOE | {"num_experts_per_tok": 4}, first_k_dense_replace=dense,
-        n_routed_experts=16, n_shared_experts=2, n_group=groups, topk_group=min(groups, 2), num_mtp_layers=0,
-        q_lora_rank=query_rank, kv_lora_rank=28, qk_nope_head_dim=10, qk_rope_head_dim=6, v_head_dim=value)  # fmt: skip
+        **SMALL | {"num_hidden_layers": layers}, **LLAMA | {"num_key_value_heads": 6}, **MOE | {"num_experts_per_tok": 4},
+        first_k_dense_replace=dense, n_routed_experts=16, n_shared_experts=2, n_group=groups, topk_group=min(groups, 2),
+        num_mtp_layers=0, q_lora_rank=query_rank, kv_lora_rank=28, qk_nope_head_dim=10, qk_rope_head_dim=6,
+        v_head_dim=value)  # fmt: skip
     model = transformers.DeepseekV3ForCausalLM(config)
     for name, bias in model.named_buffers():
         if name.endswith("e_score_correction_bias"):

@@ -7,7 +7,7 @@ the two differ from the model's own flags, the family cannot hold them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -21,10 +21,10 @@ from megatron_ext.checkpoint.conversion.settings import Settings
 from megatron_ext.models.flags import ModelFlags
 
 FAMILIES = Registry("megatron_ext.checkpoint.huggingface")
-# Of training alone: who gets how much, and what it costs.
-_OF_BALANCE = {
-    "moe_router_load_balancing_type", "moe_aux_loss_coeff", "moe_z_loss_coeff", "moe_router_bias_update_rate",
-    "moe_expert_capacity_factor", "moe_token_drop_policy", "moe_token_dispatcher_type",
+# Of training alone: which losses are added, which expert gets how much.
+_OF_TRAINING = {
+    "mtp_loss_scaling_factor", "moe_router_load_balancing_type", "moe_z_loss_coeff", "moe_router_bias_update_rate",
+    "moe_expert_capacity_factor", "moe_token_drop_policy",
 }  # fmt: skip
 _FIRST = ("llama", "gpt2", "gpt_neox")  # where several classes hold a model; the others by name
 
@@ -62,9 +62,11 @@ class Family:
     def tensors(self, values: Mapping[str, Any]) -> Mapping[str, Rule]:
         return self.module.tensors(values) if hasattr(self.module, "tensors") else self.module.TENSORS
 
-    def ignored(self, values: Mapping[str, Any]) -> Sequence[str]:
-        """Patterns of tensors that are left out."""
-        return self.module.ignored(values) if hasattr(self.module, "ignored") else getattr(self.module, "IGNORED", ())
+    def in_folder(self, settings: Settings, names: Iterable[str]) -> Settings:
+        """A config.json without what the folder's tensors, by their names, do not keep of its word."""
+        if not hasattr(self.module, "in_folder"):
+            return settings
+        return Settings({**settings.values, **self.module.in_folder(settings, names)}, settings.path)
 
     def cannot_hold(self, values: Mapping[str, Any]) -> list[str]:
         """The flags of a model that this class has no words for, as they would be typed."""
@@ -114,7 +116,7 @@ def resolved(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 def meaning(values: Mapping[str, Any]) -> dict[str, Any]:
     """Resolved flags in one form: what several of them say alike becomes the same, what changes no function is left out."""
-    found = {name: value for name, value in values.items() if name not in FREE}
+    found = {name: value for name, value in values.items() if name not in FREE | _OF_TRAINING}
     found["add_qkv_bias"] = found.pop("add_bias_linear") or values["add_qkv_bias"]
     turn = values["attention_pattern"]
     found["attention_pattern"] = [turn[layer % len(turn)] for layer in range(values["num_layers"])]
@@ -125,20 +127,22 @@ def meaning(values: Mapping[str, Any]) -> dict[str, Any]:
         del found["rotary_base"], found["rotary_percent"]
     if values["position_embedding_type"] == "learned_absolute":
         found["max_position_embeddings"] = values["max_position_embeddings"]
-    return found | _of_experts(values)
+    _experts_in_one_form(found, values)
+    return found
 
 
-def _of_experts(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Flags of experts in one form, and the width of the dense layers; None for what changes no function of the weights."""
+def _experts_in_one_form(found: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Also the width of the dense layers, where there is one."""
     layers = layers_with_experts(values)
-    found = {name: None for name in values if name.startswith("moe_")}
-    if any(layers):
-        found |= {name: value for name, value in values.items() if name in found and name not in _OF_BALANCE}
-        found["moe_layer_freq"] = list(layers)
-        found["moe_router_topk_scaling_factor"] = values["moe_router_topk_scaling_factor"] or 1.0
-    if found["moe_router_num_groups"] == found["moe_router_group_topk"]:  # all groups
+    found["moe_layer_freq"] = list(layers)
+    found["moe_router_topk_scaling_factor"] = values["moe_router_topk_scaling_factor"] or 1.0
+    if values["moe_router_num_groups"] == values["moe_router_group_topk"]:  # all groups
         found["moe_router_num_groups"] = found["moe_router_group_topk"] = None
-    return found | {"ffn_hidden_size": None if all(layers) else values["ffn_hidden_size"]}
+    if all(layers):
+        del found["ffn_hidden_size"]
+    if not any(layers):
+        for name in [name for name in found if name.startswith("moe_")]:
+            del found[name]
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -1,7 +1,7 @@
 """Our parameters ↔ the tensors of a Hugging Face model, one mapping for both directions.
 
 A family's mapping is a dict from our names (`backend/placement.py`) to rules. A `*` stands for a number, of a layer or an
-expert, and what is said of `x.linear_qkv` holds for its weight and its bias:
+expert, in theirs `*+61` for 61 more, and what is said of `x.linear_qkv` holds for its weight and its bias:
 
     "decoder.layers.*.self_attention.linear_qkv": qkv(*(f"model.layers.*.self_attn.{part}_proj" for part in "qkv")),
     "decoder.layers.*.mlp.linear_fc1": gate_and_up("model.layers.*.mlp.gate_proj", "model.layers.*.mlp.up_proj"),
@@ -25,6 +25,7 @@ from megatron_ext.backend.placement import Placement
 
 VOCABULARY = ("embedding.word_embeddings.weight", "output_layer.weight", "output_layer.bias")  # rows are padded in ours
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+_STAR = re.compile(r"\*(?:\+(\d+))?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,5 +180,5 @@ def rule_for(mapping: Mapping[str, Rule], name: str) -> Rule | None:
 
 
 def _filled(pattern: str, numbers: Sequence[str]) -> str:
-    first, *rest = pattern.split("*")
-    return first + "".join(number + piece for number, piece in zip(numbers, rest, strict=True))
+    left = iter(numbers)
+    return _STAR.sub(lambda star: str(int(next(left)) + int(star.group(1) or 0)), pattern)

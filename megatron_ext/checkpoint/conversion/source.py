@@ -29,11 +29,12 @@ class HuggingFaceSource:
 
     def __init__(self, path: pathlib.Path):
         self.path = path
-        self.settings: Settings = read_settings(path)
-        self.family: Family = family_of(self.settings)
+        settings = read_settings(path)
+        self.family: Family = family_of(settings)
+        self.folder = Folder(path)
+        self.settings: Settings = self.family.in_folder(settings, self.folder.entries)
         self.values = self.family.flags(self.settings)
         self.vocab_size = self.settings.get("vocab_size")
-        self.folder = Folder(path)
         self.heads = Heads.of(self.values)
         self._tensors = self.family.tensors(self.values)
 
@@ -64,7 +65,7 @@ class HuggingFaceSource:
             for name, shape in expected.items():
                 self._check(name, shape)
             used |= expected.keys()
-        ignored = [*self.family.ignored(self.values)]
+        ignored = [*getattr(self.family.module, "IGNORED", ())]
         if not self.values["untie_embeddings_and_output_weights"]:
             ignored += [rf"^{re.escape(name)}\.weight$" for name in self._tensors["output_layer"].names]
         for name, entry in self.folder.entries.items():

@@ -8,7 +8,9 @@ A module offers
     TENSORS                     our parameters ↔ its tensors (`conversion/mapping.py`), read in both directions
     OPTIONAL_PREFIX, IGNORED    where there are some: what older folders leave out of the names, and tensors that are no weights
 
-and where they depend on our flags `tensors(values)` and `ignored(values)`.
+    in_folder(settings, names)  where config.json may say what the tensors do not hold: the keys that are otherwise
+
+and `tensors(values)` in place of TENSORS where they depend on our flags.
 
 What the family cannot hold is not said: `flags(config(values))` differs from `values` there (`conversion/families.py`).
 """

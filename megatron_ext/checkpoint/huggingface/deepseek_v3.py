@@ -1,10 +1,14 @@
 """DeepSeek-V3 and R1 (arXiv:2412.19437): latent attention, the first layers dense, then experts by sigmoid in groups, balanced by
-a bias, beside shared ones. The layers that predict further tokens, behind the last, are left out, as transformers leaves them."""
+a bias, beside shared ones. Layers that predict further tokens follow the last; the copies of the embedding and the output
+matrix that DeepSeek's own folders hold beside them are left out."""
+
+import dataclasses
 
 from megatron_ext.checkpoint.conversion import experts, llama_like
 from megatron_ext.checkpoint.conversion.mapping import in_fp32, same
 
 ARCHITECTURE = "DeepseekV3ForCausalLM"
+_COUNTS = ("num_nextn_predict_layers", "num_mtp_layers")
 _OURS, _THEIRS = "decoder.layers.*.self_attention.", "model.layers.*.self_attn."
 _ATTENTION = {
     "linear_q_proj": "q_proj",
@@ -27,9 +31,31 @@ TENSORS = (
 )
 
 
-def ignored(values):
-    layers = range(values["num_layers"], values["num_layers"] + 9)
-    return (*llama_like.IGNORED, rf"^model\.layers\.({'|'.join(map(str, layers))})\.")
+IGNORED = (*llama_like.IGNORED, r"^model\.layers\.\d+\.(embed_tokens|shared_head\.head)\.weight$")
+_FURTHER = {"enorm": "enorm", "hnorm": "hnorm", "eh_proj": "eh_proj", "final_layernorm": "shared_head.norm"}
+
+
+def tensors(values):
+    """The layers that predict further tokens are numbered on from the model's last."""
+    behind = f"model.layers.*+{values['num_layers']}."
+    within = {name: rule for name, rule in TENSORS.items() if name.startswith("decoder.layers.*.")}
+    return (
+        TENSORS
+        | {f"mtp.layers.*.{ours}": same(behind + theirs) for ours, theirs in _FURTHER.items()}
+        | {
+            name.replace("decoder.layers.*.", "mtp.layers.*.transformer_layer."): dataclasses.replace(
+                rule, names=tuple(theirs.replace("model.layers.*.", behind) for theirs in rule.names)
+            )
+            for name, rule in within.items()
+        }
+    )
+
+
+def in_folder(settings, names):
+    """transformers saves a model without its further layers, and goes on counting them in config.json."""
+    first = f"model.layers.{settings.get('num_hidden_layers')}."
+    missing = not any(name.startswith(first) for name in names)
+    return dict.fromkeys(_COUNTS, 0) if missing else {}
 
 
 def flags(settings):
@@ -50,6 +76,7 @@ def flags(settings):
         qk_pos_emb_head_dim=rotated,
         v_head_dim=settings.get("v_head_dim"),
         rotary_interleaved=settings.get("rope_interleave", default=True),
+        mtp_num_layers=settings.get(*_COUNTS, default=0),
     )  # fmt: skip
 
 
@@ -89,7 +116,7 @@ def _groups(settings, chosen):
 
 def config(values):
     sizes = ("kv_lora_rank", "qk_head_dim", "qk_pos_emb_head_dim", "v_head_dim")
-    rank, plain, rotated, value = (values[name] or 0 for name in sizes)
+    rank, plain, rotated, value = (values[name] or 1 for name in sizes)  # 1: of a model without
     keys = llama_like.config(values) | {
         "head_dim": rotated,
         "q_lora_rank": values["q_lora_rank"],
@@ -99,7 +126,7 @@ def config(values):
         "v_head_dim": value,
         "rope_interleave": values["rotary_interleaved"],
         "attention_bias": False,
-        "num_nextn_predict_layers": 0,
+        "num_nextn_predict_layers": values["mtp_num_layers"] or 0,
     }
     if values["num_experts"] is None:
         return keys | {"first_k_dense_replace": values["num_layers"]}

@@ -26,7 +26,7 @@ NONE = [
     ({"position_embedding_type": "xpos"}, "--position-embedding-type xpos"),
     ({"norm_placement": "deepnorm"}, "--norm-placement deepnorm"),
     ({"activation": "squared_relu"}, "--activation squared_relu"),
-    ({"num_experts": 4, "qk_layernorm_across_heads": True}, "--num-experts 4"),
+    ({"num_experts": 4, "qk_layernorm_across_heads": True}, "mixtral, lacks words for: --qk-layernorm-across-heads True"),
     ({"rotary_percent": 0.5}, "--rotary-percent 0.5"),
     ({"logit_scale": 0.5}, "--logit-scale 0.5"),
     ({"reset_attention_mask": True, "embedding_scale": 3.0}, "--embedding-scale 3.0"),

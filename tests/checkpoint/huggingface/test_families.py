@@ -12,9 +12,11 @@ from safetensors.torch import load_file
 from megatron_ext.checkpoint.conversion.families import FAMILIES, Family, family_for, family_of, meaning
 from megatron_ext.checkpoint.conversion.settings import read_settings
 from tests.parity.families import FAMILIES as MODELS
+from tests.parity.test_further_predictions import save_with_further_layer
 from tests.parity.test_parity import perturbed
 
-NAMES = [model.__name__ for model in MODELS]
+FURTHER = "deepseek_v3_further"  # with a layer of multi-token prediction
+NAMES = [*(model.__name__ for model in MODELS), FURTHER]
 DEFAULTS = dict(check_=False, eod_token=None, hf_model_type=None, dtype=None, max_shard_size=1e-4, from_hf=None, from_=None)
 SPREAD = ["--tensor-model-parallel-size", "2", "--pipeline-model-parallel-size", "2", "--decoder-first-pipeline-num-layers", "1"]
 # One head of keys for all, or three heads, cannot be shared by two: pipeline and data parallelism there.
@@ -26,7 +28,7 @@ SPREAD_EXPERTS = [
     ["--tensor-model-parallel-size", "2", "--expert-model-parallel-size", "2", *TO_SEQUENCES, "1"],
     [*SPREAD[2:], "--expert-model-parallel-size", "2"],
 ]
-EXPERTS = ("mixtral", "qwen2_moe", "qwen3_moe", "deepseek_v3", "deepseek_v3_direct_queries")
+EXPERTS = ("mixtral", "qwen2_moe", "qwen3_moe", "deepseek_v3", "deepseek_v3_direct_queries", FURTHER)
 
 
 def imported(launch, folders: list[tuple[pathlib.Path, pathlib.Path]]) -> None:
@@ -67,6 +69,7 @@ def round_trips(pool, tmp_path_factory):
     place = tmp_path_factory.mktemp("families")
     for model in MODELS:
         perturbed(model()).save_pretrained(place / model.__name__ / "theirs")
+    save_with_further_layer(place / FURTHER / "theirs")
     at = lambda name, what: place / name / what
     pool.run(imported, 1, [(at(name, "theirs"), at(name, "run")) for name in NAMES], timeout=300)
     last, runs = {}, []
