@@ -50,17 +50,11 @@ def refuse_to_start_over(flags, path: pathlib.Path) -> None:
         )
 
 
-<<<<<<< HEAD
-def open_source(path: pathlib.Path, model_config) -> Source:
-    """A checkpoint for a model of megatron-core's configuration `model_config`."""
-    return Source(path, model_config.num_layers, Experts.of(model_config), model_config.vocab_size)
-=======
 def open_source(path: pathlib.Path, model_config) -> Source | HuggingFaceSource:
     """A checkpoint, or a Hugging Face folder, for a model of megatron-core's configuration `model_config`."""
     if is_huggingface(path):
         return HuggingFaceSource(path)
-    return Source(path, model_config.num_layers, model_config.num_moe_experts, model_config.vocab_size)
->>>>>>> 8c40280 (Hugging Face folders in and out: a file a family, one mapping for both directions, weights streamed, both sides run and compared)
+    return Source(path, model_config.num_layers, Experts.of(model_config), model_config.vocab_size)
 
 
 def restore(path: pathlib.Path, run, state, parts: Parts = Parts()) -> None:

@@ -38,9 +38,6 @@ Box = tuple[str, tuple[int, ...], tuple[int, ...], "torch.Tensor | Later"]
 """`(name, shape of the whole tensor, offsets, the numbers in the box)`"""
 
 
-<<<<<<< HEAD
-def boxes_of(pieces: Iterable, prefixes: dict[str, str], experts: Experts | None) -> Iterable[Box]:
-=======
 @dataclasses.dataclass(frozen=True)
 class Later:
     """The numbers of a box that are made when they are written, and forgotten then: for what does not fit into memory."""
@@ -56,8 +53,7 @@ class Later:
         return self
 
 
-def boxes_of(pieces: Iterable, prefixes: dict[str, str], experts: int | None) -> Iterable[Box]:
->>>>>>> 8c40280 (Hugging Face folders in and out: a file a family, one mapping for both directions, weights streamed, both sides run and compared)
+def boxes_of(pieces: Iterable, prefixes: dict[str, str], experts: Experts | None) -> Iterable[Box]:
     """The boxes of the sharded state's pieces; another stage's parameter is that stage's to write."""
     for piece in pieces:
         if piece.place.copy:

@@ -21,7 +21,7 @@ from megatron_ext.backend.distributed import all_or_none, first_alone
 from megatron_ext.backend.placement import Placement
 from megatron_ext.checkpoint.conversion import tokenizer_files
 from megatron_ext.checkpoint.conversion.families import Family, family_for
-from megatron_ext.checkpoint.conversion.folder import INDEX, SINGLE, Folder, SafetensorsFile
+from megatron_ext.checkpoint.conversion.folder import DTYPES, INDEX, SINGLE, Folder, SafetensorsFile
 from megatron_ext.checkpoint.conversion.mapping import VOCABULARY, Heads, Rule, rule_for
 from megatron_ext.checkpoint.conversion.settings import CONFIG
 from megatron_ext.checkpoint.restore import WEIGHT_NAMES
@@ -90,10 +90,12 @@ class Export:
         yield shard
 
     def _write_shard(self, source: Source, shard: list[tuple[Placement, Rule]], file: pathlib.Path) -> None:
-        heads, shapes = Heads.of(self.values), {}
+        heads, tensors = Heads.of(self.values), {}
+        shard = sorted(shard, key=lambda pair: -pair[1].dtype(self.dtype).itemsize)
         for place, rule in shard:
-            shapes |= rule.shapes(self._without_padding(place), heads)
-        written = SafetensorsFile(file, shapes, self.dtype)
+            shapes = rule.shapes(self._without_padding(place), heads)
+            tensors |= {name: (shape, rule.dtype(self.dtype)) for name, shape in shapes.items()}
+        written = SafetensorsFile(file, tensors)
         for place, rule in shard:
             whole = torch.empty(math.prod(place.shape), dtype=rule.dtype(self.dtype))
             source.read([Wanted(place, 0, whole.numel(), WEIGHT_NAMES, whole)])

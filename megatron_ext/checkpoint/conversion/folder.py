@@ -39,15 +39,16 @@ class SafetensorsFile:
     """A file of tensors, written one by one: safetensors' own `save_file` has two copies of all of them in memory.
 
     Args:
-        shapes: of all tensors by name, in the order in which they will come.
+        tensors: shape and type of all of them by name, in the order in which they will come: the widest type first, so that
+            each begins at a multiple of its own.
     """
 
-    def __init__(self, path: pathlib.Path, shapes: Mapping[str, Sequence[int]], dtype: torch.dtype):
-        self._left, self._dtype = dict(shapes), dtype
-        kind, at, header = next(kind for kind, other in DTYPES.items() if other == dtype), 0, {"__metadata__": {"format": "pt"}}
-        for name, shape in shapes.items():
+    def __init__(self, path: pathlib.Path, tensors: Mapping[str, tuple[Sequence[int], torch.dtype]]):
+        self._left = {name: (tuple(shape), dtype) for name, (shape, dtype) in tensors.items()}
+        kinds, at, header = {dtype: kind for kind, dtype in DTYPES.items()}, 0, {"__metadata__": {"format": "pt"}}
+        for name, (shape, dtype) in self._left.items():
             end = at + math.prod(shape) * dtype.itemsize
-            header[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [at, end]}
+            header[name] = {"dtype": kinds[dtype], "shape": list(shape), "data_offsets": [at, end]}
             at = end
         text = json.dumps(header, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 8)  # data begins at a multiple of 8
@@ -56,7 +57,7 @@ class SafetensorsFile:
 
     def add(self, name: str, tensor: torch.Tensor) -> None:
         expected = next(iter(self._left))
-        assert name == expected and tuple(tensor.shape) == tuple(self._left.pop(name)) and tensor.dtype == self._dtype, name
+        assert name == expected and (tuple(tensor.shape), tensor.dtype) == self._left.pop(name), name
         self._file.write(memoryview(tensor.contiguous().view(-1).view(torch.uint8).numpy()))
 
     def close(self) -> None:
