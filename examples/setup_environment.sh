@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv in the repository's root and installs megatron-ext into it, editable; quickstart.sh and tests/run.sh share it.
 #
-#     bash examples/setup_environment.sh [EXTRA …]      # extras of setup.py, for example: test data hf
+#     bash examples/setup_environment.sh [EXTRA …]      # extras of setup.py, for example: test data huggingface
 #
 # Repeatable: a second call finds its stamp and ends at once; a change of what is installed from, of the compiler or of the
 # Python makes it install again. pip's own environment variables and configuration hold (PIP_INDEX_URL, PIP_FIND_LINKS …).

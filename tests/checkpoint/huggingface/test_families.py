@@ -16,6 +16,7 @@ from tests.parity.test_further_predictions import save_with_further_layer
 from tests.parity.test_parity import perturbed
 
 FURTHER = "deepseek_v3_further"  # with a layer of multi-token prediction
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 NAMES = [*(model.__name__ for model in MODELS), FURTHER]
 DEFAULTS = dict(check_=False, eod_token=None, hf_model_type=None, dtype=None, max_shard_size=1e-4, from_hf=None, from_=None)
 SPREAD = ["--tensor-model-parallel-size", "2", "--pipeline-model-parallel-size", "2", "--decoder-first-pipeline-num-layers", "1"]
@@ -141,6 +142,7 @@ def test_a_family_is_the_model_type_that_it_is_named_after(name):
     config = transformers.models.auto.configuration_auto.CONFIG_MAPPING[name]
     assert transformers.models.auto.modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING[config].__name__ == family.module.ARCHITECTURE
     assert family.module.__doc__
+    assert f"| `{name}` | {family.module.ARCHITECTURE} |" in (ROOT / "docs" / "huggingface.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("model", MODELS)
