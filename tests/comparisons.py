@@ -88,6 +88,8 @@ def _add_model(found, registries, whose: str, family: Callable) -> None:
         model = family_of(settings).flags(settings)
         if model["position_embedding_type"] != "learned_absolute":  # else it changes nothing
             model["max_position_embeddings"] = plain.max_position_embeddings
+        for name in ("moe_router_load_balancing_type", "moe_aux_loss_coeff"):  # what is compared has no loss of balance
+            model[name] = getattr(plain, name)
     for flag in flags_of(ModelFlags):
         value = model[flag.name]
         if flag.name in registries:
