@@ -16,6 +16,10 @@ MODELS = {
     "llama": "",
     "gpt": "--normalization layernorm --activation gelu --add-bias-linear --position-embedding-type learned_absolute",
     "experts": "--num-experts 4",
+    "dense layers, shared experts, further predictions": (
+        "--num-experts 4 --moe-layer-freq [0]+[1]*3 --moe-shared-expert-intermediate-size 64 --moe-shared-expert-gate "
+        "--moe-router-score-function sigmoid --moe-router-enable-expert-bias --mtp-num-layers 1"
+    ),
     "torch's attention": "--attention-backend local",
 }
 
