@@ -94,8 +94,12 @@ def attend(query, key, value, block: Block, scale: float | None, dropout: float,
 
 
 def _by_kernel(query, key, value, mask: torch.Tensor | None, scale: float | None, dropout: float) -> torch.Tensor:
-    grouped = query.shape[1] != key.shape[1]
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale, enable_gqa=grouped)
+    settings, grouped = dict(attn_mask=mask, dropout_p=dropout, scale=scale), query.shape[1] != key.shape[1]
+    if grouped and query.shape[2] == 1 and (mask is None or mask.shape[1] == 1):
+        # One query, as while texts grow: a group's heads become queries of its one head of keys, which torch then reads once.
+        share = query.reshape(len(query), key.shape[1], -1, query.shape[-1])
+        return F.scaled_dot_product_attention(share, key, value, **settings).reshape(*query.shape[:3], value.shape[-1])
+    return F.scaled_dot_product_attention(query, key, value, **settings, enable_gqa=grouped)
 
 
 def _mask_for(query, block: Block) -> torch.Tensor | None:
