@@ -26,17 +26,20 @@ def folder(tmp_path):
     return tmp_path / "theirs"
 
 
-def in_16_bits(launch, run, folder) -> None:
+def to_and_fro(launch, place) -> None:
+    """theirs → a run → half, in 16 bits → a run → back."""
     from megatron_ext.training.conversion import to_huggingface
 
-    to_huggingface(SimpleNamespace(**DEFAULTS | {"from_": str(run), "to_hf": str(folder), "dtype": "bf16"}))
+    imported(launch, [(place / "theirs", place / "run")])
+    flags = DEFAULTS | {"from_": str(place / "run"), "to_hf": str(place / "half"), "dtype": "bf16"}
+    to_huggingface(SimpleNamespace(**flags))
+    imported(launch, [(place / "half", place / "again")])
+    exported(launch, [(place / "again", place / "back")])
 
 
+@pytest.mark.timeout(300)
 def test_biases_stay_in_fp32(folder, pool, tmp_path):
-    pool.run(imported, 1, [(folder, tmp_path / "run")])
-    pool.run(in_16_bits, 1, tmp_path / "run", tmp_path / "half")
-    pool.run(imported, 1, [(tmp_path / "half", tmp_path / "again")])
-    pool.run(exported, 1, [(tmp_path / "again", tmp_path / "back")])
+    pool.run(to_and_fro, 1, tmp_path, timeout=250)
     theirs, *ours = (
         {name: tensor for file in (tmp_path / place).glob("*.safetensors") for name, tensor in load_file(file).items()}
         for place in ("theirs", "half", "back")

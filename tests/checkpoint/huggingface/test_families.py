@@ -31,7 +31,6 @@ SPREAD_EXPERTS = [
 ]
 EXPERTS = ("mixtral", "qwen2_moe", "qwen3_moe", FURTHER)
 LIKE_FURTHER = ("deepseek_v3", "deepseek_v3_direct_queries")  # on one layout
-pytestmark = pytest.mark.timeout(400)  # the first test that asks for a round trip waits for all of them
 
 
 def imported(launch, folders: list[tuple[pathlib.Path, pathlib.Path]]) -> None:
