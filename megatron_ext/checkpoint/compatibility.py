@@ -9,11 +9,17 @@ from __future__ import annotations
 import pathlib
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.models.moe.layers import with_experts
 
+# Flags of the model that say how it is trained: which probabilities and tokens are dropped, which losses are added.
+_OF_TRAINING = {
+    "hidden_dropout", "attention_dropout", "moe_router_load_balancing_type", "moe_aux_loss_coeff", "moe_z_loss_coeff",
+    "moe_router_bias_update_rate", "moe_expert_capacity_factor", "moe_token_drop_policy", "mtp_loss_scaling_factor",
+}  # fmt: skip
 # Flags of the model that may change while a run goes on: they change no function of the weights.
-FREE = {
-    "preset", "seq_length", "max_position_embeddings", "make_vocab_size_divisible_by", "hidden_dropout", "attention_dropout",
-    "init_method_std", "moe_token_dispatcher_type", "moe_aux_loss_coeff",
+FREE = _OF_TRAINING | {
+    "preset", "seq_length", "max_position_embeddings", "make_vocab_size_divisible_by", "init_method_std",
+    "moe_token_dispatcher_type",
 }  # fmt: skip
 
 
@@ -25,7 +31,16 @@ _OF_LAYOUT = {"zero_stage", "overlap_grad_reduce", "overlap_param_gather"}
 
 def architecture(config, vocab_size: int) -> dict:
     """The flags that say what the weights mean."""
-    return _as_json(vars(config.model), FREE) | {"vocab_size": vocab_size}
+    values = _as_json(vars(config.model), FREE) | {"vocab_size": vocab_size}
+    return _by_layers(values, values["num_layers"])
+
+
+def _by_layers(values: dict, layers: int) -> dict:
+    """Which layers have experts is said in several ways: here layer by layer."""
+    frequency = values.get("moe_layer_freq")
+    if not isinstance(frequency, str):
+        return values
+    return values | {"moe_layer_freq": [int(there) for there in with_experts(frequency, layers)]}
 
 
 def schedule(config, decay: int, in_samples: bool) -> dict:
@@ -38,8 +53,8 @@ def updates(config, tokenizer: str) -> dict:
     """What an update depends on besides: a run may go on with other values, but says so. `tokenizer` is its fingerprint."""
     optimizer = {name: value for name, value in vars(config.optimizer).items() if "lr" not in name.split("_")}
     training = {name: getattr(config.training, name) for name in _OF_AN_UPDATE}
-    dropout = {name: value for name, value in vars(config.model).items() if name.endswith("_dropout")}
-    return _as_json(training | optimizer | dropout, _OF_LAYOUT) | {"tokenizer": tokenizer}
+    model = {name: getattr(config.model, name) for name in _OF_TRAINING}
+    return _as_json(training | optimizer | model, _OF_LAYOUT) | {"tokenizer": tokenizer}
 
 
 def _as_json(values: dict, without: set[str]) -> dict:
@@ -64,7 +79,7 @@ def changed_updates(path: pathlib.Path, saved: dict, ours: dict, by_processes: f
 
 def refuse_another_architecture(path: pathlib.Path, saved: dict, ours: dict) -> None:
     """UserError naming every flag of the architecture that differs from those a checkpoint was saved with."""
-    different = _differences(saved, ours)
+    different = _differences(_by_layers(saved, ours["num_layers"]), ours)
     if different:
         raise UserError(
             f"{path}: was saved with another architecture: {'; '.join(different)}; give the saved flags "

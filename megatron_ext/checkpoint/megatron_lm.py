@@ -29,6 +29,16 @@ def _latent(name: str) -> Callable[[Namespace], Any]:
     return lambda a: getattr(a, name) if a.multi_latent_attention else None
 
 
+def _of_experts(name: str) -> Callable[[Namespace], Any]:
+    """What stands among the arguments without experts, too, and says nothing there."""
+    return lambda a: getattr(a, name) if a.num_experts else None
+
+
+def _layers_with_experts(arguments: Namespace) -> str:
+    """A number, or a pattern that Megatron-LM has made a list of."""
+    return str(arguments.moe_layer_freq if arguments.num_experts else 1)
+
+
 def _head(arguments: Namespace) -> int:
     if getattr(arguments, "multi_latent_attention", False):
         return arguments.qk_head_dim + arguments.qk_pos_emb_head_dim
@@ -64,7 +74,17 @@ FIELDS: dict[str, Callable[[Namespace], Any]] = {
     "untie_embeddings_and_output_weights": lambda a: a.untie_embeddings_and_output_weights,
     "apply_layernorm_1p": lambda a: a.apply_layernorm_1p,
     "num_experts": lambda a: a.num_experts,
+    "moe_layer_freq": _layers_with_experts,
     "moe_router_topk": lambda a: a.moe_router_topk,
+    "moe_router_score_function": lambda a: a.moe_router_score_function if a.num_experts else "softmax",
+    "moe_router_pre_softmax": lambda a: bool(a.moe_router_pre_softmax),
+    "moe_router_topk_scaling_factor": _of_experts("moe_router_topk_scaling_factor"),
+    "moe_router_num_groups": _of_experts("moe_router_num_groups"),
+    "moe_router_group_topk": _of_experts("moe_router_group_topk"),
+    "moe_router_enable_expert_bias": lambda a: bool(a.moe_router_enable_expert_bias),
+    "moe_shared_expert_intermediate_size": _of_experts("moe_shared_expert_intermediate_size"),
+    "moe_shared_expert_gate": lambda a: bool(a.moe_shared_expert_gate),
+    "mtp_num_layers": lambda a: a.mtp_num_layers or None,
     "moe_ffn_hidden_size": lambda a: a.moe_ffn_hidden_size,
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from megatron_ext.arguments.problems import UserError
 from tests.checkpoint.saved_run import RUN, restored, save, tensors
 
 
@@ -151,6 +152,29 @@ def test_moments_in_buckets_are_refused_by_name(pool, tmp_path):
     with pytest.raises(AssertionError, match="no optimizer state that fits every layout; --no-load-optim"):
         pool.run(restored, 2, [*argv, "--load", str(tmp_path)], tensors)
     assert pool.run(restored, 2, [*argv, "--load", str(tmp_path), "--no-load-optim"], tensors)
+
+
+def test_its_experts_are_told_by_its_arguments():
+    import argparse
+
+    from megatron_ext.checkpoint.compatibility import refuse_another_architecture
+    from megatron_ext.checkpoint.megatron_lm import architecture
+
+    arguments = dict(
+        num_experts=8, moe_layer_freq=[0, 1, 1, 1], moe_router_topk=2, moe_router_score_function="sigmoid",
+        moe_router_pre_softmax=False, moe_router_enable_expert_bias=True, moe_shared_expert_intermediate_size=64,
+        moe_shared_expert_gate=False, mtp_num_layers=1,
+    )  # fmt: skip
+    found = architecture(argparse.Namespace(**arguments))
+    ours = found | {"num_layers": 4, "moe_layer_freq": [0, 1, 1, 1]}
+    refuse_another_architecture("it", found, ours)  # said otherwise, the same
+    with pytest.raises(UserError, match="--moe-router-score-function was sigmoid, is softmax"):
+        refuse_another_architecture("it", found, ours | {"moe_router_score_function": "softmax"})
+    with pytest.raises(UserError, match="--moe-layer-freq was .0, 1, 1, 1., is .1, 1, 1, 1."):
+        refuse_another_architecture("it", found, ours | {"moe_layer_freq": [1] * 4})
+    dense = architecture(argparse.Namespace(**arguments | {"num_experts": None, "moe_layer_freq": 1}))
+    assert (dense["moe_layer_freq"], dense["moe_router_score_function"]) == ("1", "softmax")
+    assert dense["moe_shared_expert_intermediate_size"] is None
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,6 @@ from megatron_ext.checkpoint.conversion.settings import Settings
 from megatron_ext.models.flags import ModelFlags
 
 FAMILIES = Registry("megatron_ext.checkpoint.huggingface")
-# Of training alone: which losses are added, which expert gets how much.
-_OF_TRAINING = {
-    "mtp_loss_scaling_factor", "moe_router_load_balancing_type", "moe_z_loss_coeff", "moe_router_bias_update_rate",
-    "moe_expert_capacity_factor", "moe_token_drop_policy",
-}  # fmt: skip
 _FIRST = ("llama", "gpt2", "gpt_neox")  # where several classes hold a model; the others by name
 
 
@@ -116,7 +111,7 @@ def resolved(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 def meaning(values: Mapping[str, Any]) -> dict[str, Any]:
     """Resolved flags in one form: what several of them say alike becomes the same, what changes no function is left out."""
-    found = {name: value for name, value in values.items() if name not in FREE | _OF_TRAINING}
+    found = {name: value for name, value in values.items() if name not in FREE}
     found["add_qkv_bias"] = found.pop("add_bias_linear") or values["add_qkv_bias"]
     turn = values["attention_pattern"]
     found["attention_pattern"] = [turn[layer % len(turn)] for layer in range(values["num_layers"])]
