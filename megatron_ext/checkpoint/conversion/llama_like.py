@@ -32,8 +32,8 @@ TENSORS = EMBEDDINGS | ATTENTION | NORMS | MLP
 IGNORED = (r"rotary_emb\.inv_freq$",)  # a buffer that older folders hold
 
 
-def flags(settings: Settings, tied: bool = False) -> dict[str, Any]:
-    """`tied`: whether the output matrix is the embedding's where config.json does not say."""
+def flags(settings: Settings, tied: bool = False, base: float | None = 10000.0) -> dict[str, Any]:
+    """`tied`: whether the output matrix is the embedding's where config.json does not say; `base`: of the rotation, likewise."""
     hidden, heads = settings.get("hidden_size"), settings.get("num_attention_heads")
     return dict(
         num_layers=settings.get("num_hidden_layers"),
@@ -49,7 +49,7 @@ def flags(settings: Settings, tied: bool = False) -> dict[str, Any]:
         untie_embeddings_and_output_weights=not settings.get("tie_word_embeddings", default=tied),
         attention_dropout=settings.get("attention_dropout", default=0.0),
         init_method_std=settings.get("initializer_range", default=0.02),
-        **settings.rotary(),
+        **settings.rotary(base=base),
     )
 
 

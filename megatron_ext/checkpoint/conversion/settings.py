@@ -62,15 +62,22 @@ class Settings:
             self.refuse(keys[0], name, f"there is {', '.join(key for key, both in _ACTIVATIONS.items() if both[gated])}")
         return found
 
-    def rotary(self, share: float | None = None, base_keys: Sequence[str] = ("rope_theta",)) -> dict[str, Any]:
-        """Rotary positions. `share` of a head's channels where config.json does not say; None: the family rotates all of them."""
+    def rotary(
+        self, share: float | None = None, base_keys: Sequence[str] = ("rope_theta",), base: float | None = 10000.0
+    ) -> dict[str, Any]:
+        """Rotary positions.
+
+        Args:
+            share: of a head's channels where config.json does not say; None: the family rotates all of them.
+            base: where config.json does not say; None: versions of transformers differ in what they take.
+        """
         both = self.values.get("rope_parameters") or {}
         scaling = self.values.get("rope_scaling") or {}
         for key, found in (("rope_parameters", both), ("rope_scaling", scaling)):
             kind = found.get("rope_type", found.get("type", "default"))
             if kind != "default":
                 self.refuse(key, found, "positions are not rescaled here")
-        base = both.get("rope_theta", self.get(*base_keys, default=10000.0))
+        base = both.get("rope_theta", self.get(*base_keys, **({} if base is None else {"default": base})))
         if base != int(base):
             self.refuse(base_keys[0], base, "the base is a whole number")
         found = both.get("partial_rotary_factor", self.get("partial_rotary_factor", "rotary_pct", default=share or 1.0))

@@ -8,7 +8,7 @@ TENSORS = llama_like.TENSORS
 
 def flags(settings):
     settings.only("use_qk_norm", False)  # a norm with weights of its own for each head
-    return llama_like.flags(settings, tied=True) | llama_like.biases(settings) | dict(
+    return llama_like.flags(settings, tied=True, base=None) | llama_like.biases(settings) | dict(
         normalization="layernorm",
         norm_bias=False,
         norm_epsilon=settings.get("layer_norm_eps", default=1e-5),

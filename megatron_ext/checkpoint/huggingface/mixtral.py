@@ -9,7 +9,7 @@ IGNORED = llama_like.IGNORED
 
 def flags(settings):
     settings.only("router_jitter_noise", 0.0)
-    flags = llama_like.flags(settings) | settings.window(uses=True) | experts.softmax(settings, normalised=True)
+    flags = llama_like.flags(settings, base=1e6) | settings.window(uses=True) | experts.softmax(settings, normalised=True)
     return flags | {"moe_ffn_hidden_size": settings.get("intermediate_size")}
 
 

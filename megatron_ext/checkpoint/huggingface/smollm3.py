@@ -12,7 +12,7 @@ def flags(settings):
     rotated = settings.get("no_rope_layers", default=None) or [int((layer + 1) % every != 0) for layer in range(layers)]
     if len(set(rotated)) > 1:
         settings.refuse("no_rope_layers", rotated, "positions are rotated in all layers (1) or in none (0)")
-    flags = llama_like.flags(settings, tied=True) | llama_like.biases(settings)
+    flags = llama_like.flags(settings, tied=True, base=2e6) | llama_like.biases(settings)
     flags |= settings.window(settings.get("use_sliding_window", default=False))
     if not rotated[0]:
         del flags["rotary_base"], flags["rotary_percent"]

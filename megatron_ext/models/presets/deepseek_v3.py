@@ -44,6 +44,7 @@ PRESETS = {
         activation="swiglu",
         position_embedding_type="rope",
         rotary_base=10000,
+        rotary_interleaved=True,
         add_bias_linear=False,
         untie_embeddings_and_output_weights=True,
         init_method_std=0.006,

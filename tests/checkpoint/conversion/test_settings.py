@@ -32,6 +32,27 @@ def test_both_styles_of_rotary_keys_are_read(keys):
     assert flags(**keys)["rotary_base"] == 500000
 
 
+@pytest.mark.parametrize("family", ["llama", "mistral", "mixtral", "qwen2", "qwen3", "gemma2", "olmo2", "smollm3", "gpt_neox"])
+def test_a_base_that_is_not_said_is_the_classes_own(family):
+    import transformers
+
+    config = transformers.AutoConfig.for_model(family)
+    keys = {
+        key: value for key, value in config.to_dict().items() if key not in ("rope_theta", "rope_parameters", "no_rope_layers")
+    }
+    keys |= {"no_rope_layers": [0] * config.num_hidden_layers} if family == "smollm3" else {}
+    settings = Settings(keys)
+    assert settings.values["model_type"] == family
+    found = family_of(settings).flags(settings)
+    expected = config.rope_parameters["rope_theta"]
+    assert found["rotary_base"] == expected or found["position_embedding_type"] == "none"
+
+
+def test_a_base_that_versions_differ_in_must_be_said():
+    with pytest.raises(UserError, match="config.json: has no rope_theta"):
+        flags(model_type="cohere")
+
+
 def test_a_share_of_the_channels_is_read_in_both_styles():
     four, five = (
         {"rotary_pct": 0.5, "rotary_emb_base": 500},

@@ -34,7 +34,7 @@ def logits(tmp_path_factory):
     for family in FAMILIES:
         model = perturbed(family())
         if getattr(model.config, "rope_parameters", None):  # another base than what 4.57 takes where it finds none
-            model.config.rope_parameters["rope_theta"] = 77.0
+            model.config.rope_parameters = model.config.rope_parameters | {"rope_theta": 77.0}  # families share theirs
             weights = model.state_dict()
             model = type(model)(model.config)
             model.load_state_dict(weights)  # buffers too: routers' biases

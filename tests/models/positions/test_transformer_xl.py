@@ -61,7 +61,7 @@ def test_layers_are_local_where_transformer_engine_is_there():
 
     config = model_config(read_configuration([*BASE, *XL.split()], 1), 100, "transformer_engine")
     assert not config.attention.plain_layers and config.own_attention
-    spec = local_layer_spec(config)
+    spec = local_layer_spec(config, experts=False)
     attention = spec.submodules.self_attention
     assert (spec.module, attention.module) == (transformer_xl.Layer, transformer_xl.SelfAttention)
     assert attention.submodules.core_attention is transformer_xl.CoreAttention
