@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 
@@ -47,6 +48,9 @@ class CheckpointFlags:
         if c.save_hf_interval is not None and (c.save_interval is None or c.save_hf_interval % c.save_interval):
             reason = f"is no multiple of --save-interval {c.save_interval or '(not given)'}, from whose checkpoints it takes"
             yield Problem("--save-hf-interval", c.save_hf_interval, reason, "give one that is")
+        if c.save is not None and _weights_of_others(c.save):
+            reason = "is a folder of Hugging Face's, and a run would write into it"
+            yield Problem("--save", c.save, reason, "give another folder for the run, and this one to --load")
         if c.keep_every is not None and c.keep_last is None:
             yield Problem(
                 "--keep-every", c.keep_every, "without --keep-last nothing is deleted", "add --keep-last, or leave it out"
@@ -60,6 +64,13 @@ class CheckpointFlags:
         if c.load is not None and not os.path.isdir(c.load) and not same_folder(c.load, c.save):
             yield Problem("--load", c.load, "is no folder", "give the folder that training saved to")
         yield from _one_checkpoint(c)
+
+
+def _weights_of_others(folder: str) -> bool:
+    """Whether `config.json` and safetensors lie in it."""
+    return os.path.isfile(os.path.join(folder, "config.json")) and bool(
+        glob.glob(os.path.join(glob.escape(folder), "*.safetensors"))
+    )
 
 
 def same_folder(load: str | None, save: str | None) -> bool:

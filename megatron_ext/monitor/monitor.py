@@ -89,7 +89,8 @@ class Monitor:
         if config.training.rampup_batch_size:
             sizes.insert(0, config.training.rampup_batch_size[0] * config.model.seq_length)
         tokens = " to ".join(f"{size:,}" for size in sizes)
-        origin = f"resuming after iteration {state.iteration}" if state.iteration else "starting from the seed"
+        begins = "starting from the seed" if state.origin is None else f"starting from the weights of {state.origin}"
+        origin = f"resuming after iteration {state.iteration}" if state.iteration else begins
         self._say(
             f"{count(config.model, self.vocab_size).total:,} parameters, vocabulary {self.vocab_size:,}; {self.layout} on "
             f"{self.layout.world_size} process(es), {self.device.type}, {self.precision}; "

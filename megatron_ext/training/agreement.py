@@ -69,6 +69,10 @@ def _batches(trained: Trained, texts: Sequence[str], tokens: Sequence[int]) -> I
     yield f"{ids.numel()} random tokens", ids
     if not texts and trained.config.tokenizer.tokenizer_type != "null":
         texts = [SENTENCE]
+    if texts and trained.config.tokenizer.tokenizer_type == "null":
+        raise UserError("--check-text: the model has no tokenizer; give --check-tokens")
+    if beyond := [token for token in tokens if not 0 <= token < trained.model.config.vocab_size]:
+        raise UserError(f"--check-tokens {beyond[0]}: the model has {trained.model.config.vocab_size} entries")
     for text in texts:
         ids = torch.tensor([trained.tokenizer.encode(text)[: trained.window]])
         yield f"the {ids.numel()} tokens of {text!r}", ids

@@ -115,6 +115,7 @@ class Run:
             if path is None:
                 raise UserError(f"--load {flags.load}: there is no whole checkpoint in this folder", shared=True)
             restore(path, self, state, Parts.of_load(flags))
+            state.origin = str(path)
         return state
 
     def save(self, state: TrainState, last: bool) -> None:

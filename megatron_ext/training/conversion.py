@@ -51,8 +51,10 @@ def from_huggingface(flags) -> None:
             checkpoint.mkdir()
             write_checkpoint(source, places, Experts.of(core), checkpoint, architecture(config, core.vocab_size), yaml)
             _put(partial, run)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise UserError(f"{flags.to}: was not written ({error.strerror})") from None
             raise
     count = sum(torch.Size(place.shape).numel() for place in places)
     kind = config.tokenizer.tokenizer_type

@@ -24,6 +24,7 @@ class TrainState:
         iteration: updates tried, the skipped ones included.
         consumed_samples, consumed_tokens: what has been trained on.
         skipped: updates that were not applied, because the gradient was not finite.
+        origin: the checkpoint or folder that weights came from, where nothing else did; in no checkpoint.
         stopped_by_signal: whether the run ended before its end since a signal asked for it; in no checkpoint.
     """
 
@@ -32,6 +33,7 @@ class TrainState:
     consumed_samples: int = 0
     consumed_tokens: int = 0
     skipped: int = 0
+    origin: str | None = None
     stopped_by_signal: bool = False
 
     def counts(self) -> dict:

@@ -16,6 +16,9 @@ def inside(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run" / "iter_0000002").mkdir(parents=True)
     (tmp_path / "run" / "iter_0000002" / "manifest.json").write_text("{}")
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "config.json").write_text("{}")
+    (tmp_path / "theirs" / "model.safetensors").write_bytes(b"")
     return tmp_path
 
 
@@ -35,6 +38,7 @@ def test_taken(line, inside):
      "checkpoint; give the run's folder: --load run --ckpt-step 2"),
     ("--load run/iter_0000002 --save {0}/run", "--load run/iter_0000002: is a checkpoint of this run's own folder, and the run "
      "goes on from its newest; give another --save, with --load run --ckpt-step 2"),
+    ("--load theirs --save theirs", "--save theirs: is a folder of Hugging Face's, and a run would write into it"),
     ("--load run/iter_0000002 --save run/iter_0000002", "--save run/iter_0000002: is one checkpoint of a run; give the run's "
      "folder: --save run"),
 ])  # fmt: skip

@@ -160,3 +160,12 @@ def test_an_overflow_in_one_expert_is_everybodys(pool, tmp_path):
     assert records[1]["grad_norm"] == pytest.approx(alone[1]["grad_norm"], rel=1e-2)
     assert math.isinf(records[2]["grad_norm"])
     assert records[3]["grad_norm"] == pytest.approx(alone[2]["grad_norm"], rel=0.2), "not divided by the halved scale"
+
+
+def test_an_update_that_is_skipped_moves_no_expert_bias(pool, tmp_path):
+    biased = ["--num-experts", "4", "--moe-router-score-function", "sigmoid", "--moe-router-enable-expert-bias"]
+    argv = [*BASE, "--fp16", *biased, "--train-iters", "3", "--initial-loss-scale"]
+    skipped, applied = (outcome(pool, [*argv, scale], 1, tmp_path / scale) for scale in ("1e30", "1024"))
+    assert (skipped.records[-1]["skipped"], applied.records[-1]["skipped"]) == (3, 0)
+    for name in [name for name in skipped.final if name.endswith("expert_bias")]:
+        assert not skipped.final[name].any() and applied.final[name].any()

@@ -39,7 +39,7 @@ class Family:
         """All flags of the model that a config.json means, resolved; UserError names the key that is not there."""
         try:
             found = self.module.flags(settings)
-        except (TypeError, ValueError, ArithmeticError) as error:
+        except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
             if isinstance(error, UserError):
                 raise
             raise UserError(f"{settings.path}: holds a value of the wrong kind ({error})") from None

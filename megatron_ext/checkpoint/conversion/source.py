@@ -35,6 +35,8 @@ class HuggingFaceSource:
         self.settings: Settings = self.family.in_folder(settings, self.folder.entries)
         self.values = self.family.flags(self.settings)
         self.vocab_size = self.settings.get("vocab_size")
+        if not isinstance(self.vocab_size, int):
+            self.settings.refuse("vocab_size", self.vocab_size, "expected a whole number")
         self.heads = Heads.of(self.values)
         self._tensors = self.family.tensors(self.values)
 

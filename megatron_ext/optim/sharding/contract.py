@@ -86,6 +86,8 @@ class Sharding(ABC):
             self.chunks,
             use_gloo_process_groups=False,
         )
+        # What is learned by other means than gradients, and what it was before the update that is under way.
+        self._beside = [[tensor, None] for chunk in self.chunks for _, tensor in learned_otherwise(chunk)]
         self._connect(model_config)
         for part in self._parts():
             part.init_state_fn(part.optimizer, part.config)
@@ -119,6 +121,8 @@ class Sharding(ABC):
         return [part for part in self.optimizer.chained_optimizers if not getattr(part, "is_stub_optimizer", False)]
 
     def zero_grad(self) -> None:
+        for kept in self._beside:
+            kept[1] = kept[0].clone()
         for chunk in self.chunks:
             chunk.zero_grad_buffer()
         self.optimizer.zero_grad()
@@ -138,6 +142,8 @@ class Sharding(ABC):
             self.loss_scale.settle(broken)
         norm = float(self.optimizer.get_grad_norm())
         if broken or not math.isfinite(norm):
+            for tensor, before in self._beside:  # moved when the gradients were put together
+                tensor.copy_(before)
             return Update(norm, applied=False)
         if self.flags.clip_grad > 0:
             for part in self._parts():
