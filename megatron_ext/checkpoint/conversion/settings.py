@@ -77,7 +77,10 @@ class Settings:
             kind = found.get("rope_type", found.get("type", "default"))
             if kind != "default":
                 self.refuse(key, found, "positions are not rescaled here")
-        base = both.get("rope_theta", self.get(*base_keys, **({} if base is None else {"default": base})))
+        if (found := both.get("rope_theta")) is not None:
+            base = found
+        else:
+            base = self.get(*base_keys, **({} if base is None else {"default": base}))
         if base != int(base):
             self.refuse(base_keys[0], base, "the base is a whole number")
         found = both.get("partial_rotary_factor", self.get("partial_rotary_factor", "rotary_pct", default=share or 1.0))

@@ -51,6 +51,7 @@ def test_a_base_that_is_not_said_is_the_classes_own(family):
 def test_a_base_that_versions_differ_in_must_be_said():
     with pytest.raises(UserError, match="config.json: has no rope_theta"):
         flags(model_type="cohere")
+    assert flags(model_type="cohere", rope_parameters={"rope_type": "default", "rope_theta": 77.0})["rotary_base"] == 77
 
 
 def test_a_share_of_the_channels_is_read_in_both_styles():
