@@ -25,6 +25,11 @@ class Problem:
         return f"{head}: {self.reason}" + (f"; {self.way_out}" if self.way_out else "")
 
 
+def option(name: str) -> str:
+    """A flag as it is typed, from its field: `lr_decay_style` → `--lr-decay-style`."""
+    return "--" + name.replace("_", "-")
+
+
 class UserError(ValueError):
     """Something the user can mend (a missing file, a broken checkpoint): shown as one sentence, without a traceback.
 

@@ -44,7 +44,7 @@ def install() -> None:
 @contextlib.contextmanager
 def _compiling_nothing() -> Iterator[None]:
     """Inside, torch.compile gives functions back as they are: as a decorator of megatron-core's (jit.py:21) it would import
-    Inductor, 2 of the 5 seconds that a process takes to begin, for what `nothing_is_compiled` takes off again."""
+    Inductor, 1.5 of the 5 seconds of computing with which a process begins, for what `nothing_is_compiled` takes off again."""
     import torch
 
     compile, torch.compile = torch.compile, lambda model=None, **options: (lambda function: function) if model is None else model

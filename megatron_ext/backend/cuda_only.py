@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from megatron_ext.arguments.problems import Problem
+from megatron_ext.arguments.problems import Problem, option
 
 # Flag: the value that asks for nothing.
 ON_A_GPU = {
@@ -31,13 +31,13 @@ def problems(values: Mapping[str, Any], device: str, layers: str, starts: bool =
     gpu = [name for name, nothing in ON_A_GPU.items() if values[name] != nothing]
     if device == "cpu":
         for name in gpu:
-            yield Problem(_option(name), _shown(values[name]), "needs a GPU, and this runs on the CPU", "leave it out")
+            yield Problem(option(name), _shown(values[name]), "needs a GPU, and this runs on the CPU", "leave it out")
         return
     engine = [name for name, nothing in WITH_TRANSFORMER_ENGINE.items() if values[name] != nothing]
     if layers == "local":
         for name in engine:
             yield Problem(
-                _option(name),
+                option(name),
                 _shown(values[name]),
                 "needs Transformer Engine, and the local layers run",
                 "install it and leave out --transformer-impl local, or leave this out",
@@ -46,10 +46,6 @@ def problems(values: Mapping[str, Any], device: str, layers: str, starts: bool =
         yield Problem(
             "--gradient-accumulation-fusion", None, f"needs {ACCUMULATION_KERNEL}, which comes with NVIDIA's Apex", "leave it out"
         )
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def _shown(value: Any) -> Any:

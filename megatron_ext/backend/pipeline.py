@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from megatron_ext.arguments.problems import Problem
+from megatron_ext.arguments.problems import Problem, option
 
 LONGEST_LAYOUT = 100_000  # letters: `t*999999999` is refused before it fills the memory
 LETTERS = {"E": "embedding", "t": "decoder", "L": "loss"}  # megatron-core's words for them
@@ -78,22 +78,20 @@ def problems(c) -> Iterator[Problem]:
     asked = [name for name in (FIRST, LAST, EMBEDDING, LOSS, LAYOUT) if getattr(c, name) not in (None, False)]
     if asked and stages == 1:
         yield Problem(
-            _option(asked[0]),
+            option(asked[0]),
             None,
             "says how pipeline stages share the layers, and there is one stage",
             "set --pipeline-model-parallel-size 2 or more",
         )
     elif virtual > 1 and stages == 1:
         yield Problem(
-            _option(VIRTUAL),
+            option(VIRTUAL),
             virtual,
             "interleaves pipeline stages, and there is one",
             "set --pipeline-model-parallel-size 2 or more",
         )
     elif len({_kind(name) for name in asked}) > 1:
-        yield Problem(
-            " and ".join(map(_option, asked)), None, "contradict each other", "give one of the ways to split the layers"
-        )
+        yield Problem(" and ".join(map(option, asked)), None, "contradict each other", "give one of the ways to split the layers")
     elif getattr(c, LAYOUT) is not None:
         yield from _layout(c, stages, virtual)
     elif getattr(c, FIRST) is not None or getattr(c, LAST) is not None:
@@ -130,9 +128,9 @@ def _first_and_last(c, stages: int, virtual: int) -> Iterator[Problem]:
     given = {name: getattr(c, name) for name in (FIRST, LAST) if getattr(c, name) is not None}
     for name, layers in given.items():
         if layers % virtual:
-            yield Problem(_option(name), layers, f"is not a multiple of {_option(VIRTUAL)} {virtual}")
+            yield Problem(option(name), layers, f"is not a multiple of {option(VIRTUAL)} {virtual}")
     middle, left = stages - len(given), c.num_layers - sum(given.values())
-    words = " and ".join(f"{_option(name)} {layers}" for name, layers in given.items())
+    words = " and ".join(f"{option(name)} {layers}" for name, layers in given.items())
     if middle == 0 and left != 0:
         yield Problem(words, None, f"together are not --num-layers {c.num_layers}", "give one of the two, or another sum")
     elif middle > 0 and (left <= 0 or left % (middle * virtual)):
@@ -150,14 +148,14 @@ def _layout(c, stages: int, virtual: int) -> Iterator[Problem]:
     try:
         parts = _spelled_out(layout).split("|")
     except ValueError as error:
-        yield Problem(_option(LAYOUT), layout, str(error), "a layout reads like Et*3|(tt|)*2,tL")
+        yield Problem(option(LAYOUT), layout, str(error), "a layout reads like Et*3|(tt|)*2,tL")
         return
     wrong, way_out = None, ""
     text = "".join(parts)
     if len(parts) % stages:
         wrong = f"has {len(parts)} chunks, not a multiple of --pipeline-model-parallel-size {stages}"
     elif len(parts) != stages * virtual:
-        wrong = f"has {len(parts) // stages} chunk(s) a stage, and {_option(VIRTUAL)} says {virtual}"
+        wrong = f"has {len(parts) // stages} chunk(s) a stage, and {option(VIRTUAL)} says {virtual}"
         way_out = "leave the latter out: the layout tells it"
     elif text.count("E") != 1 or not parts[0].startswith("E"):
         wrong, way_out = "has not one E at its beginning", "the first stage holds the embedding"
@@ -168,7 +166,7 @@ def _layout(c, stages: int, virtual: int) -> Iterator[Problem]:
     elif text.count("t") != c.num_layers:
         wrong = f"has {text.count('t')} layers, and --num-layers is {c.num_layers}"
     if wrong:
-        yield Problem(_option(LAYOUT), layout, wrong, way_out)
+        yield Problem(option(LAYOUT), layout, wrong, way_out)
 
 
 def _spelled_out(layout: str) -> str:
@@ -183,7 +181,3 @@ def _spelled_out(layout: str) -> str:
     if unknown:
         raise ValueError(f"has {' '.join(unknown)} in it, which means nothing here")
     return text
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")

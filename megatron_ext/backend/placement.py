@@ -18,6 +18,7 @@ import torch
 from megatron.core import parallel_state
 from megatron.core.transformer.transformer_layer import TransformerLayer
 
+VOCABULARY = ("embedding.word_embeddings.weight", "output_layer.weight", "output_layer.bias")  # whose rows are padded
 # Transformer Engine keeps a norm inside the linear layer that follows it.
 _FUSED = (("self_attention.linear_qkv.layer_norm_", "input_layernorm."), ("mlp.linear_fc1.layer_norm_", "pre_mlp_layernorm."))
 _SHARED_BIAS = "position_bias."  # of attention's scores: one for all layers, on each chunk a part of its first one

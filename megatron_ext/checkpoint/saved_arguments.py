@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from megatron_ext.arguments.config import all_values
 from megatron_ext.arguments.flags import flags_of
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.checkpoint import megatron_lm
 from megatron_ext.checkpoint.conversion.folder import is_huggingface
 from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
+from megatron_ext.checkpoint.conversion.tokenizer_files import tokenizer_of
 from megatron_ext.checkpoint.verification import find_checkpoint, is_foreign
 from megatron_ext.models.flags import ModelFlags
 
 
 def saved_arguments(save: str | None, load: str | None, ckpt_step: int | None) -> dict[str, Any]:
-    """Values by field of the model's flags: of the newest checkpoint in `save`, else of the one that `load` means, of a
-    Hugging Face folder the vocabulary's size too.
+    """Values by field of the model's flags: of the newest checkpoint in `save`, else of the one that `load` means. Of a Hugging
+    Face folder also what its weights are computed in, its tokenizer and its vocabulary's size.
 
     UserError where there is no checkpoint, or it does not tell its architecture in a form that can be read safely.
     """
@@ -25,7 +28,10 @@ def saved_arguments(save: str | None, load: str | None, ckpt_step: int | None) -
         raise UserError(f"--use-checkpoint-args: there is no checkpoint in {' or '.join(filter(None, (save, load)))}")
     if is_huggingface(found):
         source = HuggingFaceSource(found)
-        return source.values | {"vocab_size": source.vocab_size}
+        kind = {torch.bfloat16: {"bf16": True}, torch.float16: {"fp16": True}}.get(source.folder.dtype(), {})
+        options = iter(tokenizer_of(found))
+        tokenizer = {option[2:].replace("-", "_"): value for option, value in zip(options, options)}
+        return source.values | {"vocab_size": source.vocab_size} | kind | tokenizer
     if is_foreign(found):
         values = megatron_lm.architecture(megatron_lm.common(found).get("args"))
     else:

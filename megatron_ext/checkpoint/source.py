@@ -21,12 +21,11 @@ from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner, ReadItem
 from torch.distributed.checkpoint.planner_helpers import create_read_items_for_chunk_list
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.backend.placement import Placement
+from megatron_ext.backend.placement import VOCABULARY, Placement
 from megatron_ext.checkpoint import safe_pickle
 from megatron_ext.checkpoint.regions import Experts, Region, regions, stacked
 
 METADATA = ".metadata"
-_VOCABULARY = ("embedding.word_embeddings.weight", "output_layer.weight", "output_layer.bias")
 # A norm's name here, and where Megatron-LM's specs fuse it otherwise: the local one with experts; with latent attention.
 _OTHER_NAMES = (
     (".pre_mlp_layernorm.", ".mlp.linear_fc1.layer_norm_"),
@@ -183,7 +182,7 @@ class Source:
     def _rows_of_vocabulary(self, want: Wanted, region: Region, stored) -> int:
         """The rows that both have, where only the vocabulary's padding differs."""
         rows = min(stored.size[0], region.shape[0]) if len(stored.size) else 0
-        padding = region.key in _VOCABULARY and tuple(stored.size[1:]) == region.shape[1:] and rows >= self.vocab_size
+        padding = region.key in VOCABULARY and tuple(stored.size[1:]) == region.shape[1:] and rows >= self.vocab_size
         if not padding:
             raise UserError(
                 f"{self.path}: {want.place.name} has shape {tuple(stored.size)}, and this model's is {region.shape}; "

@@ -199,10 +199,6 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
     total = train_iterations(config)
     samples = in_samples(config.optimizer, config.training.rampup_batch_size is not None)
     store = Store(config.checkpoint.save, layout, config.checkpoint, Experts.of(core)) if config.checkpoint.save else None
-    exports = None
-    if config.checkpoint.save_hf_interval is not None:
-        what = f"--save-hf-interval {config.checkpoint.save_hf_interval}"
-        exports = all_or_none(lambda: export_of(config, core.vocab_size, tokenizer, core.params_dtype), what)
     table = tokenizer.token_bytes()
     return Run(
         config=config,
@@ -225,7 +221,7 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
         way=way(config.optimizer, batch_size.samples_in(config.training, total) if samples else total, samples),
         way_in_samples=samples,
         store=store,
-        exports=exports,
+        exports=_exports(config, core, tokenizer),
         monitor=Monitor(
             config,
             layout,
@@ -240,6 +236,14 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
         trace=Trace(config.monitor, config.checkpoint.save, layout.rank, device),
         preemption=preemption or Preemption(),
     )
+
+
+def _exports(config: Config, core: ModelConfig, tokenizer) -> Export | None:
+    """What `--save-hf-interval` writes; UserError on all processes where no class holds the model."""
+    interval = config.checkpoint.save_hf_interval
+    if interval is None:
+        return None
+    return all_or_none(lambda: export_of(config, core.vocab_size, tokenizer, core.params_dtype), f"--save-hf-interval {interval}")
 
 
 @torch.no_grad()

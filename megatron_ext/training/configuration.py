@@ -30,6 +30,7 @@ GROUPS = (
     CheckpointFlags,
     MonitorFlags,
 )
+_ONE_OF = (("bf16", "fp16"), ("tokenizer_type", "tokenizer_model", "vocab_file", "merge_file"))
 DESCRIPTION = "Train a language model. The same flags run on a laptop's CPU and, under torchrun or srun, on a cluster."
 
 
@@ -44,7 +45,11 @@ def _from_checkpoint(given: dict[str, Any]) -> dict[str, Any]:
         return {}
     from megatron_ext.checkpoint.saved_arguments import saved_arguments  # imports torch
 
-    return saved_arguments(given.get("save"), given.get("load"), given.get("ckpt_step"))
+    found = saved_arguments(given.get("save"), given.get("load"), given.get("ckpt_step"))
+    for alike in _ONE_OF:  # what is given of these stands for all of them
+        if any(given.get(name) is not None for name in alike):
+            found = {name: value for name, value in found.items() if name not in alike}
+    return found
 
 
 def preemption_of(config: Config, speak: bool) -> Preemption:

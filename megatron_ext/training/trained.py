@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +18,7 @@ import torch
 import yaml
 
 from megatron_ext.arguments.config import Config, read
-from megatron_ext.arguments.problems import Problem, UserError
+from megatron_ext.arguments.problems import Problem, UserError, option
 from megatron_ext.backend import distributed
 from megatron_ext.backend.flags import ParallelFlags
 from megatron_ext.checkpoint.conversion.folder import is_huggingface
@@ -115,11 +115,8 @@ def configuration_of(checkpoint: pathlib.Path) -> Config:
 def of_folder(source: HuggingFaceSource, argv: Sequence[str], checked: Sequence[type] = ()) -> Config:
     """The configuration that a Hugging Face folder means: its model, its weights' type, its tokenizer unless one is given."""
     kind = {torch.bfloat16: ["--bf16"], torch.float16: ["--fp16"]}.get(source.folder.dtype(), [])
-    whose = (
-        []
-        if any(option in argv for option in ("--tokenizer-model", "--vocab-file", "--tokenizer-type"))
-        else tokenizer_of(source.path)
-    )
+    given = any(each in argv for each in ("--tokenizer-model", "--vocab-file", "--tokenizer-type"))
+    whose = [] if given else tokenizer_of(source.path)
     size = ["--vocab-size", str(source.vocab_size)]
     checked = (ModelFlags, TokenizerFlags, *checked)
     return read(GROUPS, [*kind, *whose, *size, *argv], "", "", _processes(), base=lambda _: source.values, checked=checked)
@@ -155,13 +152,17 @@ def _tokenizer(checkpoint: pathlib.Path, flags) -> list[str]:
         given = {name: _from_above(checkpoint, saved[name]) for name in _TOKENIZER_FILES if saved.get(name)}
     except (OSError, yaml.YAMLError, AttributeError):
         return found  # reading the configuration tells what is wrong with the file
-    return [*found, *(word for name, path in given.items() for word in ("--" + name.replace("_", "-"), path))]
+    return [*found, *_words(given)]
 
 
 def _given_tokenizer(flags) -> list[str]:
     names = ("tokenizer_type", *_TOKENIZER_FILES)
-    given = {"--" + name.replace("_", "-"): getattr(flags, name) for name in names if getattr(flags, name) is not None}
-    return [word for pair in given.items() for word in pair]
+    return _words({name: getattr(flags, name) for name in names if getattr(flags, name) is not None})
+
+
+def _words(values: Mapping[str, str]) -> list[str]:
+    """Values by field, as they are typed."""
+    return [word for name, value in values.items() for word in (option(name), value)]
 
 
 def _from_above(checkpoint: pathlib.Path, path: str) -> str:

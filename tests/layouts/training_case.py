@@ -70,6 +70,7 @@ def _first_gradients(run) -> list[tuple]:
     for chunk in run.sharding.chunks:
         for _, bias in learned_otherwise(chunk):  # moved by the forward pass, as in an update
             bias.zero_()
+    run.monitor._seen()  # nor does the first record show it
     return gradients
 
 

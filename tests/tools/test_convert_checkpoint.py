@@ -228,6 +228,9 @@ FLAGS = [
     (["--from-hf", "nowhere", "--to", "B"], "--from-hf nowhere: is no folder"),
     (["--from-hf", "A", "--to", "A"], "--to A: is there, and not empty; give a new folder"),
     (["--from-hf", "A", "--to", "B", "--dtype", "bf16"], "--dtype bf16: is of what is written to --to-hf"),
+    (["--from-hf", "A", "--to", "B", "--max-shard-size", "1"], "--max-shard-size 1.0: is of what is written to --to-hf"),
+    (["--from", "A", "--to-hf", "B", "--eod-token", "x"], "--eod-token x: is of what is read by --from-hf"),
+    (["--from", "A", "--to-hf", "B", "--no-check", "--check-text", "x"], "has no effect with --no-check"),
     (["--from", "A", "--to-hf", "B", "--hf-model-type", "lama"], "did you mean llama?"),
 ]  # fmt: skip
 

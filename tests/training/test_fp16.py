@@ -169,3 +169,12 @@ def test_an_update_that_is_skipped_moves_no_expert_bias(pool, tmp_path):
     assert (skipped.records[-1]["skipped"], applied.records[-1]["skipped"]) == (3, 0)
     for name in [name for name in skipped.final if name.endswith("expert_bias")]:
         assert not skipped.final[name].any() and applied.final[name].any()
+
+
+def test_further_predictions_weigh_as_in_fp32(pool, tmp_path):
+    """Their loss is scaled with the model's own."""
+    argv = [*BASE, "--mtp-num-layers", "1", "--mtp-loss-scaling-factor", "1"]
+    fp32, fp16 = (outcome(pool, [*argv, *kind], 1, tmp_path / str(len(kind))).records for kind in ([], FP16))
+    for key in ("loss", "mtp_loss"):
+        assert [record[key] for record in fp16] == pytest.approx([record[key] for record in fp32], rel=1e-3), key
+    assert fp16[0]["grad_norm"] == pytest.approx(fp32[0]["grad_norm"], rel=1e-2)

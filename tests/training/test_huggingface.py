@@ -150,3 +150,18 @@ def test_what_no_class_holds_is_refused_at_the_start(pool, tmp_path):
         "--save-hf-interval 3: is no multiple of --save-interval 2"
         in pool.run(said, 1, [*TINY, "--save-hf-interval", "3"], str(tmp_path))[0]
     )
+
+
+def test_a_folders_precision_and_tokenizer_are_taken_unless_others_are_given(tmp_path):
+    from megatron_ext.training.configuration import read_configuration
+    from tests import texts
+
+    model = perturbed(llama()).bfloat16()
+    model.save_pretrained(tmp_path / "theirs")
+    (tmp_path / "theirs" / "tokenizer.json").write_text(texts.byte_level_bpe_json())
+    argv = ["--mock-data", "--train-iters", "1", "--load", str(tmp_path / "theirs"), "--use-checkpoint-args"]
+    found = read_configuration(argv, 1)
+    assert found.training.bf16 and found.tokenizer.tokenizer_model == str(tmp_path / "theirs")
+    other = read_configuration([*argv, "--fp16", "--tokenizer-type", "null"], 1)
+    assert (other.training.bf16, other.training.fp16, other.tokenizer.tokenizer_type) == (False, True, "null")
+    assert not read_configuration([*argv, "--no-bf16"], 1).training.bf16

@@ -18,6 +18,11 @@ LAYOUTS = {
     "PP2 of 1+3": (2, ["--pipeline-model-parallel-size", "2", "--decoder-first-pipeline-num-layers", "1"]),
     "DP2+ZeRO1": (2, ["--zero-stage", "1", "--overlap-grad-reduce", "--overlap-param-gather"]),
     "bf16": (1, ["--bf16"]),
+    "EP2, biases and further predictions in bf16": (
+        2,
+        "--bf16 --expert-model-parallel-size 2 --num-experts 4 --moe-router-score-function sigmoid --mtp-num-layers 1 "
+        "--moe-router-enable-expert-bias --moe-router-load-balancing-type global_aux_loss --moe-aux-loss-coeff 0.1".split(),
+    ),
     "bf16.DP2+ZeRO1": (2, ["--bf16", "--zero-stage", "1"]),
 }
 

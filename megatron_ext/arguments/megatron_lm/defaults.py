@@ -12,7 +12,7 @@ from typing import Any
 
 from megatron_ext.arguments.flags import Flag, flag, flag_group
 from megatron_ext.arguments.megatron_lm.translate import Given
-from megatron_ext.arguments.problems import Problem
+from megatron_ext.arguments.problems import Problem, option
 
 # Field -> Megatron-LM's default, where it is not ours.
 DEFAULTS: dict[str, Any] = {
@@ -101,10 +101,6 @@ class MegatronFlags:
         yield from _window_problems(c)
 
 
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
 def _window(c) -> None:
     """`--window-size L,0`: L tokens before each query; with `--window-attn-skip-freq N`, every Nth layer sees all before it."""
     size = _numbers(c.spelled.get("--window-size"))
@@ -157,7 +153,7 @@ def _what_does_not_apply(c) -> None:
         if not _is_there(c, needed):
             for name in sorted(names & c.typed):
                 setattr(c, name, c.fallback[name])
-                c.notes.append(f"{_option(name)} is left out: there is no {_option(needed)}")
+                c.notes.append(f"{option(name)} is left out: there is no {option(needed)}")
             c.typed, c.given = c.typed - names, c.given - names
 
 

@@ -18,11 +18,11 @@ import torch
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.distributed import all_or_none, first_alone
-from megatron_ext.backend.placement import Placement
+from megatron_ext.backend.placement import VOCABULARY, Placement
 from megatron_ext.checkpoint.conversion import tokenizer_files
 from megatron_ext.checkpoint.conversion.families import Family, family_for
 from megatron_ext.checkpoint.conversion.folder import DTYPES, INDEX, SINGLE, Folder, SafetensorsFile
-from megatron_ext.checkpoint.conversion.mapping import VOCABULARY, Heads, Rule, rule_for
+from megatron_ext.checkpoint.conversion.mapping import Heads, Rule, rule_for
 from megatron_ext.checkpoint.conversion.settings import CONFIG
 from megatron_ext.checkpoint.restore import WEIGHT_NAMES
 from megatron_ext.checkpoint.source import Source, Wanted
@@ -100,7 +100,7 @@ class Export:
             whole = torch.empty(math.prod(place.shape), dtype=rule.dtype(self.dtype))
             source.read([Wanted(place, 0, whole.numel(), WEIGHT_NAMES, whole)])
             whole = whole.view(place.shape)[: self._without_padding(place)[0]]
-            for name, tensor in rule.close(whole, heads).items():
+            for name, tensor in rule.to_theirs(whole, heads).items():
                 written.add(name, tensor)
         written.close()
 

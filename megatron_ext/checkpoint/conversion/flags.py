@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from megatron_ext.arguments.flags import flag, flag_group
-from megatron_ext.arguments.problems import Problem
+from megatron_ext.arguments.problems import Problem, option
 from megatron_ext.arguments.registry import Registry
 
 
@@ -41,13 +41,17 @@ class ConversionFlags:
                 "are one too many or too few",
                 "use --from-hf DIR --to RUN, or --from RUN --to-hf DIR",
             )
-        for option, folder in (("--from-hf", c.from_hf), ("--from", c.from_)):
+        for source, folder in (("--from-hf", c.from_hf), ("--from", c.from_)):
             if folder is not None and not os.path.isdir(folder):
-                yield Problem(option, folder, "is no folder")
-        for option, folder in (("--to", c.to), ("--to-hf", c.to_hf)):
+                yield Problem(source, folder, "is no folder")
+        for target, folder in (("--to", c.to), ("--to-hf", c.to_hf)):
             if folder is not None and os.path.exists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
-                yield Problem(option, folder, "is there, and not empty", "give a new folder")
-        for name in ("hf_model_type", "dtype"):
-            if c.from_hf is not None and getattr(c, name) is not None:
-                option = f"--{name.replace('_', '-')}"
-                yield Problem(option, getattr(c, name), "is of what is written to --to-hf", "leave it out")
+                yield Problem(target, folder, "is there, and not empty", "give a new folder")
+        without = [
+            ("hf_model_type dtype max_shard_size", c.from_hf is not None, "is of what is written to --to-hf"),
+            ("eod_token", c.from_ is not None, "is of what is read by --from-hf"),
+            ("check_text check_tokens", not c.check_, "has no effect with --no-check"),
+        ]
+        for name in [name for names, so, _ in without if so for name in names.split() if name in c.typed]:
+            reason = next(reason for names, _, reason in without if name in names.split())
+            yield Problem(option(name), getattr(c, name), reason, "leave it out")

@@ -115,12 +115,11 @@ class Folder:
         raise UserError(f"{self.path}: has neither {SINGLE} nor {INDEX}")
 
     def dtype(self) -> torch.dtype:
-        """Of most numbers."""
+        """Of most numbers that may be weights: masks are none."""
         counts: dict[str, int] = {}
-        for entry in self.entries.values():
+        for entry in [entry for entry in self.entries.values() if entry.kind in DTYPES]:
             counts[entry.kind] = counts.get(entry.kind, 0) + torch.Size(entry.shape).numel()
-        kind = max(counts, key=counts.get, default="F32")
-        return DTYPES.get(kind, torch.float32)
+        return DTYPES[max(counts, key=counts.get, default="F32")]
 
     def tensor(self, name: str) -> torch.Tensor:
         """A view of the file."""

@@ -29,7 +29,6 @@ MLP = {
     "decoder.layers.*.mlp.linear_fc2": same("model.layers.*.mlp.down_proj"),
 }
 TENSORS = EMBEDDINGS | ATTENTION | NORMS | MLP
-IGNORED = (r"rotary_emb\.inv_freq$",)  # a buffer that older folders hold
 
 
 def flags(settings: Settings, tied: bool = False, base: float | None = 10000.0) -> dict[str, Any]:

@@ -21,9 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from megatron_ext.backend.placement import Placement
+from megatron_ext.backend.placement import VOCABULARY, Placement
 
-VOCABULARY = ("embedding.word_embeddings.weight", "output_layer.weight", "output_layer.bias")  # rows are padded in ours
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 _STAR = re.compile(r"\*(?:\+(\d+))?")
 
@@ -112,15 +111,15 @@ class Rule:
 
     def shapes(self, shape: Sequence[int], heads: Heads) -> dict[str, tuple[int, ...]]:
         """The shapes of their tensors by name, from ours."""
-        theirs = self.close(torch.empty(tuple(shape), device="meta"), heads)
+        theirs = self.to_theirs(torch.empty(tuple(shape), device="meta"), heads)
         return {name: tuple(tensor.shape) for name, tensor in theirs.items()}
 
-    def close(self, ours: Tensor, heads: Heads) -> dict[str, Tensor]:
+    def to_theirs(self, ours: Tensor, heads: Heads) -> dict[str, Tensor]:
         """Our whole parameter → their tensors by name."""
         theirs = self.reshaping.theirs(ours, heads)
         return dict(zip(self.names, map(self._turned, theirs), strict=True))
 
-    def open(self, tensor: Callable[[str], Tensor], place: Placement, heads: Heads) -> Tensor:
+    def to_ours(self, tensor: Callable[[str], Tensor], place: Placement, heads: Heads) -> Tensor:
         """Their tensors, looked up by name → the block `place` of ours. Rows that only pad the vocabulary are 0."""
         parts = self.reshaping.parts([self._turned(tensor(name)) for name in self.names], heads)
         if place.name in VOCABULARY:

@@ -49,8 +49,9 @@ class Settings:
         raise UserError(f"{self.path}: {key} is {json.dumps(value)}, which is not there; {way_out}")
 
     def only(self, key: str, *allowed: Any, of: Mapping[str, Any] | None = None) -> None:
-        """Refuse a value that we have nothing for. A key that is not there says the first of `allowed`."""
-        value = (self.values if of is None else of).get(key, allowed[0])
+        """Refuse a value that we have nothing for. A key that is null or not there says the first of `allowed`."""
+        value = (self.values if of is None else of).get(key)
+        value = allowed[0] if value is None else value
         if value not in allowed:
             self.refuse(key, value, f"there is {' or '.join(json.dumps(each) for each in allowed)}")
 

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping
 import torch
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.backend.placement import Placement
+from megatron_ext.backend.placement import VOCABULARY, Placement
 from megatron_ext.checkpoint.conversion.families import Family, family_of
 from megatron_ext.checkpoint.conversion.folder import DTYPES, Folder
-from megatron_ext.checkpoint.conversion.mapping import VOCABULARY, Heads, Rule, rule_for
+from megatron_ext.checkpoint.conversion.mapping import Heads, Rule, rule_for
 from megatron_ext.checkpoint.conversion.settings import Settings, read_settings
 from megatron_ext.checkpoint.source import Wanted
+
+_BUFFERS = (r"rotary_emb\.inv_freq$",)  # that older folders hold, whatever the class
 
 
 class HuggingFaceSource:
@@ -50,7 +52,7 @@ class HuggingFaceSource:
         rule = self._rule(place)
         for name, shape in self._expected(place, rule).items():
             self._check(name, shape)
-        return rule.open(self.folder.tensor, place, self.heads)
+        return rule.to_ours(self.folder.tensor, place, self.heads)
 
     def dtype(self, place: Placement) -> torch.dtype:
         """The type in which a parameter lies there."""
@@ -67,9 +69,9 @@ class HuggingFaceSource:
             for name, shape in expected.items():
                 self._check(name, shape)
             used |= expected.keys()
-        ignored = [*getattr(self.family.module, "IGNORED", ())]
+        ignored = [*_BUFFERS, *getattr(self.family.module, "IGNORED", ())]
         if not self.values["untie_embeddings_and_output_weights"]:
-            ignored += [rf"^{re.escape(name)}\.weight$" for name in self._tensors["output_layer"].names]
+            ignored += [rf"^{re.escape(name)}$" for name in self._of_output()]
         for name, entry in self.folder.entries.items():
             if name not in used and not any(re.search(pattern, name) for pattern in ignored):
                 raise UserError(f"{entry.file}: its tensor {name} belongs to no parameter of {self.family.name} by config.json")
@@ -83,6 +85,10 @@ class HuggingFaceSource:
         names = (short if short in self.folder.entries else name for short, name in zip(names, rule.names))
         return dataclasses.replace(rule, names=tuple(names))
 
+    def _of_output(self) -> list[str]:
+        """Their tensors of the output matrix."""
+        return [f"{name}.weight" for name in self._tensors["output_layer"].names]
+
     def _expected(self, place: Placement, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         shape = (self.vocab_size, *place.shape[1:]) if place.name in VOCABULARY else place.shape
         return rule.shapes(shape, self.heads)
@@ -90,7 +96,8 @@ class HuggingFaceSource:
     def _check(self, name: str, shape: tuple[int, ...]) -> None:
         entry = self.folder.entries.get(name)
         if entry is None:
-            raise UserError(f"{self.path}: has no tensor {name}, which config.json asks for")
+            tied = "; or its tie_word_embeddings is true" if name in self._of_output() else ""
+            raise UserError(f"{self.path}: has no tensor {name}, which config.json asks for{tied}")
         if entry.shape != shape:
             raise UserError(f"{entry.file}: its tensor {name} has shape {list(entry.shape)}, by config.json {list(shape)}")
         if entry.kind not in DTYPES:

@@ -29,9 +29,9 @@ def tokenizer_of(folder: pathlib.Path) -> list[str]:
 
 def copy(source: pathlib.Path, target: pathlib.Path) -> None:
     """Copy what is there."""
-    target.mkdir(exist_ok=True)
     for name in FILES:
         if (source / name).is_file():
+            target.mkdir(exist_ok=True)
             shutil.copyfile(source / name, target / name)
 
 

@@ -31,7 +31,7 @@ TENSORS = (
 )
 
 
-IGNORED = (*llama_like.IGNORED, r"^model\.layers\.\d+\.(embed_tokens|shared_head\.head)\.weight$")
+IGNORED = (r"^model\.layers\.\d+\.(embed_tokens|shared_head\.head)\.weight$",)
 _FURTHER = {"enorm": "enorm", "hnorm": "hnorm", "eh_proj": "eh_proj", "final_layernorm": "shared_head.norm"}
 
 

@@ -25,23 +25,28 @@ TENSORS = OUTER | {
 def flags(settings):
     for key, plain in (("scale_attn_weights", True), ("scale_attn_by_inverse_layer_idx", False), ("add_cross_attention", False)):
         settings.only(key, plain)
-    hidden, dropout = settings.get("n_embd", "hidden_size", default=768), settings.get("resid_pdrop", default=0.1)
-    settings.only("embd_pdrop", dropout)
-    positions = settings.get("n_positions", "max_position_embeddings", default=1024)
+    sizes = shared(settings, layers=12, hidden=768, heads=12, positions=1024, dropout=0.1, tied=True)
+    return sizes | dict(position_embedding_type="learned_absolute", add_bias_linear=True)
+
+
+def shared(settings, layers: int, hidden: int, heads: int, positions: int, dropout: float, tied: bool):
+    """What GPT-J says in the same words, each with its class's default."""
+    hidden = settings.get("n_embd", "hidden_size", default=hidden)
+    after, embedding = (settings.get(key, default=dropout) for key in ("resid_pdrop", "embd_pdrop"))
+    if embedding != after:
+        settings.refuse("embd_pdrop", embedding, f"there is {after}, resid_pdrop's")
     return dict(
-        num_layers=settings.get("n_layer", "num_hidden_layers", default=12),
+        num_layers=settings.get("n_layer", "num_hidden_layers", default=layers),
         hidden_size=hidden,
         ffn_hidden_size=settings.get("n_inner", default=4 * hidden),
-        num_attention_heads=settings.get("n_head", "num_attention_heads", default=12),
-        max_position_embeddings=positions,
+        num_attention_heads=settings.get("n_head", "num_attention_heads", default=heads),
+        max_position_embeddings=settings.get("n_positions", "max_position_embeddings", default=positions),
         normalization="layernorm",
         norm_epsilon=settings.get("layer_norm_epsilon", default=1e-5),
         activation=settings.activation("activation_function", gated=False, default="gelu_new"),
-        position_embedding_type="learned_absolute",
-        add_bias_linear=True,
-        untie_embeddings_and_output_weights=not settings.get("tie_word_embeddings", default=True),
-        hidden_dropout=dropout,
-        attention_dropout=settings.get("attn_pdrop", default=0.1),
+        untie_embeddings_and_output_weights=not settings.get("tie_word_embeddings", default=tied),
+        hidden_dropout=after,
+        attention_dropout=settings.get("attn_pdrop", default=dropout),
         init_method_std=settings.get("initializer_range", default=0.02),
     )
 

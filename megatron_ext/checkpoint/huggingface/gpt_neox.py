@@ -4,7 +4,7 @@ from megatron_ext.checkpoint.conversion import settings as keys
 from megatron_ext.checkpoint.conversion.mapping import same
 
 ARCHITECTURE = "GPTNeoXForCausalLM"
-IGNORED = (r"\.attention\.(masked_bias|bias|rotary_emb\.inv_freq)$",)
+IGNORED = (r"\.attention\.(masked_)?bias$",)
 TENSORS = {
     "embedding.word_embeddings": same("gpt_neox.embed_in"),
     "decoder.final_layernorm": same("gpt_neox.final_layer_norm"),

@@ -3,7 +3,7 @@
 from megatron_ext.checkpoint.conversion import llama_like
 
 ARCHITECTURE = "MistralForCausalLM"
-TENSORS, IGNORED = llama_like.TENSORS, llama_like.IGNORED
+TENSORS = llama_like.TENSORS
 
 
 def flags(settings):

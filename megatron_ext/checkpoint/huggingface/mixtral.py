@@ -4,7 +4,6 @@ from megatron_ext.checkpoint.conversion import experts, llama_like
 
 ARCHITECTURE = "MixtralForCausalLM"
 TENSORS = llama_like.EMBEDDINGS | llama_like.ATTENTION | llama_like.NORMS | experts.tensors("block_sparse_moe", "w1", "w3", "w2")
-IGNORED = llama_like.IGNORED
 
 
 def flags(settings):

@@ -4,7 +4,7 @@ from megatron_ext.checkpoint.conversion import llama_like
 from megatron_ext.checkpoint.conversion.settings import layer_types
 
 ARCHITECTURE = "Qwen2ForCausalLM"
-TENSORS, IGNORED = llama_like.TENSORS, llama_like.IGNORED
+TENSORS = llama_like.TENSORS
 
 
 def window(settings):

@@ -8,7 +8,6 @@ ARCHITECTURE = "Qwen2MoeForCausalLM"
 TENSORS = llama_like.TENSORS | experts.tensors("mlp") | experts.shared("shared_expert") | {
     "decoder.layers.*.mlp.shared_experts.gate_weight": same("model.layers.*.mlp.shared_expert_gate.weight"),
 }  # fmt: skip
-IGNORED = llama_like.IGNORED
 
 
 def flags(settings):

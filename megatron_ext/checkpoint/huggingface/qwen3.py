@@ -4,7 +4,7 @@ from megatron_ext.checkpoint.conversion import llama_like
 from megatron_ext.checkpoint.huggingface import qwen2
 
 ARCHITECTURE = "Qwen3ForCausalLM"
-TENSORS, IGNORED = llama_like.TENSORS, llama_like.IGNORED
+TENSORS = llama_like.TENSORS
 
 
 def flags(settings):

@@ -3,7 +3,7 @@
 from megatron_ext.checkpoint.conversion import experts, llama_like
 
 ARCHITECTURE = "Qwen3MoeForCausalLM"
-TENSORS, IGNORED = llama_like.TENSORS | experts.tensors("mlp"), llama_like.IGNORED
+TENSORS = llama_like.TENSORS | experts.tensors("mlp")
 
 
 def flags(settings):

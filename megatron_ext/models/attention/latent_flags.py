@@ -9,7 +9,7 @@ import dataclasses
 from typing import NamedTuple
 
 from megatron_ext.arguments.flags import flag
-from megatron_ext.arguments.problems import Problem
+from megatron_ext.arguments.problems import Problem, option
 
 _SIZES = ("q_lora_rank", "kv_lora_rank", "qk_head_dim", "qk_pos_emb_head_dim", "v_head_dim")
 _POSITIONS_OF_THEIR_OWN = {
@@ -91,7 +91,7 @@ class LatentFlags:
             for name in _SIZES:
                 if name in c.given:
                     yield Problem(
-                        _option(name), getattr(c, name), "belongs to --multi-latent-attention", "add it, or leave this out"
+                        option(name), getattr(c, name), "belongs to --multi-latent-attention", "add it, or leave this out"
                     )
             return
         if c.qk_head_dim is not None:
@@ -102,10 +102,10 @@ class LatentFlags:
             yield Problem(
                 "--qk-layernorm-across-heads", None, "is for heads, and the norms are on the short vectors", "leave it out"
             )
-        for option, wrong in (("--add-qkv-bias", c.add_qkv_bias), ("--add-bias-linear", c.add_bias_linear)):
+        for biases, wrong in (("--add-qkv-bias", c.add_qkv_bias), ("--add-bias-linear", c.add_bias_linear)):
             if wrong:
                 reason = "is there in no projection of --multi-latent-attention but the output's"
-                yield Problem(option, None, reason, "use --add-attention-output-bias and --add-mlp-bias")
+                yield Problem(biases, None, reason, "use --add-attention-output-bias and --add-mlp-bias")
         if c.norm_placement == "deepnorm":
             reason = "has initial weights of its own for values, which --multi-latent-attention makes from a short vector"
             yield Problem("--norm-placement", "deepnorm", reason, "use another placement")
@@ -132,7 +132,3 @@ def _shape(c):
         yield Problem("--position-embedding-type", position, reason, "use rope, or another")
     if position == "rope" and c.qk_pos_emb_head_dim % 2:
         yield Problem("--qk-pos-emb-head-dim", c.qk_pos_emb_head_dim, "is odd, and rotation takes pairs")
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")

@@ -30,23 +30,23 @@ def test_open_and_close_undo_each_other_on_any_layout(case):
     rule, shapes, ours, split = CASES[case]
     theirs = {name: torch.randn(shape) for name, shape in zip(rule.names, shapes, strict=True)}
     whole = Placement("x.weight", ours, (0,) * len(ours), ours, None)
-    opened = rule.open(theirs.__getitem__, whole, HEADS)
+    opened = rule.to_ours(theirs.__getitem__, whole, HEADS)
     assert tuple(opened.shape) == ours
     assert rule.shapes(ours, HEADS) == dict(zip(rule.names, shapes))
-    closed = rule.close(opened, HEADS)
+    closed = rule.to_theirs(opened, HEADS)
     assert all(tensor.equal(closed[name]) for name, tensor in theirs.items())
     half = tuple(size // 2 if dimension == split else size for dimension, size in enumerate(ours))
     for part in (0, 1):
         start = tuple(part * half[dimension] if dimension == split else 0 for dimension in range(len(ours)))
         block = dataclasses.replace(whole, start=start, local=half, split=split)
-        assert rule.open(theirs.__getitem__, block, HEADS).equal(opened[block.block])
+        assert rule.to_ours(theirs.__getitem__, block, HEADS).equal(opened[block.block])
 
 
 def test_queries_keys_and_values_lie_by_group():
     """megatron-core's order, by counting: of two groups, each has three queries, a key and a value of four channels."""
     query, key, value = torch.arange(24), 100 + torch.arange(8), 200 + torch.arange(8)
     whole = Placement("x.bias", (40,), (0,), (40,), None)
-    found = qkv("q", "k", "v").open(dict(q=query, k=key, v=value).__getitem__, whole, HEADS)
+    found = qkv("q", "k", "v").to_ours(dict(q=query, k=key, v=value).__getitem__, whole, HEADS)
     assert found.tolist() == [*range(12), *range(100, 104), *range(200, 204), *range(12, 24), *range(104, 108), *range(204, 208)]
 
 
@@ -54,7 +54,7 @@ def test_rows_beyond_the_vocabulary_are_zero_and_the_others_theirs():
     rows = torch.randn(5, 3)
     for start, local, kept in ((0, 4, 4), (4, 4, 1), (8, 4, 0)):
         place = Placement("embedding.word_embeddings.weight", (12, 3), (start, 0), (local, 3), 0)
-        found = same("a").open(lambda name: rows, place, HEADS)
+        found = same("a").to_ours(lambda name: rows, place, HEADS)
         assert found[:kept].equal(rows[start : start + kept]) and not found[kept:].any()
 
 
@@ -62,7 +62,7 @@ def test_only_what_is_wanted_is_copied():
     """Parts are views; a block of one tensor is one itself."""
     rows = torch.randn(6, 4)
     block = Placement("x.weight", (6, 4), (3, 0), (3, 4), 0)
-    assert same("a").open(lambda name: rows, block, HEADS).data_ptr() == rows[3:].data_ptr()
+    assert same("a").to_ours(lambda name: rows, block, HEADS).data_ptr() == rows[3:].data_ptr()
 
 
 def test_numbers_and_kinds_are_filled_in():
