@@ -1,6 +1,6 @@
-"""Installs megatron-ext and, where there is a C++ compiler, its one native module `megatron_ext.corpus.native`.
+"""Installs megatron-ext and, where there is a C++ compiler, its one native module `megatron_ext.corpus.native.compiled`.
 
-The native module is optional: without a compiler the install succeeds and the Python twins (`megatron_ext/corpus/utf8.py`)
+The native module is optional: without a compiler the install succeeds and the Python twins (`megatron_ext/corpus/utf8.py` …)
 serve, slower and never different. It is compiled for the plain architecture and picks its instruction set at run time,
 so a wheel built on one machine runs on another: never -march=native.
 """
@@ -12,10 +12,12 @@ from pybind11.setup_helpers import Pybind11Extension
 from pybind11.setup_helpers import build_ext as Pybind11Build
 from setuptools import find_namespace_packages, setup
 
-NATIVE = "megatron_ext.corpus.native"
+NATIVE = "megatron_ext.corpus.native.compiled"
+SOURCES = sorted(map(str, Path("megatron_ext/corpus/native").glob("*.cpp")))
+HEADERS = sorted(map(str, Path("megatron_ext/corpus/native").glob("*.h")))
 SLOWER = (
-    "megatron-ext: the native module {name} was not built ({error}); the install goes on without it, and scanning UTF-8 text "
-    "takes its Python twin, tens of times slower and never different. Install a C++17 compiler (Debian: g++) and "
+    "megatron-ext: the native module {name} was not built ({error}); the install goes on without it, and the hot loops "
+    "of corpora take their Python twins, tens of times slower and never different. Install a C++17 compiler (Debian: g++) and "
     "install again to have it."
 )
 
@@ -27,7 +29,7 @@ class OptionalBuild(Pybind11Build):
         try:
             super().build_extension(ext)
         except Exception as error:  # a missing compiler shows up as OSError, CompileError, DistutilsPlatformError …
-            for stale in Path(*ext.name.split(".")[:-1]).glob("native.*[.sp][oy]*"):
+            for stale in Path(*ext.name.split(".")[:-1]).glob("compiled.*[.sp][oy]*"):
                 if stale.suffix in {".so", ".pyd"}:
                     stale.unlink()
             print(SLOWER.format(name=ext.name, error=error), file=sys.stderr)
@@ -86,12 +88,12 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=find_namespace_packages(include=["megatron_ext", "megatron_ext.*"]),
-    package_data={"": ["*.yaml", "*.yml", "*.json", "*.txt", "*.html", "*.cpp"]},
+    package_data={"": ["*.yaml", "*.yml", "*.json", "*.txt", "*.html", "*.cpp", "*.h"]},
     install_requires=REQUIRES,
     extras_require=EXTRAS,
     ext_modules=[
         # optional: an editable install then does not ask for a file that was not built; -O3: older GCCs vectorise from there on
-        Pybind11Extension(NATIVE, ["megatron_ext/corpus/native.cpp"], cxx_std=17, optional=True, extra_compile_args=OPTIMISE),
+        Pybind11Extension(NATIVE, SOURCES, depends=HEADERS, cxx_std=17, optional=True, extra_compile_args=OPTIMISE),
     ],
     cmdclass={"build_ext": OptionalBuild},
 )

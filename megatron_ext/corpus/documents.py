@@ -81,3 +81,28 @@ def _text(found: Any, key: str) -> str:
     except UnicodeEncodeError as error:
         raise Reject("lone_surrogate", f"{key!r} holds U+{ord(text[error.start]):04X} at character {error.start}") from None
     return text
+
+
+class Document:
+    """A record on its way through the steps.
+
+    Attributes:
+        id: its `id`, or where it was read: `crawl.jsonl:17`.
+        source: its `source`, or what its reader says.
+        values: the whole record, by key; what no step edits goes out as it came.
+        text: the text that steps look at, `values[key]`.
+    """
+
+    __slots__ = ("_analysis", "edited", "id", "key", "source", "values")
+
+    def __init__(self, id: str, source: str, values: dict[str, Any], key: str = "text"):
+        self.id, self.source, self.values, self.key = id, source, values, key
+        self.edited, self._analysis = False, None
+
+    @property
+    def text(self) -> str:
+        return self.values[self.key]
+
+    @text.setter
+    def text(self, text: str) -> None:
+        self.values[self.key], self.edited, self._analysis = text, True, None

@@ -3,22 +3,17 @@
 `scan` answers for the bytes before the first invalid one, with the strictness of Python's own decoder (no surrogates, no
 overlong forms, nothing above U+10FFFF). The readers name a bad byte by it; the counts tell a corpus's size and scripts.
 
-Three implementations give the same answers: `avx2` and `portable` in C++ (`native.cpp`) and `python` here, the twin that
+Three implementations give the same answers: `avx2` and `portable` in C++ (`native/scan.cpp`) and `python` here, the twin that
 serves where no compiler was at hand. Reason for own code: on the quickstart's English the twin reaches 24 MB/s, `portable`
 1,300 and `avx2` 6,700; on its Chinese 65, 540 and 540 (`python -m megatron_ext.corpus.utf8 FILE` measures).
 """
 
-import functools
-import multiprocessing
 import re
 import string
-import warnings
 from typing import NamedTuple
 
-try:
-    from megatron_ext.corpus import native
-except ImportError as error:
-    native, _WHY_NOT = None, str(error)
+from megatron_ext.corpus.native import compiled as native
+from megatron_ext.corpus.native import say_that_the_twins_serve
 
 IMPLEMENTATIONS = (*(native.paths() if native else ()), "python")
 """What this machine can run, best first."""
@@ -54,7 +49,7 @@ def scan(text, implementation="auto"):
     if implementation == "auto":
         if native:
             return Scan._make(native.scan(text))
-        _say_once_that_the_twin_serves()
+        say_that_the_twins_serve()
     elif implementation not in IMPLEMENTATIONS:
         raise ValueError(f"scan: implementation is {implementation!r}, and this machine has {', '.join(IMPLEMENTATIONS)}")
     elif implementation != "python":
@@ -79,17 +74,6 @@ def _scan_in_python(text):
         digits=len(valid) - len(valid.translate(None, _DIGITS)),
         han=0 if decoded.isascii() else sum(map(len, _HAN.findall(decoded))),
     )
-
-
-@functools.cache
-def _say_once_that_the_twin_serves():
-    if multiprocessing.parent_process() is None:  # once, and not once a worker
-        warnings.warn(
-            f"megatron_ext.corpus.native cannot be imported ({_WHY_NOT}); its Python twin scans UTF-8 instead, with the same "
-            "answers but tens of times slower. Install a C++17 compiler and run `pip install -e .` again to have it.",
-            RuntimeWarning,
-            stacklevel=3,
-        )
 
 
 def _measure(path, seconds=1.0):

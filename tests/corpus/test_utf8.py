@@ -13,7 +13,7 @@ from megatron_ext.corpus import utf8
 from megatron_ext.corpus.utf8 import Scan, scan
 
 NATIVE = [name for name in utf8.IMPLEMENTATIONS if name != "python"]
-needs_native = pytest.mark.skipif(not NATIVE, reason="megatron_ext.corpus.native was not built here")
+needs_native = pytest.mark.skipif(not NATIVE, reason="the native module was not built here")
 
 # Text of all lengths of code points, whitespace that only Unicode has, and stretches long enough for the vector loops.
 pieces = st.one_of(
@@ -118,7 +118,7 @@ def test_an_unknown_implementation_is_named():
 
 def test_without_the_native_module_the_twin_serves_and_says_so_once():
     program = (
-        "import sys; sys.modules['megatron_ext.corpus.native'] = None\n"
+        "import sys; sys.modules['megatron_ext.corpus.native.compiled'] = None\n"
         "from megatron_ext.corpus.utf8 import IMPLEMENTATIONS, scan\n"
         "print(IMPLEMENTATIONS, scan(b'one two').words, scan(b'three').words)"
     )

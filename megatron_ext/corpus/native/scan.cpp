@@ -1,17 +1,11 @@
-// megatron_ext.corpus.native: the hot loops of the corpus room. Each has a Python twin that gives the same answers; this
-// file is faster, never different (tests/corpus/test_utf8.py holds the two together).
-//
-// It is compiled for the plain architecture. Where the compiler knows GCC's `target` attribute on x86-64, a second copy of
-// a loop is compiled for AVX2 beside it and chosen at run time, so that one build serves every machine.
+// One pass over UTF-8: where it stops being valid, and what the text before is made of. Its twin: corpus/utf8.py.
 
-#include <pybind11/pybind11.h>
-
-#include <array>
-#include <cstddef>
-#include <cstdint>
 #include <cstring>
 #include <stdexcept>
 #include <string>
+
+#include "characters.h"
+#include "module.h"
 
 #if defined(__GNUC__) && defined(__x86_64__)
 #define HAVE_AVX2 1
@@ -21,17 +15,7 @@
 #define HAVE_AVX2 0
 #endif
 
-#if defined(__GNUC__)
-#define INLINE inline __attribute__((always_inline))
-#else
-#define INLINE __forceinline
-#endif
-
-namespace py = pybind11;
-
 namespace {
-
-// --- scan: one pass over UTF-8 ---------------------------------------------------------------------------------------
 
 struct Counts {
     std::size_t valid_up_to = 0, characters = 0, lines = 0, words = 0, latin = 0, digits = 0, han = 0;
@@ -42,53 +26,6 @@ struct Counts {
         in_word = !space;
     }
 };
-
-enum Kind : std::uint8_t { SPACE = 1, NEWLINE = 2, LATIN = 4, DIGIT = 8 };
-
-// What each ASCII byte is. Spaces are those of Python's str.split(): \t \n \v \f \r, the separators 0x1c to 0x1f, and " ".
-constexpr std::array<std::uint8_t, 128> kinds() {
-    std::array<std::uint8_t, 128> table{};
-    for (int b = 0; b < 128; ++b) {
-        const int lower = b | 0x20;
-        if ((b >= 9 && b <= 13) || (b >= 0x1c && b <= 0x20)) table[b] |= SPACE;
-        if (b == '\n') table[b] |= NEWLINE;
-        if (lower >= 'a' && lower <= 'z') table[b] |= LATIN;
-        if (b >= '0' && b <= '9') table[b] |= DIGIT;
-    }
-    return table;
-}
-constexpr auto KIND = kinds();
-
-INLINE bool is_space(std::uint32_t c) {
-    return c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 ||
-           c == 0x202f || c == 0x205f || c == 0x3000;
-}
-
-INLINE bool is_han(std::uint32_t c) {
-    return (c >= 0x4e00 && c <= 0x9fff) || (c >= 0x3400 && c <= 0x4dbf) || (c >= 0xf900 && c <= 0xfaff) ||
-           (c >= 0x20000 && c <= 0x3ffff);
-}
-
-// The length of the well-formed code point of two to four bytes at p (the Unicode standard's table 3-7), or 0.
-INLINE int decode(const std::uint8_t* p, std::size_t left, std::uint32_t& c) {
-    const auto continues = [p](int i) { return (p[i] & 0xc0) == 0x80; };
-    if (p[0] >= 0xe0 && p[0] < 0xf0) {  // first the common case of Chinese text
-        if (left < 3 || !continues(1) || !continues(2)) return 0;
-        c = (p[0] & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
-        return c >= 0x800 && (c < 0xd800 || c > 0xdfff) ? 3 : 0;  // not overlong, no surrogate
-    }
-    if (p[0] >= 0xc2 && p[0] < 0xe0) {
-        if (left < 2 || !continues(1)) return 0;
-        c = (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu);
-        return 2;
-    }
-    if (p[0] >= 0xf0 && p[0] < 0xf5) {
-        if (left < 4 || !continues(1) || !continues(2) || !continues(3)) return 0;
-        c = (p[0] & 0x07u) << 18 | (p[1] & 0x3fu) << 12 | (p[2] & 0x3fu) << 6 | (p[3] & 0x3fu);
-        return c >= 0x10000 && c <= 0x10ffff ? 4 : 0;
-    }
-    return 0;
-}
 
 // Walks code point by code point from i until `stop` is reached or passed; false at an invalid byte, which is then i.
 INLINE bool walk(const std::uint8_t* text, std::size_t size, std::size_t& i, std::size_t stop, Counts& counts) {
@@ -211,22 +148,6 @@ Scan choose(const std::string& path) {
                                 "take 'auto', or one of native.paths()");
 }
 
-// Whatever has bytes in one piece: bytes, bytearray, memoryview, mmap.
-class Bytes {
-  public:
-    explicit Bytes(const py::handle& object) {
-        if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_SIMPLE) != 0) throw py::error_already_set();
-    }
-    ~Bytes() { PyBuffer_Release(&view_); }
-    Bytes(const Bytes&) = delete;
-    Bytes& operator=(const Bytes&) = delete;
-    const std::uint8_t* data() const { return static_cast<const std::uint8_t*>(view_.buf); }
-    std::size_t size() const { return static_cast<std::size_t>(view_.len); }
-
-  private:
-    Py_buffer view_;
-};
-
 py::tuple scan(const py::object& text, const std::string& path) {
     const Scan run = choose(path);
     const Bytes bytes(text);
@@ -249,8 +170,7 @@ py::list paths() {
 
 }  // namespace
 
-PYBIND11_MODULE(native, m) {
-    m.doc() = "Hot loops of the corpus room in C++; each has a Python twin with the same answers.";
+void bind_scan(py::module_& m) {
     m.def("scan", &scan, py::arg("text"), py::arg("path") = "auto",
           "One pass over UTF-8 bytes: (valid_up_to, characters, lines, words, latin, digits, han); see corpus/utf8.py.");
     m.def("paths", &paths, "The code paths that this machine can run, best first.");

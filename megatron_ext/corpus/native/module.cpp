@@ -1,0 +1,12 @@
+// megatron_ext.corpus.native.compiled: the hot loops of the corpus room, a file a concept. Each has a Python twin that gives the same
+// answers; what is here is faster, never different (the tests hold the two together).
+//
+// It is compiled for the plain architecture. Where the compiler knows GCC's `target` attribute on x86-64, a second copy of
+// a loop may be compiled for AVX2 beside it and chosen at run time, so that one build serves every machine.
+
+#include "module.h"
+
+PYBIND11_MODULE(compiled, m) {
+    m.doc() = "Hot loops of the corpus room in C++; each has a Python twin with the same answers.";
+    bind_scan(m);
+}
