@@ -31,8 +31,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _train(config) -> None:
     input_flags, flags = config.input, config.training
-    from megatron_ext.data.preprocess.progress import Meter
-    from megatron_ext.data.whole_file import WholeFile
+    from megatron_ext.corpus.progress import Meter
+    from megatron_ext.corpus.whole_file import WholeFile
 
     target = str(pathlib.Path(flags.output) / "tokenizer.json")
     WholeFile(target).discard()  # find out now whether it can be written

@@ -17,7 +17,7 @@ import struct
 
 import numpy as np
 
-from megatron_ext.data.whole_file import WholeFile, naming
+from megatron_ext.corpus.whole_file import WholeFile, naming
 
 MAGIC, VERSION = b"MMIDIDX\x00\x00", 1
 _CODES = {"int32": 4, "uint16": 8}

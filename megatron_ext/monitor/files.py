@@ -10,7 +10,7 @@ import contextlib
 import os
 import pathlib
 
-from megatron_ext.data.whole_file import WholeFile
+from megatron_ext.corpus.whole_file import WholeFile
 
 
 class AppendedFile:

@@ -6,6 +6,7 @@ import os
 
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
+from megatron_ext.corpus.engine.flags import usable_cores
 
 
 @flag_group("output", "What is written, and how")
@@ -36,8 +37,3 @@ class PreprocessFlags:
             elif c.json_keys.count(key) > 1:
                 yield Problem("--json-keys", key, "is given twice", "name each key once")
                 break
-
-
-def usable_cores() -> int:
-    """Cores that this process may use, which on a cluster are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,9 +7,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from megatron_ext.corpus.whole_file import WholeFile
 from megatron_ext.data.indexed_writer import IndexedWriter, token_dtype
 from megatron_ext.data.preprocess.encoding import Encoded
-from megatron_ext.data.whole_file import WholeFile
 
 
 class Outputs:

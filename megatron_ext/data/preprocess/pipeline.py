@@ -14,12 +14,12 @@ from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.documents import REASONS
 from megatron_ext.corpus.flags import InputFlags
 from megatron_ext.corpus.inputs import expand_all, size_on_disk
+from megatron_ext.corpus.progress import Meter
 from megatron_ext.corpus.utf8 import scan
 from megatron_ext.data.preprocess.batching import read_batches
 from megatron_ext.data.preprocess.encoding import Encoder
 from megatron_ext.data.preprocess.flags import PreprocessFlags
 from megatron_ext.data.preprocess.outputs import Outputs
-from megatron_ext.data.preprocess.progress import Meter
 from megatron_ext.data.preprocess.totals import Totals
 from megatron_ext.data.preprocess.workers import ordered_map
 from megatron_ext.tokenizers.build import build

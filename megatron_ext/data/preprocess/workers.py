@@ -1,24 +1,16 @@
-"""A function over a stream of items, in other processes, the results in the items' order; a dead worker ends it at once.
-
-Reason for own code, beside concurrent.futures: its processes share one pipe for results, so a worker that is killed while
-it writes leaves the others' reader waiting for ever for the rest of a message. Here each worker has a pipe that nobody
-else writes to: its death is an end of file, noticed at once and named. Workers whose parent is gone see the same and end.
-"""
+"""A function over a stream of items, in other processes, the results in the items' order; a dead worker ends it at once."""
 
 from __future__ import annotations
 
 import collections
-import contextlib
-import multiprocessing
 import queue
-import signal
 import threading
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.corpus.engine.worker import Worker, interrupts_ignored
 
 AHEAD = 2
 """Items a worker that are read, worked on or waiting to be taken, besides the one that is being taken."""
@@ -50,33 +42,15 @@ def ordered_map(make: Callable[..., Callable[[Any], Any]], arguments: tuple, ite
             raise
 
 
-class _Worker:
-    """A process and this side of its pipe."""
-
-    def __init__(self, number: int, make: Callable, arguments: tuple):
-        context = multiprocessing.get_context("spawn")  # a fork would copy locks that threads hold
-        self.pipe, other = context.Pipe()
-        self.process = context.Process(target=_serve, args=(other, make, arguments), name=f"worker {number}", daemon=True)
-        self.process.start()
-        other.close()
-
-    def death(self) -> str:
-        self.process.join(5)
-        code = self.process.exitcode
-        cause = f"was killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"ended with status {code}"
-        hint = ", which is what happens when memory runs out" if code == -signal.SIGKILL else ""
-        return f"{self.process.name} (process {self.process.pid}) {cause}{hint}; nothing was written"
-
-
 class _Pool:
     def __init__(self, make: Callable, arguments: tuple, workers: int):
         self._lock, self._failure = threading.Lock(), None
         self._idle: queue.SimpleQueue = queue.SimpleQueue()
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         try:
-            with _interrupts_ignored():
+            with interrupts_ignored():
                 for number in range(workers):
-                    self._workers.append(_Worker(number, make, arguments))
+                    self._workers.append(Worker(number, make, arguments))
         except BaseException:
             self.kill()
             raise
@@ -97,11 +71,11 @@ class _Pool:
             raise error if isinstance(error, UserError) else RuntimeError(f"in {worker.process.name}: {result}")
         return result
 
-    def _lost(self, worker: _Worker) -> str:
+    def _lost(self, worker: Worker) -> str:
         """What to say of a worker's death. The first one ends the others, which is not worth a word."""
         with self._lock:
             if self._failure is None:
-                self._failure = worker.death()
+                self._failure = f"{worker.death()}; nothing was written"
                 self.kill()
             return self._failure
 
@@ -118,38 +92,3 @@ class _Pool:
         for worker in self._workers:
             worker.process.join(10)
             worker.process.kill()
-
-
-@contextlib.contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Processes started here ignore Ctrl-C, which reaches them too: this process tells them to end."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _serve(pipe: Any, make: Callable, arguments: tuple) -> None:
-    """A worker's life: items in, results out, until the other side closes the pipe."""
-    work = failure = None
-    try:
-        work = make(*arguments)
-    except Exception as error:
-        failure = _sendable(error)
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        while True:
-            item = pipe.recv()
-            try:
-                answer = failure or (None, work(item))
-            except Exception as error:
-                answer = _sendable(error)
-            pipe.send(answer)
-
-
-def _sendable(error: Exception) -> tuple[Exception, str]:
-    known = error if isinstance(error, UserError) else RuntimeError(str(error))
-    return known, "".join(traceback.format_exception(error))

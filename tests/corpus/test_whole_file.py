@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.data.whole_file import WholeFile
+from megatron_ext.corpus.whole_file import WholeFile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -76,7 +76,7 @@ def test_no_room_and_no_folder_are_one_sentence(tmp_path):
         WholeFile(str(tmp_path / "file" / "a"))
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))\n"
-        "from megatron_ext.data.whole_file import WholeFile\n"
+        "from megatron_ext.corpus.whole_file import WholeFile\n"
         "file = WholeFile(sys.argv[1])\n"
         "try:\n    for _ in range(100): file.write(bytes(100_000))\n"
         "finally: file.discard()"

@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
-from megatron_ext.data.preprocess import progress
-from megatron_ext.data.preprocess.progress import Meter
+from megatron_ext.corpus import progress
+from megatron_ext.corpus.progress import Meter
 
 
 def test_lines_at_the_interval_and_not_in_between(capsys):
