@@ -61,7 +61,7 @@ REQUIRES = [
 
 HUGGINGFACE = ["transformers>=4.50"]
 EXTRAS = {
-    "data": ["fsspec", "nltk"],
+    "data": ["fsspec", "nltk", "phonenumbers>=8.13", "python-stdnum>=1.20"],
     "huggingface": HUGGINGFACE,
     "ray": ["ray>=2.40"],
     # Kernels. NVIDIA's Apex comes from its source: the `apex` of PyPI is somebody else's package.

@@ -1,0 +1,77 @@
+"""Addresses of the internet protocol, versions 4 and 6. `--scrub ip_address`.
+
+Public addresses only; `--scrub-private-addresses` takes private, loopback, link-local, multicast and reserved ones too. The ranges
+are those of IANA's registries, as Python's `ipaddress` has them; addresses for documentation count as public. Not found: four numbers
+behind a word that says version, release, section …, or inside a file's or a package's name (`foo-1.2.3.4.tar.gz`); four single
+digits without a word that says address, unless all are the same (1.1.1.1, 8.8.8.8). A fake lies in TEST-NET-1 to -3 (RFC 5737) or in
+2001:db8::/32 (RFC 3849).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from megatron_ext.corpus.sensitive.folding import fold
+
+TITLE = "IP addresses"
+CERTAINTY = 4
+
+_NETS = [ipaddress.ip_network(net) for net in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")]
+_VERSION = re.compile(
+    r"(?:\b(?:v|ver|vers|versions?|release[sd]?|rev|revision|build|firmware|driver|sections?|sect?|chapter|clause|appendix|table|fig(?:ure)?|"
+    r"equation|theorem|lemma|oid|update|upgraded?|patch|kernel|since|linux|python|java|chrome|firefox|safari|opera|msie|mozilla)"
+    r"|版本|版|第|章|节|§|[<>=~!^]=|[A-Za-z]/|[0-9A-Za-z_)+~][-+]|[a-z]_)[ \t.:：#(\"'是为号]{0,3}(?:to |from |is |of )?$",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(r"(?:\bip|ipv4|addr|host|server|dns|ping|gateway|router|proxy|net|地址|服务器|主机|网关|代理|https?://|@)", re.IGNORECASE)
+_PACKAGE = re.compile(r"[-+~][0-9A-Za-z]*[a-z]|\.(?:tar|zip|tgz|whl|exe|deb|rpm|dll|so|jar|msi|dmg|gz|html?)\b|-[0-9]+(?![0-9.])")
+
+
+def check(text, start, end, c):
+    value = fold(text[start:end])
+    if ":" in value:
+        return _check6(value, start, c)
+    address = ipaddress.IPv4Address(value)
+    if not _wanted(address, c):
+        return None
+    before = fold(text[max(0, start - 24) : start])
+    if _VERSION.search(before) or _PACKAGE.match(text, end):
+        return None
+    if len(value) == 7 and len(set(value[::2])) > 1 and not _ADDRESS.search(before):
+        return None
+    return start, end
+
+
+def _check6(value: str, start: int, c):
+    kept = value.rstrip(".")
+    if kept.endswith(":") and not kept.endswith("::"):
+        kept = kept[:-1]
+    try:
+        address = ipaddress.IPv6Address(kept)
+    except ValueError:
+        return None
+    inner = address.ipv4_mapped
+    groups = kept.count(":") - kept.count("::") + (not kept.startswith("::")) - (kept.endswith("::"))
+    named_like_a_word = not any(map(str.isdigit, kept))
+    if groups < 1 or named_like_a_word or not _wanted(inner or address, c):
+        return None
+    return start, start + len(kept)
+
+
+def _wanted(address, c) -> bool:
+    return c.scrub_private_addresses or _of_nobody(address) or (address.is_global and not address.is_multicast)
+
+
+def _of_nobody(address) -> bool:
+    return any(address.version == net.version and address in net for net in _NETS)
+
+
+def fake(found, draw):
+    address = ipaddress.ip_address(fold(found))
+    if _of_nobody(address):
+        return found
+    number = draw(str(address))
+    if address.version == 4:
+        return str(_NETS[number % 3][1 + number // 3 % 254])
+    return str(ipaddress.IPv6Address(int(_NETS[3].network_address) | number % 2**96))
