@@ -91,6 +91,7 @@ class Document:
         source: its `source`, or what its reader says.
         values: the whole record, by key; what no step edits goes out as it came.
         text: the text that steps look at, `values[key]`.
+        edited: whether a step changed anything of it since it was read.
     """
 
     __slots__ = ("_analysis", "edited", "id", "key", "source", "values")
@@ -99,6 +100,10 @@ class Document:
         self.id, self.source, self.values, self.key = id, source, values, key
         self.edited, self._analysis = False, None
 
+    def set(self, key: str, value: Any) -> None:
+        """Write a value into the record."""
+        self.values[key], self.edited = value, True
+
     @property
     def text(self) -> str:
         return self.values[self.key]
@@ -106,3 +111,18 @@ class Document:
     @text.setter
     def text(self, text: str) -> None:
         self.values[self.key], self.edited, self._analysis = text, True, None
+
+    def size(self) -> int:
+        """Bytes of the text in UTF-8."""
+        return len(self.text) if self.text.isascii() else len(self.text.encode())
+
+
+def document(record: Record, reader: Any, key: str = "text") -> Document:
+    """The record as a document whose text is under `key`; Reject where it has none that is fit to be used."""
+    if record.payload is None:
+        raise Reject("too_long", "the record is longer than a record may be")
+    values = dict(reader.fields(record.payload, (key,)))
+    _text(values, key)
+    id, source = values.get("id"), values.get("source")
+    id = f"{record.file}:{record.number}" if id is None else str(id)
+    return Document(id, record.file if source is None else str(source), values, key)

@@ -97,3 +97,14 @@ class WholeFile:
                 os.unlink(self._partial)
             with contextlib.suppress(OSError):  # closing flushes, and the disk may be full
                 self._file.close()
+
+
+def write_whole(path: str | os.PathLike, content: str | bytes) -> None:
+    """A small file, all at once."""
+    file = WholeFile(os.fspath(path))
+    try:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.seal()
+        file.publish()
+    finally:
+        file.discard()

@@ -90,7 +90,7 @@ def _configuration(checkpoint: pathlib.Path, flags, device: torch.device, argv: 
         return of_folder(HuggingFaceSource(checkpoint), [*layout, *_given_tokenizer(flags)], (_Stages,))
     if not (checkpoint / "run.yaml").exists():
         raise UserError(
-            f"--load {checkpoint}: has no run.yaml, which tells the architecture; a checkpoint of Megatron-LM becomes a run by "
+            f"{checkpoint}: has no run.yaml, which tells the architecture; a checkpoint of Megatron-LM becomes a run by "
             "pretrain_gpt.py --load … --save …",
             shared=True,
         )

@@ -91,7 +91,7 @@ def endless(tmp_path):
         each.communicate()
 
 
-@pytest.mark.parametrize("seconds", [0.2, 4])
+@pytest.mark.parametrize("seconds", [0.2, pytest.param(4, marks=pytest.mark.full)])
 def test_ctrl_c_while_torchrun_starts(seconds, endless, tmp_path):
     """A shell's background processes do not hear Ctrl-C, and torchrun has a handler only once its processes start."""
     running = endless()
@@ -120,6 +120,7 @@ def test_the_script_ends_after_the_save(number, times, endless, tmp_path):
     assert not list(tmp_path.glob("tmp.*")), "the file in which they left word"
 
 
+@pytest.mark.full
 def test_torchrun_told_by_others_too_is_waited_for(endless, tmp_path):
     """What ends a whole job (systemd, scancel --full) tells torchrun as well; told twice it leaves its processes alone."""
     running = endless()

@@ -1,6 +1,6 @@
 """Saved on any layout, loaded on any other: moments bit by bit, the ten losses that follow to 1e-5.
 
-By default a covering set of pairs (every layout saves twice and loads twice); all of them with --full.
+By default a covering set of pairs (every layout saves once and loads once); all of them with --full.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LAYOUTS = {
     "PP2.DP2+ZeRO1": (4, ["--pipeline-model-parallel-size", "2", "--zero-stage", "1"]),
 }
 NAMES = list(LAYOUTS)
-DEFAULT = {(NAMES[i], NAMES[(i + step) % len(NAMES)]) for i in range(len(NAMES)) for step in (1, 4)}
+DEFAULT = {(NAMES[i], NAMES[(i + 5) % len(NAMES)]) for i in range(len(NAMES))}
 PAIRS = [pytest.param(a, b, marks=[] if (a, b) in DEFAULT else [pytest.mark.full]) for a in NAMES for b in NAMES]
 
 

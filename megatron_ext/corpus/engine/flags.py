@@ -1,8 +1,39 @@
-"""Flags of how a corpus is worked through; what comes out does not depend on them."""
+"""Flags of how a corpus is worked through."""
 
 from __future__ import annotations
 
 import os
+
+from megatron_ext.arguments.flags import flag, flag_group
+from megatron_ext.arguments.problems import Problem
+
+
+@flag_group("engine", "How the work is done, and where its results go")
+class EngineFlags:
+    output: str | None = flag(
+        None, "folder of the clean corpus: part-*.jsonl, rejects/, receipt.html, receipt.json; a stopped run goes on", front=True
+    )
+    output_compression: str = flag("zstd", "of the files written", choices=("none", "gzip", "zstd"), front=True)
+    rejects_with_text: bool = flag(False, "write the texts of what is dropped into rejects/, too", front=True)
+    shard_size: float = flag(
+        64.0, "MB of input that are done at once; larger files are cut where their format allows", least=0.001
+    )
+    workers: int | None = flag(None, "processes (default: one a core)", positive=True, front=True)
+    attempts: int = flag(2, "times that a shard may end a worker before it is set aside", positive=True)
+    run_shard: int | None = flag(None, "do this one shard of a run that was begun, and nothing else", least=0)
+    log_interval: float = flag(10.0, "seconds between progress lines where stderr is not a terminal; 0: none", least=0)
+
+    @staticmethod
+    def resolve(c):
+        if c.workers is None:
+            c.workers = usable_cores()
+
+    @staticmethod
+    def check(c):
+        if not c.output:
+            yield Problem("--output", None, "is missing", "name the folder of the clean corpus")
+        elif os.path.exists(c.output) and not os.path.isdir(c.output):
+            yield Problem("--output", c.output, "is no folder", "name a folder")
 
 
 def usable_cores() -> int:

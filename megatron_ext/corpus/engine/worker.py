@@ -36,6 +36,12 @@ class Worker:
         hint = ", which is what happens when memory runs out" if code == -signal.SIGKILL else ""
         return f"{self.process.name} (process {self.process.pid}) {cause}{hint}"
 
+    def end(self) -> None:
+        """Let it read an end of file and end; by force if it does not."""
+        self.pipe.close()
+        self.process.join(10)
+        self.process.kill()
+
 
 @contextlib.contextmanager
 def interrupts_ignored() -> Iterator[None]:

@@ -142,9 +142,11 @@ print(*peaks)
 """
 
 
-@pytest.mark.parametrize(("kind", "length"), [("plain", 8192), ("window", 4096), ("bias", 4096), ("documents", 4096),
-                                              ("capped", 4096), ("learned", 4096), ("learned, capped", 4096),
-                                              ("dropout", 4096)])  # fmt: skip
+MEASURED = [("plain", 8192), ("documents", 4096), ("learned, capped", 4096)]
+MORE = [(kind, 4096) for kind in ("window", "bias", "capped", "learned", "dropout")]
+
+
+@pytest.mark.parametrize(("kind", "length"), [*MEASURED, *(pytest.param(*case, marks=[pytest.mark.full]) for case in MORE)])
 def test_memory_grows_linearly(kind, length):
     """At 8,192 tokens, scores of two heads would take 512 MB, a mask alone 256; at 4,096 a quarter of it."""
     root = str(pathlib.Path(__file__).resolve().parents[3])

@@ -24,7 +24,9 @@ _VERSION = re.compile(
     r"|版本|版|第|章|节|§|[<>=~!^]=|[A-Za-z]/|[0-9A-Za-z_)+~][-+]|[a-z]_)[ \t.:：#(\"'是为号]{0,3}(?:to |from |is |of )?$",
     re.IGNORECASE,
 )
-_ADDRESS = re.compile(r"(?:\bip|ipv4|addr|host|server|dns|ping|gateway|router|proxy|net|地址|服务器|主机|网关|代理|https?://|@)", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"(?:\bip|ipv4|addr|host|server|dns|ping|gateway|router|proxy|net|地址|服务器|主机|网关|代理|https?://|@)", re.IGNORECASE
+)
 _PACKAGE = re.compile(r"[-+~][0-9A-Za-z]*[a-z]|\.(?:tar|zip|tgz|whl|exe|deb|rpm|dll|so|jar|msi|dmg|gz|html?)\b|-[0-9]+(?![0-9.])")
 
 

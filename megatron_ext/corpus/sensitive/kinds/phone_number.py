@@ -18,7 +18,22 @@ TITLE = "phone numbers"
 CERTAINTY = 2
 
 CUES = (
-    *("tel", "phone", "telephone", "fax", "mobile", "cell", "call", "dial", "whatsapp", "wechat", "sms", "text me", "contact", "hotline"),
+    *(
+        "tel",
+        "phone",
+        "telephone",
+        "fax",
+        "mobile",
+        "cell",
+        "call",
+        "dial",
+        "whatsapp",
+        "wechat",
+        "sms",
+        "text me",
+        "contact",
+        "hotline",
+    ),
     *("电话", "手机", "传真", "联系", "热线", "致电", "拨打", "来电", "号码", "客服", "短信", "微信"),
 )
 """Words one of which stands before digits in one run that are a number."""
@@ -26,7 +41,31 @@ CUES = (
 _CUE = re.compile("|".join(f"(?<![A-Za-z]){cue}" if cue.isascii() else cue for cue in CUES), re.IGNORECASE)
 _TYPES = "fixed_line mobile toll_free premium_rate shared_cost personal_number voip pager uan voicemail".split()
 _GROUP = re.compile("[0-9]+")
-_NANP = (*range(201, 204), 206, 212, 213, 215, 216, 303, 305, 312, 313, 404, 408, 412, 415, 503, 512, 602, 617, 702, 713, 718, 805, 816)
+_NANP = (
+    *range(201, 204),
+    206,
+    212,
+    213,
+    215,
+    216,
+    303,
+    305,
+    312,
+    313,
+    404,
+    408,
+    412,
+    415,
+    503,
+    512,
+    602,
+    617,
+    702,
+    713,
+    718,
+    805,
+    816,
+)
 
 
 @functools.cache
@@ -36,7 +75,9 @@ def _plan(region: str) -> re.Pattern[str]:
 
     plan = PhoneMetadata.metadata_for_region(region, None)
     if plan is None:
-        raise UserError(f"--scrub-phone-regions {region}: is no region of phonenumbers; write a code of ISO 3166, such as US, GB, CN")
+        raise UserError(
+            f"--scrub-phone-regions {region}: is no region of phonenumbers; write a code of ISO 3166, such as US, GB, CN"
+        )
     return _any_of(plan)
 
 

@@ -52,7 +52,9 @@ _BEGIN = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")
 _END = re.compile(r"-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")
 _BODY = re.compile(r"(?:[0-9A-Za-z+/=]|\\[nr]|[\s:,\"'>#-])+")
 _BASE64 = re.compile(r"[0-9A-Za-z+/=]{30,}")
-_EXAMPLE = re.compile(r"example|your|change.?me|placeholder|dummy|redacted|x{4}|\*{3}|\.{3}|1234567|abcdef|test.?(?:key|token|pass)", re.IGNORECASE)
+_EXAMPLE = re.compile(
+    r"example|your|change.?me|placeholder|dummy|redacted|x{4}|\*{3}|\.{3}|1234567|abcdef|test.?(?:key|token|pass)", re.IGNORECASE
+)
 _VARIABLE = re.compile(r"[$%&]\(?\{?\(?[A-Za-z_]|[A-Za-z_]+[.:/][A-Za-z_./:]*$|/|\./|~/|https?:|#")
 _PASSWORD_WORDS = frozenset("password passwd pass secret pwd user username token pw mypassword mypass key apikey hunter2".split())
 _WORDS = re.compile(r"(?:[A-Za-z]+[_.-]?)*[0-9]{0,2}")
@@ -109,8 +111,12 @@ def _hex(value: str) -> bool:
 
 def _is_password(value: str, least: int) -> bool:
     plain = re.sub("[^a-z0-9]", "", value.lower())
-    return len(value) >= least and plain not in _PASSWORD_WORDS and not _EXAMPLE.search(value) and _classes(value) > 1 and (
-        _entropy(value) > 2 and not re.fullmatch(r"[A-Za-z]+[0-9]?|[a-z]+(?:[_.-][a-z]+)+|[A-Z]+(?:_[A-Z]+)+", value)
+    return (
+        len(value) >= least
+        and plain not in _PASSWORD_WORDS
+        and not _EXAMPLE.search(value)
+        and _classes(value) > 1
+        and (_entropy(value) > 2 and not re.fullmatch(r"[A-Za-z]+[0-9]?|[a-z]+(?:[_.-][a-z]+)+|[A-Z]+(?:_[A-Z]+)+", value))
     )
 
 

@@ -1,0 +1,39 @@
+"""What a shard's result depends on, as one word: where it is the same, what is done stays done."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import xxhash
+
+from megatron_ext.arguments.config import Config
+from megatron_ext.corpus.cleaning.flags import FILTERS
+from megatron_ext.corpus.engine.shards import Shard, fingerprint
+
+_ENGINE = ("output_compression", "rejects_with_text")  # of how the work is done, what shows in its results
+
+
+def key_of(config: Config, shard: Shard) -> str:
+    """Of a configuration and a shard. A flag whose value is a file stands for the file as it is now."""
+    content = [importlib.metadata.version("megatron-ext"), sorted(_values(config)), dataclasses.astuple(shard)]
+    return xxhash.xxh3_128_hexdigest(orjson.dumps(content))
+
+
+def _values(config: Config) -> Iterator[tuple[str, str]]:
+    """Names and values of what results depend on: not the thresholds of rules that are not asked for."""
+    groups = vars(config)
+    used = [*config.cleaning.filters, "cleaning", *(["sensitive"] if config.sensitive.scrub else [])]
+    values: dict[str, Any] = {name: value for name, value in vars(config.input).items() if name != "input"}
+    for name in used:
+        values |= vars(groups[FILTERS.load(name).Flags.group_name if name in FILTERS.names() else name])
+    values |= {name: getattr(config.engine, name) for name in _ENGINE}
+    for name, value in values.items():
+        yield name, repr(value)
+        for each in value if isinstance(value, tuple) else [value]:
+            if isinstance(each, str) and os.path.isfile(each):
+                yield name, fingerprint(each)

@@ -1,0 +1,132 @@
+"""Writes receipt.json and receipt.html, and says what in a tally a person should look at twice."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from megatron_ext.corpus.cleaning.flags import FILTERS
+from megatron_ext.corpus.cleaning.steps import READ, SCRUB
+from megatron_ext.corpus.cleaning.tally import StepTally, Tally
+from megatron_ext.corpus.documents import REASONS
+from megatron_ext.corpus.receipt import charts
+from megatron_ext.corpus.whole_file import write_whole
+
+RECEIPTS = ("receipt.json", "receipt.html")
+
+
+def write_receipt(
+    folder: pathlib.Path, c: SimpleNamespace, tally: Tally, shards: int, seconds: float, failures: Sequence[str]
+) -> list[str]:
+    """Write both files; the warnings that they hold.
+
+    Args:
+        seconds: of all workers together.
+        failures: what was set aside, a sentence each: then the corpus is not whole.
+    """
+    warnings = [*failures, *warnings_of(tally)]
+    about = {
+        "whole": not failures,
+        "warnings": warnings,
+        "input": list(c.input),
+        "shards": shards,
+        "worker_seconds": round(seconds, 3),
+    }
+    write_whole(folder / "receipt.json", json.dumps(about | tally.as_dict(), ensure_ascii=False, indent=1) + "\n")
+    write_whole(folder / "receipt.html", page(about, tally))
+    return warnings
+
+
+def warnings_of(tally: Tally) -> list[str]:
+    """A step that drops nothing or everything is most often one that was set up wrongly."""
+    found = []
+    for step in tally.steps:
+        dropped = sum(documents for documents, _ in step.dropped.values())
+        if step.name == SCRUB:
+            if step.documents and not step.found.total():
+                found.append(f"{step.name} found nothing in {step.documents:,} documents")
+        elif step.documents and dropped == step.documents:
+            found.append(f"{step.name} dropped every one of {step.documents:,} documents")
+        elif step.name != READ and step.documents and not dropped and not step.edited:
+            found.append(f"{step.name} dropped nothing of {step.documents:,} documents")
+    if not tally.steps[0].documents:
+        found.append("the input holds no document")
+    return found
+
+
+def page(about: Mapping[str, Any], tally: Tally) -> str:
+    """The HTML page."""
+    import jinja2
+
+    loader = jinja2.FileSystemLoader(pathlib.Path(__file__).parent)
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"number": charts.number, "size": size, "share": share}
+    reading = tally.steps[0]
+    return environment.get_template("receipt.html").render(
+        about=about,
+        tally=tally,
+        reading=reading,
+        rows=[_row(step) for step in tally.steps],
+        charts=[_charts(step) for step in tally.steps],
+        reasons=[
+            (step.name, reason, _told(step.name, reason), few, step.dropped[reason][0])
+            for step in tally.steps
+            for reason, few in sorted(step.samples.items())
+        ],
+        languages=_by_size(tally.languages),
+        sources=_by_size(tally.sources),
+    )
+
+
+def _row(step: StepTally) -> dict[str, Any]:
+    """A line of the waterfall, with its reasons."""
+    reasons = [
+        {"reason": reason, "told": _told(step.name, reason), "documents": documents, "bytes": size}
+        for reason, (documents, size) in sorted(step.dropped.items(), key=lambda item: -item[1][0])
+    ]
+    return {
+        "step": step,
+        "reasons": reasons,
+        "documents": sum(reason["documents"] for reason in reasons),
+        "bytes": sum(reason["bytes"] for reason in reasons),
+        "speed": step.bytes / step.seconds / 1e6 if step.seconds else None,
+    }
+
+
+def _charts(step: StepTally) -> dict[str, Any]:
+    drawn = []
+    for name, before in step.before.items():
+        after = step.after[name]
+        if before.counts:
+            middles = [charts.number(charts.quantile(each, 0.5)) for each in (before, after)]
+            drawn.append({"name": name, "svg": charts.chart(before, after), "middles": middles})
+    return {"name": step.name, "charts": drawn}
+
+
+def _told(step: str, reason: str) -> str:
+    known = REASONS if step == READ else FILTERS.load(step).REASONS
+    return known.get(reason, reason)
+
+
+def _by_size(counts: Mapping[str, Sequence[int]]) -> list[tuple[str, Sequence[int]]]:
+    """The largest first, and what is beyond forty as one."""
+    ordered = sorted(counts.items(), key=lambda item: -item[1][1])
+    rest = ordered[40:]
+    if rest:
+        ordered = [*ordered[:40], (f"{len(rest):,} others", [sum(column) for column in zip(*(found for _, found in rest))])]
+    return ordered
+
+
+def size(count: float) -> str:
+    """Bytes as a person reads them."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:,.1f} {unit}"
+    return f"{count:,.0f} B"
+
+
+def share(part: float, whole: float) -> str:
+    return f"{part / whole:.1%}" if whole else "–"

@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""Raw text to clean text, with a receipt for every document that is dropped.
+
+python tools/clean_corpus.py --input 'raw/*.jsonl.gz' --output clean --filters language gopher_quality c4 --languages en zh \
+    --scrub email phone_number
+"""
+
+from __future__ import annotations
+
+import pathlib
+import signal
+import sys
+from collections.abc import Sequence
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from megatron_ext.arguments.config import read
+from megatron_ext.arguments.problems import exit_status
+from megatron_ext.corpus.cleaning.flags import groups
+from megatron_ext.corpus.engine.flags import EngineFlags
+from megatron_ext.corpus.flags import InputFlags
+
+PROGRAM = "clean_corpus.py"
+ABOUT = "Raw text to clean text: rules that documents must pass, personal data taken out, a receipt of all that is dropped."
+
+
+def main(argv: Sequence[str]) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice ends as cleanly as Ctrl-C
+    try:
+        return exit_status(lambda: _clean(["--config" if word == "--recipe" else word for word in argv]), PROGRAM)
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted; what is done stays, and the same command goes on from there", file=sys.stderr)
+        return 130
+
+
+def _clean(argv: Sequence[str]) -> None:
+    config = read([InputFlags, EngineFlags, *groups()], argv, PROGRAM, ABOUT)
+    from megatron_ext.corpus.engine.clean import clean, clean_one
+
+    if config.engine.run_shard is not None:
+        clean_one(config, config.engine.run_shard)
+        return
+    done = clean(config)
+    for what, how_much in done.lines():
+        print(f"{what:>10}  {how_much}")
+    for warning in done.warnings:
+        print(f"{'warning':>10}  {warning}", file=sys.stderr)
+    print(f"{'receipt':>10}  {config.engine.output}/receipt.html")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
