@@ -11,11 +11,13 @@ import pathlib
 import signal
 import sys
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from megatron_ext.arguments.config import read
 from megatron_ext.arguments.problems import exit_status
+from megatron_ext.corpus.cleaning.flags import groups as cleaning_groups
 from megatron_ext.corpus.flags import InputFlags
 from megatron_ext.data.preprocess.flags import PreprocessFlags
 from megatron_ext.tokenizers.flags import TokenizerFlags
@@ -34,15 +36,21 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _preprocess(argv: Sequence[str]) -> None:
-    config = read([InputFlags, TokenizerFlags, PreprocessFlags], argv, PROGRAM, ABOUT)
+    config = read([InputFlags, TokenizerFlags, PreprocessFlags, *cleaning_groups()], argv, PROGRAM, ABOUT)
     print(*config.notes, sep="\n", end="\n" * bool(config.notes), flush=True)
     from megatron_ext.data.preprocess.pipeline import preprocess
 
-    totals = preprocess(config.input, config.tokenizer, config.output)
+    cleans = config.cleaning.filters or config.sensitive.scrub
+    cleaning = SimpleNamespace(**config.flat()) if cleans else None
+    totals = preprocess(config.input, config.tokenizer, config.output, cleaning)
     for what, how_much in totals.lines():
         print(f"{what:>10}  {how_much}")
     if not config.output.append_eod:
         print(f"{'note':>10}  documents do not end with the end-of-document token; --append-eod adds it")
+    for warning in totals.warnings:
+        print(f"{'warning':>10}  {warning}", file=sys.stderr)
+    if cleans:
+        print(f"{'receipt':>10}  {config.output.output_prefix}_receipt.html")
     for key in config.output.json_keys:
         print(f"{'written':>10}  --data-path {config.output.output_prefix}_{key}_document")
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from megatron_ext.corpus.cleaning.flags import FILTERS
 from megatron_ext.corpus.cleaning.tally import Sample, StepTally, Tally
-from megatron_ext.corpus.documents import Document, Reject
+from megatron_ext.corpus.documents import REASONS, Document, Reject
 from megatron_ext.corpus.sensitive.scrub import Scrubber
 
 READ, SCRUB = "read", "scrub"
@@ -147,6 +147,11 @@ class Cleaner:
             step.count(after, step.after)
             before.clear()
             after.clear()
+
+
+def reasons(filters: Sequence[str]) -> dict[str, str]:
+    """Why these rules and reading itself drop documents, and how a person reads it."""
+    return {**REASONS, **{reason: told for name in filters for reason, told in FILTERS.load(name).REASONS.items()}}
 
 
 def empty_tally(c: SimpleNamespace) -> Tally:

@@ -74,7 +74,7 @@ def clean(config: Config) -> Cleaned:
         failures = _work(c, waiting)
         tally, seconds = _added_up(c, folder, jobs)
         told = [f"{shard.file} ({shard.name}): {reason}" for shard, reason in failures]
-        warnings = write_receipt(folder, c, tally, len(shards), seconds, told)
+        warnings = write_receipt(f"{folder}/", c, tally, len(shards), seconds, told)
     if told:
         raise UserError(
             f"{len(told)} of {len(shards)} shards were set aside, and their documents are missing from {folder}:\n"

@@ -8,10 +8,8 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from megatron_ext.corpus.cleaning.flags import FILTERS
-from megatron_ext.corpus.cleaning.steps import READ, SCRUB
+from megatron_ext.corpus.cleaning.steps import READ, SCRUB, reasons
 from megatron_ext.corpus.cleaning.tally import StepTally, Tally
-from megatron_ext.corpus.documents import REASONS
 from megatron_ext.corpus.receipt import charts
 from megatron_ext.corpus.whole_file import write_whole
 
@@ -19,11 +17,12 @@ RECEIPTS = ("receipt.json", "receipt.html")
 
 
 def write_receipt(
-    folder: pathlib.Path, c: SimpleNamespace, tally: Tally, shards: int, seconds: float, failures: Sequence[str]
+    prefix: str, c: SimpleNamespace, tally: Tally, shards: int, seconds: float, failures: Sequence[str] = ()
 ) -> list[str]:
     """Write both files; the warnings that they hold.
 
     Args:
+        prefix: what their paths begin with.
         seconds: of all workers together.
         failures: what was set aside, a sentence each: then the corpus is not whole.
     """
@@ -35,8 +34,8 @@ def write_receipt(
         "shards": shards,
         "worker_seconds": round(seconds, 3),
     }
-    write_whole(folder / "receipt.json", json.dumps(about | tally.as_dict(), ensure_ascii=False, indent=1) + "\n")
-    write_whole(folder / "receipt.html", page(about, tally))
+    write_whole(prefix + RECEIPTS[0], json.dumps(about | tally.as_dict(), ensure_ascii=False, indent=1) + "\n")
+    write_whole(prefix + RECEIPTS[1], page(about, tally))
     return warnings
 
 
@@ -107,8 +106,7 @@ def _charts(step: StepTally) -> dict[str, Any]:
 
 
 def _told(step: str, reason: str) -> str:
-    known = REASONS if step == READ else FILTERS.load(step).REASONS
-    return known.get(reason, reason)
+    return reasons([] if step == READ else [step])[reason]
 
 
 def _by_size(counts: Mapping[str, Sequence[int]]) -> list[tuple[str, Sequence[int]]]:

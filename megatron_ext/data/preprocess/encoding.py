@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
-from megatron_ext.corpus.documents import Record, Reject, texts
+from megatron_ext.corpus.cleaning.steps import Cleaner
+from megatron_ext.corpus.cleaning.tally import Tally
+from megatron_ext.corpus.documents import Record, Reject, document, texts
 from megatron_ext.corpus.flags import READERS
 from megatron_ext.corpus.utf8 import scan
 from megatron_ext.data.indexed_writer import token_dtype
@@ -34,6 +36,7 @@ class Encoded:
         columns: `(tokens, lengths)` for each key, in the order of `--json-keys`.
         rejects: lines of the file of rejects, in the records' order.
         text_bytes, characters, words, han: of the texts of the documents (`han`: Chinese characters).
+        tally: what the steps of cleaning did, where there are any.
     """
 
     read_bytes: int
@@ -44,12 +47,18 @@ class Encoded:
     characters: int
     words: int
     han: int
+    tally: Tally | None = None
 
 
 class Encoder:
-    """Turns batches into tokens. A record with several keys is used whole or not at all, so the data sets stay parallel."""
+    """Turns batches into tokens. A record with several keys is used whole or not at all, so the data sets stay parallel.
 
-    def __init__(self, tokenizer: TokenizerFlags, keys: Sequence[str], append_eod: bool):
+    Args:
+        cleaning: the flat configuration of the steps that documents go through before.
+    """
+
+    def __init__(self, tokenizer: TokenizerFlags, keys: Sequence[str], append_eod: bool, cleaning: SimpleNamespace | None = None):
+        self._cleaner = None if cleaning is None else Cleaner(cleaning)
         self._tokenizer, self._keys = build(tokenizer), keys
         self._end = [self._tokenizer.eod] if append_eod else []
         self._dtype = token_dtype(self._tokenizer.vocab_size)
@@ -78,13 +87,35 @@ class Encoder:
             characters=seen.characters - joints,
             words=seen.words,
             han=seen.han,
+            tally=self._tally(),
         )
 
     def _texts(self, record: Record, reader: ModuleType) -> list[str] | Reject:
         try:
-            return texts(record, reader, self._keys)
+            return texts(record, reader, self._keys) if self._cleaner is None else self._cleaned(record, reader)
         except Reject as reject:
             return reject
+
+    def _cleaned(self, record: Record, reader: ModuleType) -> list[str]:
+        """The text that the steps let through; Reject by a step."""
+        try:
+            found = document(record, reader, self._keys[0])
+        except Reject as reject:
+            self._cleaner.reject(f"{record.file}:{record.number}", record.file, reject)
+            raise
+        dropped = self._cleaner(found)
+        if dropped is not None:
+            raise Reject(dropped.reason, dropped.detail)
+        return [found.text]
+
+    def _tally(self) -> Tally | None:
+        """What became of the batch's documents."""
+        if self._cleaner is None:
+            return None
+        self._cleaner.finish()
+        tally = self._cleaner.tally
+        self._cleaner.begin()
+        return tally
 
     def _encode(self, texts: list[str]) -> list[list[int] | Reject]:
         try:

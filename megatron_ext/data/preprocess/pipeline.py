@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Mapping
+from types import SimpleNamespace
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.corpus.documents import REASONS
+from megatron_ext.corpus.cleaning.steps import empty_tally, reasons
 from megatron_ext.corpus.flags import InputFlags
 from megatron_ext.corpus.inputs import expand_all, size_on_disk
 from megatron_ext.corpus.progress import Meter
+from megatron_ext.corpus.receipt.write import write_receipt
 from megatron_ext.corpus.utf8 import scan
 from megatron_ext.data.preprocess.batching import read_batches
 from megatron_ext.data.preprocess.encoding import Encoder
@@ -26,36 +29,47 @@ from megatron_ext.tokenizers.build import build
 from megatron_ext.tokenizers.flags import TokenizerFlags
 
 
-def preprocess(flags: InputFlags, tokenizer_flags: TokenizerFlags, output: PreprocessFlags) -> Totals:
-    """Tokenize and write. UserError: something that the user can mend; then nothing was written."""
+def preprocess(
+    flags: InputFlags, tokenizer_flags: TokenizerFlags, output: PreprocessFlags, cleaning: SimpleNamespace | None = None
+) -> Totals:
+    """Tokenize and write. UserError: something that the user can mend; then nothing was written.
+
+    Args:
+        cleaning: the flat configuration of the steps that documents go through before; then there is a receipt, too.
+    """
     scan(b"")  # where only its slow twin can serve, it says so, and the workers do not
     tokenizer = build(tokenizer_flags)  # the workers build their own; this one finds out first whether it can be built
     prefix, keys = output.output_prefix, output.json_keys
     files = expand_all(flags.input, leave_out=prefix + "_rejects.jsonl")
-    totals = Totals(keys=keys, files=len(files))
+    tally = None if cleaning is None else empty_tally(cleaning)
+    totals = Totals(keys=keys, files=len(files), told=reasons(() if cleaning is None else cleaning.filters))
     start = time.monotonic()
     with contextlib.ExitStack() as stack:
         outputs = stack.enter_context(Outputs(prefix, keys, tokenizer.vocab_size))
         meter = stack.enter_context(Meter("tokenizing", size_on_disk(files), output.log_interval))
         batches = read_batches(files, keys, flags)
-        encoded = ordered_map(Encoder, (tokenizer_flags, keys, output.append_eod), batches, output.workers)
+        encoded = ordered_map(Encoder, (tokenizer_flags, keys, output.append_eod, cleaning), batches, output.workers)
         for batch in stack.enter_context(contextlib.closing(encoded)):
             if batch.rejects and output.strict:
-                raise UserError(f"{told(batch.rejects[0])}; --strict stops here, and nothing was written")
+                raise UserError(f"{told(batch.rejects[0], totals.told)}; --strict stops here, and nothing was written")
             outputs.add(batch)
             totals.add(batch)
+            if tally is not None:
+                tally.update(batch.tally)
             meter.advance(batch.read_bytes, batch.text_bytes, batch.documents)
         totals.seconds = time.monotonic() - start
         if not totals.documents:
-            first = f"; the first: {told(totals.first_reject)}" if totals.first_reject else ""
+            first = f"; the first: {told(totals.first_reject, totals.told)}" if totals.first_reject else ""
             raise UserError(f"no document could be used, rejected: {totals.refused}{first}; nothing was written")
         source = {"tokenizer": tokenizer.fingerprint(), "vocab_size": tokenizer.vocab_size, "eod": tokenizer.eod}
         outputs.publish({**totals.as_dict(), **source, "append_eod": output.append_eod})
+    if tally is not None:
+        totals.warnings = write_receipt(prefix + "_", cleaning, tally, len(files), totals.seconds)
     return totals
 
 
-def told(reject: dict) -> str:
+def told(reject: dict, reasons: Mapping[str, str]) -> str:
     """A line of the file of rejects as a person reads it: `x.jsonl, line 3: not JSON (unexpected character …)`."""
     unit = "row" if "row" in reject else "line"
     where = f", byte {reject['byte']}" if "byte" in reject else ""
-    return f"{reject['file']}, {unit} {reject[unit]}{where}: {REASONS[reject['reason']]} ({reject['detail']})"
+    return f"{reject['file']}, {unit} {reject[unit]}{where}: {reasons[reject['reason']]} ({reject['detail']})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from megatron_ext.corpus.documents import REASONS
@@ -12,10 +12,12 @@ from megatron_ext.data.preprocess.encoding import Encoded
 
 @dataclass
 class Totals:
-    """Attributes: tokens: by key; rejects: by reason; seconds: from the first record read to the last token written."""
+    """Attributes: tokens: by key; rejects: by reason; told: how a person reads those; warnings: of
+    the receipt; seconds: from the first record read to the last token written."""
 
     keys: Sequence[str]
     files: int
+    told: Mapping[str, str] = field(default_factory=lambda: REASONS)
     documents: int = 0
     tokens: collections.Counter = field(default_factory=collections.Counter)
     text_bytes: int = 0
@@ -25,6 +27,7 @@ class Totals:
     rejects: collections.Counter = field(default_factory=collections.Counter)
     first_reject: dict | None = None
     seconds: float = 0.0
+    warnings: Sequence[str] = ()
 
     def add(self, batch: Encoded) -> None:
         self.documents += batch.documents
@@ -39,7 +42,7 @@ class Totals:
     @property
     def refused(self) -> str:
         """`3 (2 not JSON, 1 empty)`."""
-        reasons = ", ".join(f"{count:,} {REASONS[reason]}" for reason, count in self.rejects.most_common())
+        reasons = ", ".join(f"{count:,} {self.told[reason]}" for reason, count in self.rejects.most_common())
         return f"{self.rejects.total():,} ({reasons})" if reasons else "0"
 
     def lines(self) -> list[tuple[str, str]]:
