@@ -90,8 +90,10 @@ def clean_one(config: Config, number: int) -> None:
     shards = list(cut(expand_all(c.input), c.input_format, 1e6 * c.shard_size))
     if number >= len(shards):
         raise UserError(f"--run-shard {number}: the run has {len(shards)} shards, 0 to {len(shards) - 1}")
-    job = (shards[number], key_of(config, shards[number]))
-    if read_manifest(pathlib.Path(c.output), *job) is None:
+    folder, job = pathlib.Path(c.output), (shards[number], key_of(config, shards[number]))
+    _ours(folder)
+    write_whole(folder / RECIPE, config.to_yaml())
+    if read_manifest(folder, *job) is None:
         ShardRunner(c)(job)
 
 
@@ -122,11 +124,8 @@ def _added_up(c: SimpleNamespace, folder: pathlib.Path, jobs: list[tuple[Shard, 
 @contextmanager
 def _locked(folder: pathlib.Path) -> Iterator[None]:
     """The output folder, ours and nobody else's meanwhile."""
+    _ours(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        others = [path.name for path in folder.iterdir() if path.name != ".lock"]
-        if others and not (folder / RECIPE).exists():
-            raise UserError(f"--output {folder}: holds {sorted(others)[0]} and is no folder of ours; name an empty one")
         lock = open(folder / ".lock", "w")
     except OSError as error:
         raise UserError(f"--output {folder}: cannot be written ({error.strerror})") from None
@@ -138,6 +137,17 @@ def _locked(folder: pathlib.Path) -> Iterator[None]:
         except OSError:
             pass  # a file system without locks
         yield
+
+
+def _ours(folder: pathlib.Path) -> None:
+    """Make the output folder, or see that it is one that a run made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        others = [path.name for path in folder.iterdir() if path.name != ".lock"]
+    except OSError as error:
+        raise UserError(f"--output {folder}: cannot be written ({error.strerror})") from None
+    if others and not (folder / RECIPE).exists():
+        raise UserError(f"--output {folder}: holds {sorted(others)[0]} and is no folder of ours; name an empty one")
 
 
 def _sweep(folder: pathlib.Path, done: set[str]) -> None:

@@ -1,0 +1,104 @@
+"""The receipt: pictures of distributions, warnings of what should be looked at twice, a page that needs nothing else."""
+
+import html.parser
+import math
+import re
+
+import numpy as np
+import pytest
+
+from megatron_ext.corpus.cleaning.tally import Distribution, Few, Sample, StepTally, Tally
+from megatron_ext.corpus.receipt import charts
+from megatron_ext.corpus.receipt.write import page, share, size, warnings_of
+
+
+def distribution(values):
+    found = Distribution()
+    found.add(np.array(values, float))
+    return found
+
+
+def tally(read=10, dropped=0, edited=0, found=0, rule="scrub"):
+    steps = [StepTally("read", ["characters"]), StepTally(rule)]
+    for step in steps:
+        step.documents, step.bytes = read, 100 * read
+    if dropped:
+        steps[1].dropped["r"] = [dropped, 100 * dropped]
+    steps[1].edited, steps[1].found["email"] = edited, found
+    return Tally(steps)
+
+
+def test_quantiles_are_numpys_on_values_of_two_digits():
+    values = [float(f"{v:.1e}") for v in np.random.default_rng(0).lognormal(3, 2, 2001)]
+    for part in (0.005, 0.25, 0.5, 0.995):
+        assert charts.quantile(distribution(values), part) == np.quantile(values, part, method="inverted_cdf")
+    assert math.isnan(charts.quantile(distribution([]), 0.5))
+
+
+@pytest.mark.parametrize(
+    ("values", "log"), [([1, 10, 100, 5000], True), ([0.1, 0.2, 0.9], False), ([-5, 0, 5], False), ([3], False)]
+)
+def test_every_document_is_in_a_bar(values, log):
+    found = distribution(values)
+    scale = charts.scale_of(found)
+    bars = charts.bars(found, scale)
+    assert scale.log == log and sum(bars) == len(values) and len(bars) == charts.BARS
+    assert [scale.bar(value) for value in sorted(values)] == sorted(scale.bar(value) for value in values)
+
+
+def test_bars_are_as_tall_as_there_are_documents():
+    drawn = charts.chart(distribution([1] * 10 + [2] * 5), distribution([2] * 5))
+    tall = {kind: [float(h) for h in re.findall(rf'class="{kind}"[^>]*height="([\d.]+)"', drawn)] for kind in ("before", "after")}
+    assert tall["before"] == [74.0, 37.0] and tall["after"] == [37.0]
+    assert charts.chart(distribution([]), distribution([])) == ""
+
+
+@pytest.mark.parametrize(("step", "said"), [
+    (tally(dropped=10, rule="c4"), "c4 dropped every one of 10 documents"),
+    (tally(rule="c4"), "c4 dropped nothing of 10 documents"),
+    (tally(), "scrub found nothing in 10 documents"),
+    (tally(read=0), "the input holds no document"),
+])  # fmt: skip
+def test_a_step_that_does_nothing_or_everything_is_a_warning(step, said):
+    assert warnings_of(step) == [said]
+
+
+def test_a_step_that_does_its_work_is_none():
+    assert (
+        warnings_of(tally(dropped=3, rule="c4")) == warnings_of(tally(edited=1, rule="c4")) == warnings_of(tally(found=2)) == []
+    )
+
+
+class _Links(html.parser.HTMLParser):
+    found = ()
+
+    def handle_starttag(self, tag, attributes):
+        named = dict(attributes)
+        self.found += tuple(named[key] for key in ("src", "href") if key in named) + ((tag,) if tag in ("script", "link") else ())
+
+
+def test_the_page_needs_nothing_else_and_shows_texts_as_they_are():
+    whole = tally(dropped=2, rule="read")
+    whole.steps[1].dropped, whole.steps[1].samples = (
+        {"empty": [2, 0]},
+        {"empty": Few([Sample(1, "x", "y", "d", "<script>alert(1)</script>")])},
+    )
+    about = {"whole": False, "warnings": ["<b>odd</b>"], "input": ["a&b"], "shards": 1, "worker_seconds": 2.0}
+    made = page(about, whole)
+    links = _Links()
+    links.feed(made)
+    assert links.found == () and "<script>" not in made and "&lt;script&gt;alert(1)&lt;/script&gt;" in made
+    assert "&lt;b&gt;odd&lt;/b&gt;" in made and "not whole" in made
+
+
+def test_numbers_as_a_person_reads_them():
+    assert [charts.number(v) for v in (0.8312, 12, 4100, 1234567, 2.5e9, float("nan"))] == [
+        "0.831",
+        "12",
+        "4,100",
+        "1.23 M",
+        "2.5 G",
+        "–",
+    ]
+    assert [size(v) for v in (12, 1500, 2.5e6, 3e9)] == ["12 B", "1.5 kB", "2.5 MB", "3.0 GB"]
+    assert (share(1, 3), share(1, 0)) == ("33.3%", "–")
