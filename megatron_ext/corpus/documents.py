@@ -1,15 +1,18 @@
-"""From input files to texts: what a record is, and why one is not used.
+"""From input files to texts and documents: what a record is, and why one is not used.
 
-`records` reads, in one process; `texts` looks into a record, in any process. Between them a record is `Record`: the place
-it came from and a payload that nobody has looked into yet.
+`records` reads, in one process; `texts` and `document` look into a record, in any process. Between them a record is `Record`:
+the place it came from and a payload that nobody has looked into yet.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.corpus.flags import InputFlags
+from megatron_ext.corpus.inputs import takes_folders
 from megatron_ext.corpus.sources import Source
 from megatron_ext.corpus.utf8 import scan
 
@@ -37,11 +40,23 @@ class Reject(Exception):
 
 
 class Record(NamedTuple):
-    """`payload` is None for a record that is longer than anything that can be used."""
+    """A record that was read.
+
+    Attributes:
+        number: from 1, in the reader's UNIT; where a range of the file was read, from the range's begin.
+        payload: what `fields` looks into; None for a record that is longer than anything that can be used.
+        place: what tells it from the file's others however the file was cut: the offset of its first byte; None: its number.
+    """
 
     file: str
     number: int
     payload: Any
+    place: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The name of a document that brings none: the file's as it was given, and the place in it."""
+        return f"{self.file}:{self.number if self.place is None else self.place}"
 
 
 def check_utf8(text: bytes) -> None:
@@ -51,11 +66,22 @@ def check_utf8(text: bytes) -> None:
         raise Reject("not_utf8", f"byte 0x{text[valid]:02x} is not UTF-8 here", valid)
 
 
-def records(source: Source, reader: Any, keys: Sequence[str], sample_by: str) -> Iterator[Record]:
-    """The records of one file by one module of `readers`. UserError: the file is cut off, damaged or cannot be read."""
+def open_source(path: str, reader: Any, begin: int = 0, end: int | None = None) -> Source:
+    """The file as a module of `readers` takes it, or a range of it (`inputs.parts`)."""
+    return Source(path, begin, end, folder=takes_folders(reader))
+
+
+def records(source: Source, reader: Any, keys: Sequence[str] | None, flags: InputFlags | str) -> Iterator[Record]:
+    """The records of one file by one module of `readers`. UserError: the file is cut off, damaged or cannot be read.
+
+    Args:
+        keys: what is wanted of each record; None: all that it has.
+        flags: anything with the attributes of `InputFlags`; a word is its `text_sample_by` alone.
+    """
+    flags = InputFlags(text_sample_by=flags) if isinstance(flags, str) else flags
     try:
-        for number, payload in reader.read(source, keys, sample_by):
-            yield Record(source.path, number, payload)
+        for number, payload, place in reader.read(source, keys, flags):
+            yield Record(source.path, number, payload, place)
     except OSError as error:
         raise UserError(f"{source.path}: cannot be read ({error.strerror or error})") from None
 
@@ -66,6 +92,30 @@ def texts(record: Record, reader: Any, keys: Sequence[str]) -> list[str]:
         raise Reject("too_long", "the record is longer than a record may be")
     found = reader.fields(record.payload, keys)
     return [_text(found, key) for key in keys]
+
+
+def document(record: Record, reader: Any, key: str = "text", source: str | None = None) -> Document:
+    """The record as a document whose text is under `key`, with all that it brings; Reject where that is not fit to be used.
+
+    Its source is `source`, where that is given (--source), else its own `source`, else the reader's name. Its id is its own `id`,
+    else the place where it was read.
+    """
+    if record.payload is None:
+        raise Reject("too_long", "the record is longer than a record may be")
+    values = reader.fields(record.payload, None)
+    if isinstance(values.get(key), bytes):
+        check_utf8(values[key])
+    _text(values, key)
+    id, own = values.get("id"), values.get("source")
+    id = str(id) if isinstance(id, (str, int)) and id != "" else record.id
+    own = own if isinstance(own, str) and own else None
+    found = Document(id, source or own or reader.__name__.rpartition(".")[2], values, key)
+    for name, value in values.items():
+        if isinstance(value, bytes):  # not UTF-8, and not the text
+            values[name] = base64.b64encode(value).decode()
+    if source and "source" in values and own != source:
+        values["source"], found.edited = source, True
+    return found
 
 
 def _text(found: Any, key: str) -> str:

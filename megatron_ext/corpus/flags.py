@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 
 from megatron_ext.arguments.flags import flag, flag_group
-from megatron_ext.arguments.problems import Problem
+from megatron_ext.arguments.problems import Problem, UserError
 from megatron_ext.arguments.registry import Registry
-from megatron_ext.corpus.inputs import expand, format_of
+from megatron_ext.corpus.inputs import expand, format_of, takes_folders
+from megatron_ext.corpus.urls import is_url
 
 READERS = Registry("megatron_ext.corpus.readers")
 
 
 @flag_group("input", "What is read")
 class InputFlags:
-    input: tuple[str, ...] = flag((), "files, or patterns such as 'data/**/*.jsonl.gz'; .gz and .zst are read too", front=True)
-    input_format: str | None = flag(None, "format of all files (default: by each file's ending)", choices=READERS)
+    input: tuple[str, ...] = flag(
+        (), "files, URLs, or patterns such as 'data/**/*.jsonl.gz'; .gz and .zst are read too", front=True
+    )
+    input_format: str | None = flag(None, "format of all files (default: by each one's ending)", choices=READERS)
     text_sample_by: str = flag(
         "document", "in plain text, what one document is (document: the file)", choices=("document", "paragraph", "line")
     )
@@ -23,25 +26,42 @@ class InputFlags:
     @staticmethod
     def check(c):
         if not c.input:
-            yield Problem("--input", None, "is missing", "give files or patterns")
+            yield Problem("--input", None, "is missing", "give files, patterns or URLs")
         seen = set()
         for pattern in c.input:
-            files = expand(pattern)
+            try:
+                files = expand(pattern)
+            except UserError as error:
+                yield Problem("--input", None, str(error))
+                continue
             if not files:
                 yield Problem("--input", pattern, "matches no file")
             for file in files:
-                if file in seen:
-                    yield Problem("--input", pattern, f"gives {file} a second time", "name each file once")
-                    break
-                if os.path.isdir(file):
-                    yield Problem(
-                        "--input", file, "is a folder", f"give files, or a pattern such as '{file.rstrip('/')}/*.jsonl'"
-                    )
-                    break
-                if not os.access(file, os.R_OK):
-                    yield Problem("--input", file, "cannot be read", "see to its permissions")
-                    break
-                if c.input_format is None and format_of(file, READERS) is None:
-                    yield Problem("--input", file, "has an ending of no known format", "name it with --input-format")
+                wrong = (
+                    ("gives " + file + " a second time", "name each file once") if file in seen else _wrong(file, c.input_format)
+                )
+                if wrong:
+                    yield Problem("--input", pattern if file in seen else file, *wrong)
                     break
             seen.update(files)
+
+
+@flag_group("document", "What documents are called")
+class DocumentFlags:
+    source: str | None = flag(
+        None, "the source of all documents (default: each one's own `source`, or what its format tells)", front=True
+    )
+
+
+def _wrong(file: str, named: str | None) -> tuple[str, str] | None:
+    """Why a file or folder cannot be read, and the way out."""
+    kind = named or format_of(file, READERS)
+    if os.path.isdir(file) and (kind is None or not takes_folders(READERS.load(kind))):
+        return "is a folder", f"give files, or a pattern such as '{file.rstrip('/')}/*.jsonl'"
+    if not is_url(file) and not os.access(file, os.R_OK):
+        return "cannot be read", "see to its permissions"
+    if kind is None:
+        return "has an ending of no known format", "name it with --input-format"
+    if takes_folders(READERS.load(kind)) and not os.path.isdir(file):
+        return f"is no folder, and {kind} reads folders", "name another --input-format"
+    return None

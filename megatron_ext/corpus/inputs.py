@@ -1,18 +1,25 @@
-"""Which files `--input` names, in which order, and of which format each one is."""
+"""Which files `--input` names, in which order, of which format each one is, and where a big one may be cut.
+
+A name is that of a file, a URL of one, a pattern of either, or a folder for the formats that take folders.
+"""
 
 from __future__ import annotations
 
 import glob
+import math
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from megatron_ext.arguments.registry import Registry
-
-COMPRESSED = (".gz", ".zst")
+from megatron_ext.corpus import urls
+from megatron_ext.corpus.sources import COMPRESSED
 
 
 def expand(pattern: str) -> list[str]:
     """The files of a name or pattern; those of a pattern sorted by name, so that the order is the same everywhere."""
+    if urls.is_url(pattern):
+        return urls.files_of(pattern)
     if os.path.exists(pattern):
         return [pattern]
     return sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
@@ -33,15 +40,51 @@ def _same(one: str, other: str) -> bool:
 
 def size_on_disk(files: Sequence[str]) -> int:
     """Bytes of the files; one that has vanished counts 0, and is spoken of when its turn comes."""
-    return sum(os.path.getsize(file) for file in files if os.path.exists(file))
+    return sum(size_of(file) for file in files if urls.is_url(file) or os.path.exists(file))
+
+
+def size_of(file: str) -> int:
+    """Bytes of a file or URL."""
+    return urls.size_of(file) if urls.is_url(file) else os.path.getsize(file)
+
+
+def state_of(file: str) -> str:
+    """A word that is another one after any writing to the file or URL. Of a folder: to its own list of files."""
+    if urls.is_url(file):
+        return urls.state_of(file)
+    found = os.stat(file)
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def format_of(path: str, readers: Registry) -> str | None:
-    """The format that a file's ending tells, below .gz or .zst."""
+    """The format that a file's ending tells, below .gz or .zst: the longest that fits; of a folder, what lies in it."""
+    loaded = {reader: readers.load(reader) for reader in readers}
+    if os.path.isdir(path):
+        signs = ((reader, getattr(module, "FOLDER_SIGN", None)) for reader, module in loaded.items())
+        return next((reader for reader, sign in signs if sign and os.path.exists(os.path.join(path, sign))), None)
     name = path.lower()
+    if urls.is_url(name):
+        name = name.partition("?")[0]
     for ending in COMPRESSED:
         name = name.removesuffix(ending)
-    for reader in readers:
-        if name.endswith(readers.load(reader).SUFFIXES):
-            return reader
-    return None
+    fitting = {suffix: reader for reader, module in loaded.items() for suffix in module.SUFFIXES if name.endswith(suffix)}
+    return fitting[max(fitting, key=len)] if fitting else None
+
+
+def takes_folders(reader: Any) -> bool:
+    return hasattr(reader, "FOLDER_SIGN")
+
+
+def parts(path: str, reader: Any, flags: Any, size: float) -> list[tuple[int, int | None]]:
+    """Ranges `(begin, end)` of a file, in order, for `Source`: of about `size` bytes, or the whole where it cannot be cut."""
+    cut = getattr(reader, "parts", None)
+    if cut is None or path.endswith(COMPRESSED):
+        return [(0, None)]
+    return cut(path, flags, size)
+
+
+def even_parts(path: str, size: float) -> list[tuple[int, int | None]]:
+    """Ranges of one size, for a file of lines."""
+    count = max(math.ceil(size_of(path) / size), 1)
+    edges = [round(size * number) for number in range(count)]
+    return list(zip(edges, [*edges[1:], None]))

@@ -1,5 +1,8 @@
 """One input file as a stream of bytes: plain, .gz or .zst, read with bounded memory, and never taken as whole when cut off.
 
+It lies on a disk or behind a URL (`urls.py`). Of a plain file the lines of a range of bytes can be read alone: a line is of
+the range in which it begins, so ranges side by side give each line once.
+
 Both compressed forms go through one loop of our own: zstandard's own stream reader ends quietly where a truncated file
 ends, and a corpus would lose its tail without a word. Several frames or members in a row are one stream, as in `cat a.gz b.gz`.
 """
@@ -13,6 +16,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.corpus import urls
+
+COMPRESSED = (".gz", ".zst")
 
 LONGEST_RECORD = 64 * 2**20
 """Bytes. A longer record cannot be held and tokenized in reasonable memory: it is rejected, without being read into memory."""
@@ -26,16 +32,21 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class Source:
     """An open input file. Use as a context manager.
 
-    Attributes: path; size: bytes of the file as it lies on disk; file: that file, for formats that jump about in it.
+    Args:
+        begin, end: of a plain file, the range of bytes of which `lines` yields what begins in it; None: to the end of the file.
+            Readers whose records are no lines take the range by a measure of bytes, too (`row groups` that begin in it).
+        folder: the reader takes a folder (`readers`): then there are no bytes to be read here.
+
+    Attributes: path; size: bytes of the file as it lies on disk; file: that file, for formats that jump about in it;
+        at: offset, in the content, of the first byte of the line last yielded.
     """
 
-    def __init__(self, path: str):
-        self.path = path
+    def __init__(self, path: str, begin: int = 0, end: int | None = None, folder: bool = False):
+        self.path, self.begin, self.end, self.at = path, begin, end, 0
         try:
-            if os.path.isdir(path):
+            if not folder and os.path.isdir(path):
                 raise UserError(f"{path}: is a folder; give files, or a pattern such as {os.path.join(path, '*.jsonl')}")
-            self.file: BinaryIO = open(path, "rb", buffering=0)
-            self.size = os.fstat(self.file.fileno()).st_size
+            self.file, self.size = (io.BytesIO(), 0) if folder else _opened(path)
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror})") from None
         inflater = _inflater(path)
@@ -48,22 +59,38 @@ class Source:
         return min(self.file.tell(), self.size)
 
     def read(self, limit: int) -> bytes:
-        """The content, `limit` bytes at most, without a byte order mark."""
+        """The next of the content, `limit` bytes at most, without a byte order mark."""
         return self._stream.read(limit).removeprefix(_BYTE_ORDER_MARK)
 
     def lines(self) -> Iterator[tuple[int, bytes | None]]:
-        """`(number from 1, line with its end)`; None for a line longer than LONGEST_RECORD."""
-        number, read_line = 0, self._stream.readline
-        while line := read_line(LONGEST_RECORD):
+        """`(number from 1, line with its end)`, of a range counted from its begin; None for a line longer than LONGEST_RECORD."""
+        number, read_line, end = 0, self._stream.readline, float("inf") if self.end is None else self.end
+        at = self._first_line()
+        while at < end and (line := read_line(LONGEST_RECORD)):
             number += 1
-            if number == 1:
+            self.at, length = at, len(line)
+            if at == 0:
                 line = line.removeprefix(_BYTE_ORDER_MARK)
-            if len(line) < LONGEST_RECORD or line.endswith(b"\n"):
-                yield number, line
-            else:
-                while line and not line.endswith(b"\n"):
-                    line = read_line(LONGEST_RECORD)
-                yield number, None
+            if length >= LONGEST_RECORD and not line.endswith(b"\n"):
+                length, line = length + self._rest_of_line(), None
+            yield number, line
+            at += length
+
+    def _first_line(self) -> int:
+        """Go to the first line that begins in the range; its offset."""
+        if not self.begin:
+            return 0
+        self._stream.seek(self.begin - 1)
+        return self.begin - 1 + self._rest_of_line()
+
+    def _rest_of_line(self) -> int:
+        """Pass over what is left of a line; its bytes."""
+        passed = 0
+        while piece := self._stream.readline(LONGEST_RECORD):
+            passed += len(piece)
+            if piece.endswith(b"\n"):
+                break
+        return passed
 
     def __enter__(self) -> Source:
         return self
@@ -72,9 +99,16 @@ class Source:
         self.file.close()
 
 
+def _opened(path: str) -> tuple[io.RawIOBase, int]:
+    if urls.is_url(path):
+        return urls.opened(path)
+    file = open(path, "rb", buffering=0)
+    return file, os.fstat(file.fileno()).st_size
+
+
 def _inflater(path: str) -> Callable[[], Any] | None:
     """A maker of decompressors for the file's ending; each handles one frame and knows when it is whole."""
-    if path.endswith(".gz"):
+    if path.endswith((".gz", ".tgz")):
         return lambda: zlib.decompressobj(wbits=31)
     if path.endswith(".zst"):
         import zstandard

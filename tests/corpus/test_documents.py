@@ -2,7 +2,7 @@
 
 import pytest
 
-from megatron_ext.corpus.documents import REASONS, Record, Reject, check_utf8, texts
+from megatron_ext.corpus.documents import REASONS, Record, Reject, check_utf8, document, texts
 from megatron_ext.corpus.readers import jsonl, text
 
 
@@ -56,3 +56,39 @@ def test_the_first_bad_byte_is_named(bad):
     with pytest.raises(Reject) as caught:
         check_utf8(good + bad + b"\xff")
     assert (caught.value.reason, caught.value.byte) == ("not_utf8", len(good))
+
+
+def whole(payload, *more, reader=jsonl, **named):
+    return document(Record("folder/a.jsonl", 3, payload, 77), reader, *more, **named)
+
+
+def test_a_whole_document():
+    found = whole(b'{"text": "x", "n": [1, null], "url": "u"}')
+    assert found.values == {"text": "x", "n": [1, None], "url": "u"} and not found.edited
+    assert (found.text, found.id, found.source) == ("x", "folder/a.jsonl:77", "jsonl")
+    assert whole(b'{"body": "x"}', "body").text == "x"
+    assert whole(b"words", reader=text).values == {"text": "words"}
+
+
+@pytest.mark.parametrize(
+    ("own", "id"),
+    [('"7"', "7"), ("7", "7"), ("null", "folder/a.jsonl:77"), ('""', "folder/a.jsonl:77"), ("[1]", "folder/a.jsonl:77")],
+)
+def test_its_own_id_goes_before_its_place(own, id):
+    assert whole(b'{"text": "x", "id": %s}' % own.encode()).id == id
+
+
+def test_its_source():
+    assert whole(b'{"text": "x", "source": "wiki"}').source == "wiki"
+    assert whole(b'{"text": "x", "source": null}').source == "jsonl"
+    named = whole(b'{"text": "x", "source": "wiki"}', source="web")
+    assert (named.source, named.values["source"], named.edited) == ("web", "web", True)
+    named = whole(b'{"text": "x"}', source="web")
+    assert (named.source, named.values, named.edited) == ("web", {"text": "x"}, False)
+
+
+@pytest.mark.parametrize(("payload", "reason"), [(b'{"a": "x"}', "key_missing"), (b'{"text": " "}', "empty"), (None, "too_long")])
+def test_what_is_no_document(payload, reason):
+    with pytest.raises(Reject) as caught:
+        whole(payload)
+    assert caught.value.reason == reason

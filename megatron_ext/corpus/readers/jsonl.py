@@ -1,25 +1,30 @@
-"""`--input-format jsonl`: one JSON object a line. The payload is the line's bytes."""
+"""`--input-format jsonl`: one JSON object a line, a document with all its keys. The payload is the line's bytes."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
 
 from megatron_ext.corpus.documents import Reject, check_utf8
+from megatron_ext.corpus.inputs import even_parts
 from megatron_ext.corpus.sources import Source
 
 SUFFIXES = (".jsonl", ".json", ".ndjson")
 UNIT = "line"
 
 
-def read(source: Source, keys: Sequence[str], sample_by: str) -> Iterator[tuple[int, bytes | None]]:
-    return source.lines()
+def read(source: Source, keys: Sequence[str] | None, flags: Any) -> Iterator[tuple[int, bytes | None, int]]:
+    return ((number, line, source.at) for number, line in source.lines())
 
 
-def fields(payload: bytes, keys: Sequence[str]) -> Mapping[str, Any]:
+def parts(path: str, flags: Any, size: float) -> list[tuple[int, int | None]]:
+    return even_parts(path, size)
+
+
+def fields(payload: bytes, keys: Sequence[str] | None) -> dict[str, Any]:
     try:
         record = orjson.loads(payload)
     except orjson.JSONDecodeError as error:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from megatron_ext.corpus.documents import Record, records
+from megatron_ext.corpus.documents import Record, open_source, records
 from megatron_ext.corpus.flags import READERS, InputFlags
 from megatron_ext.corpus.inputs import format_of
-from megatron_ext.corpus.sources import Source
 from megatron_ext.data.preprocess.encoding import Batch
 
 BATCH_BYTES = 2**20
@@ -24,9 +23,10 @@ def read_batches(files: Sequence[str], keys: Sequence[str], flags: InputFlags) -
         if held and kind != before:
             yield Batch(before, held, read)
             held, size, read = [], 0, 0
-        with Source(file) as source:
+        reader = READERS.load(kind)
+        with open_source(file, reader) as source:
             counted, before = 0, kind
-            for record in records(source, READERS.load(kind), keys, flags.text_sample_by):
+            for record in records(source, reader, keys, flags):
                 held.append(record)
                 size += _size(record.payload)
                 if size >= BATCH_BYTES or len(held) >= BATCH_RECORDS:

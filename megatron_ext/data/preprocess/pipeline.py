@@ -70,6 +70,6 @@ def preprocess(
 
 def told(reject: dict, reasons: Mapping[str, str]) -> str:
     """A line of the file of rejects as a person reads it: `x.jsonl, line 3: not JSON (unexpected character …)`."""
-    unit = "row" if "row" in reject else "line"
+    unit = next(key for key in reject if key not in ("file", "reason", "detail", "byte"))
     where = f", byte {reject['byte']}" if "byte" in reject else ""
     return f"{reject['file']}, {unit} {reject[unit]}{where}: {reasons[reject['reason']]} ({reject['detail']})"

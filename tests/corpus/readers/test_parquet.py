@@ -1,11 +1,16 @@
 """Against pyarrow's own writing: every way in which a column may hold text, and what Parquet does not check."""
 
+import datetime
+import decimal
+import json
+
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.corpus.documents import Reject, records, texts
+from megatron_ext.corpus.documents import Reject, document, records, texts
 from megatron_ext.corpus.readers import parquet
 from megatron_ext.corpus.sources import Source
 from tests.texts import HARD
@@ -65,3 +70,37 @@ def test_cut_off_or_no_parquet(tmp_path, keep):
     path.write_bytes(whole[: int(len(whole) * keep)] if isinstance(keep, float) else whole[:keep])
     with pytest.raises(UserError, match="damaged or not a Parquet file"):
         found(path)
+
+
+def test_a_row_as_a_whole_document_is_all_that_json_can_hold(tmp_path):
+    moment = datetime.datetime(2024, 5, 6, 7, 8, 9)
+    nested = [{"a": [1, None], "b": "x"}, {"a": [], "b": None}]
+    columns = {
+        "text": pa.array([b"fine", b"caf\xe9"]).view(pa.string()),
+        "picture": pa.array([b"\xff\xd8", b"ascii"]),
+        "nested": nested,
+        "when": [moment, None],
+        "price": [decimal.Decimal("1.50"), None],
+        "list": pa.array([[b"ok"], [b"\xe9"]]).cast(pa.list_(pa.binary())),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    with Source(str(tmp_path / "a.parquet")) as source:
+        good, bad = records(source, parquet, None, "document")
+    found = document(good, parquet)
+    assert found.values == {
+        "text": "fine", "picture": "/9g=", "nested": nested[0], "when": "2024-05-06T07:08:09", "price": "1.50", "list": ["ok"]
+    }  # fmt: skip
+    assert json.loads(orjson.dumps(found.values)) == found.values
+    with pytest.raises(Reject) as caught:
+        document(bad, parquet)
+    assert (caught.value.reason, caught.value.byte) == ("not_utf8", 3)
+    bad.payload["text"] = b"good"
+    assert document(bad, parquet).values["list"] == ["6Q=="]
+
+
+def test_texts_inside_lists_that_are_not_utf8(tmp_path):
+    inside = pa.ListArray.from_arrays([0, 1, 2], pa.array([b"\xff", b"ok"]).view(pa.string()))
+    pq.write_table(pa.table({"text": ["a", "b"], "tags": inside}), tmp_path / "a.parquet")
+    with Source(str(tmp_path / "a.parquet")) as source:
+        tags = [document(record, parquet).values["tags"] for record in records(source, parquet, None, "document")]
+    assert tags == ["/w==", ["ok"]]
