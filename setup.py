@@ -61,7 +61,14 @@ REQUIRES = [
 
 HUGGINGFACE = ["transformers>=4.50"]
 EXTRAS = {
-    "data": ["fsspec", "nltk", "phonenumbers>=8.13", "python-stdnum>=1.20"],
+    "data": [
+        "fsspec[http]>=2024.6",
+        "nltk",
+        "phonenumbers>=8.13",
+        "python-stdnum>=1.20",
+        "resiliparse>=0.14",
+        "trafilatura>=2.0",
+    ],
     "huggingface": HUGGINGFACE,
     "ray": ["ray>=2.40"],
     # Kernels. NVIDIA's Apex comes from its source: the `apex` of PyPI is somebody else's package.

@@ -62,9 +62,7 @@ def format_of(path: str, readers: Registry) -> str | None:
     if os.path.isdir(path):
         signs = ((reader, getattr(module, "FOLDER_SIGN", None)) for reader, module in loaded.items())
         return next((reader for reader, sign in signs if sign and os.path.exists(os.path.join(path, sign))), None)
-    name = path.lower()
-    if urls.is_url(name):
-        name = name.partition("?")[0]
+    name = urls.name_of(path).lower()
     for ending in COMPRESSED:
         name = name.removesuffix(ending)
     fitting = {suffix: reader for reader, module in loaded.items() for suffix in module.SUFFIXES if name.endswith(suffix)}
@@ -78,7 +76,7 @@ def takes_folders(reader: Any) -> bool:
 def parts(path: str, reader: Any, flags: Any, size: float) -> list[tuple[int, int | None]]:
     """Ranges `(begin, end)` of a file, in order, for `Source`: of about `size` bytes, or the whole where it cannot be cut."""
     cut = getattr(reader, "parts", None)
-    if cut is None or path.endswith(COMPRESSED):
+    if cut is None or urls.name_of(path).lower().endswith(COMPRESSED) or (urls.is_url(path) and not urls.can_be_cut(path)):
         return [(0, None)]
     return cut(path, flags, size)
 

@@ -108,6 +108,7 @@ def _opened(path: str) -> tuple[io.RawIOBase, int]:
 
 def _inflater(path: str) -> Callable[[], Any] | None:
     """A maker of decompressors for the file's ending; each handles one frame and knows when it is whole."""
+    path = urls.name_of(path).lower()
     if path.endswith((".gz", ".tgz")):
         return lambda: zlib.decompressobj(wbits=31)
     if path.endswith(".zst"):

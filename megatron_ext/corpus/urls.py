@@ -17,6 +17,11 @@ def is_url(path: str) -> bool:
     return "://" in path
 
 
+def name_of(path: str) -> str:
+    """The path or URL without what is asked of a server (`?x=1`): its end is the file's name."""
+    return path.partition("?")[0] if path.startswith(("http://", "https://")) else path
+
+
 def files_of(pattern: str) -> list[str]:
     """The URLs that a URL or a pattern of URLs names, sorted; none where there is no such file."""
     system, path = _system(pattern)
@@ -39,7 +44,7 @@ def size_of(url: str) -> int:
 def state_of(url: str) -> str:
     """What is another word once the file has been written to, as far as its server tells: size, checksum, time of change."""
     info = _info(url)[1]
-    told = [info.get(key) for key in ("size", "ETag", "etag", "md5Hash", "checksum", "LastModified", "mtime", "created")]
+    told = [info.get(key) for key in ("size", "ETag", "etag", "md5Hash", "checksum", "Last-Modified", "LastModified", "mtime", "created")]
     return " ".join(str(each) for each in told if each is not None)
 
 
@@ -47,25 +52,48 @@ def opened(url: str) -> tuple[io.RawIOBase, int]:
     """`(the file, its size in bytes)`; size 0 where nobody knows."""
     system, info = _info(url)
     try:
-        whole = url.startswith(("http://", "https://")) and not info.get("partial")  # this server gives no ranges
-        file = system.open(info["name"], "rb", **({"block_size": 0} if whole else {}))
+        file = system.open(info["name"], "rb", **({} if _gives_ranges(system, info) else {"block_size": 0}))
     except Exception as error:
         raise UserError(f"{url}: cannot be read ({_reason(error)})") from None
     size = info.get("size") or 0
     return _Remote(file, url, size), size
 
 
+def can_be_cut(url: str) -> bool:
+    """Whether it can be read from its middle: some web servers give a file whole or not at all."""
+    return _gives_ranges(*_info(url))
+
+
+def _gives_ranges(system: Any, info: dict[str, Any]) -> bool:
+    """Ask a web server for its second byte; one that knows no ranges begins to send the whole file, and fsspec then raises."""
+    if not str(info["name"]).startswith(("http://", "https://")):
+        return True
+    try:
+        with system.open(info["name"], "rb", block_size=1, cache_type="none") as file:
+            file.seek(1)
+            return len(file.read(1)) == 1
+    except ValueError:
+        return False
+
+
 def _system(url: str) -> tuple[Any, str]:
     """fsspec's file system for a URL, and the path in it."""
     core = package("fsspec.core", "URLs")
     try:
-        system, path = core.url_to_fs(url)
+        system, path = core.url_to_fs(url, **_settings(url))
     except ImportError as error:
         raise UserError(f"{url}: fsspec reads such URLs with another package ({error})") from None
     except Exception as error:
         raise UserError(f"{url}: is no URL that fsspec reads ({_reason(error)})") from None
     system.invalidate_cache()  # listings of before may be those of other files
     return system, path
+
+
+def _settings(url: str) -> dict[str, Any]:
+    """A big file may take longer than the five minutes that aiohttp gives a download; a server that says nothing so long is dead."""
+    if not url.startswith(("http://", "https://")):
+        return {}
+    return {"client_kwargs": {"timeout": package("aiohttp", "URLs of the web").ClientTimeout(total=None, sock_read=300)}}
 
 
 def _info(url: str) -> tuple[Any, dict[str, Any]]:
