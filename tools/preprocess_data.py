@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from megatron_ext.arguments.config import read
 from megatron_ext.arguments.problems import exit_status
 from megatron_ext.corpus.cleaning.flags import groups as cleaning_groups
-from megatron_ext.corpus.flags import InputFlags
+from megatron_ext.corpus.flags import DocumentFlags, InputFlags
 from megatron_ext.data.preprocess.flags import PreprocessFlags
 from megatron_ext.tokenizers.flags import TokenizerFlags
 
@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _preprocess(argv: Sequence[str]) -> None:
-    config = read([InputFlags, TokenizerFlags, PreprocessFlags, *cleaning_groups()], argv, PROGRAM, ABOUT)
+    config = read([InputFlags, TokenizerFlags, PreprocessFlags, DocumentFlags, *cleaning_groups()], argv, PROGRAM, ABOUT)
     print(*config.notes, sep="\n", end="\n" * bool(config.notes), flush=True)
     from megatron_ext.data.preprocess.pipeline import preprocess
 

@@ -165,14 +165,3 @@ class Document:
     def size(self) -> int:
         """Bytes of the text in UTF-8."""
         return len(self.text) if self.text.isascii() else len(self.text.encode())
-
-
-def document(record: Record, reader: Any, key: str = "text") -> Document:
-    """The record as a document whose text is under `key`; Reject where it has none that is fit to be used."""
-    if record.payload is None:
-        raise Reject("too_long", "the record is longer than a record may be")
-    values = dict(reader.fields(record.payload, (key,)))
-    _text(values, key)
-    id, source = values.get("id"), values.get("source")
-    id = f"{record.file}:{record.number}" if id is None else str(id)
-    return Document(id, record.file if source is None else str(source), values, key)

@@ -44,7 +44,10 @@ def size_of(url: str) -> int:
 def state_of(url: str) -> str:
     """What is another word once the file has been written to, as far as its server tells: size, checksum, time of change."""
     info = _info(url)[1]
-    told = [info.get(key) for key in ("size", "ETag", "etag", "md5Hash", "checksum", "Last-Modified", "LastModified", "mtime", "created")]
+    told = [
+        info.get(key)
+        for key in ("size", "ETag", "etag", "md5Hash", "checksum", "Last-Modified", "LastModified", "mtime", "created")
+    ]
     return " ".join(str(each) for each in told if each is not None)
 
 

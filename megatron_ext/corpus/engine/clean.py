@@ -22,7 +22,6 @@ from megatron_ext.corpus.engine import local
 from megatron_ext.corpus.engine.keys import key_of
 from megatron_ext.corpus.engine.run_shard import ShardRunner, read_manifest
 from megatron_ext.corpus.engine.shards import Shard, cut
-from megatron_ext.corpus.inputs import expand_all
 from megatron_ext.corpus.progress import Meter
 from megatron_ext.corpus.receipt.write import RECEIPTS, write_receipt
 from megatron_ext.corpus.whole_file import write_whole
@@ -65,7 +64,7 @@ def clean(config: Config) -> Cleaned:
     start = time.monotonic()
     Cleaner(c)  # what cannot be built is found out here, not in every worker
     with _locked(folder):
-        shards = list(cut(expand_all(c.input), c.input_format, 1e6 * c.shard_size))
+        shards = list(cut(c))
         jobs = [(shard, key_of(config, shard)) for shard in shards]
         done = {job for job in jobs if read_manifest(folder, *job) is not None}
         waiting = [job for job in jobs if job not in done]
@@ -87,7 +86,7 @@ def clean(config: Config) -> Cleaned:
 def clean_one(config: Config, number: int) -> None:
     """One shard of a run, in this process: what a cluster's scheduler calls."""
     c = SimpleNamespace(**config.flat())
-    shards = list(cut(expand_all(c.input), c.input_format, 1e6 * c.shard_size))
+    shards = list(cut(c))
     if number >= len(shards):
         raise UserError(f"--run-shard {number}: the run has {len(shards)} shards, 0 to {len(shards) - 1}")
     folder, job = pathlib.Path(c.output), (shards[number], key_of(config, shards[number]))
@@ -136,7 +135,11 @@ def _locked(folder: pathlib.Path) -> Iterator[None]:
             raise UserError(f"--output {folder}: another run is at work there; wait for it, or name another folder") from None
         except OSError:
             pass  # a file system without locks
-        yield
+        try:
+            yield
+        finally:  # what workers that were killed were writing
+            for path in folder.rglob("*.partial"):
+                path.unlink(missing_ok=True)
 
 
 def _ours(folder: pathlib.Path) -> None:

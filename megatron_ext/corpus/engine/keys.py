@@ -13,7 +13,8 @@ import xxhash
 
 from megatron_ext.arguments.config import Config
 from megatron_ext.corpus.cleaning.flags import FILTERS
-from megatron_ext.corpus.engine.shards import Shard, fingerprint
+from megatron_ext.corpus.engine.shards import Shard
+from megatron_ext.corpus.inputs import state_of
 
 _ENGINE = ("output_compression", "rejects_with_text")  # of how the work is done, what shows in its results
 
@@ -28,7 +29,9 @@ def _values(config: Config) -> Iterator[tuple[str, str]]:
     """Names and values of what results depend on: not the thresholds of rules that are not asked for."""
     groups = vars(config)
     used = [*config.cleaning.filters, "cleaning", *(["sensitive"] if config.sensitive.scrub else [])]
-    values: dict[str, Any] = {name: value for name, value in vars(config.input).items() if name != "input"}
+    values: dict[str, Any] = {name: value for name, value in vars(config.input).items() if name != "input"} | vars(
+        config.document
+    )
     for name in used:
         values |= vars(groups[FILTERS.load(name).Flags.group_name if name in FILTERS.names() else name])
     values |= {name: getattr(config.engine, name) for name in _ENGINE}
@@ -36,4 +39,4 @@ def _values(config: Config) -> Iterator[tuple[str, str]]:
         yield name, repr(value)
         for each in value if isinstance(value, tuple) else [value]:
             if isinstance(each, str) and os.path.isfile(each):
-                yield name, fingerprint(each)
+                yield name, state_of(each)

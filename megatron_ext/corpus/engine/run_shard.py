@@ -20,11 +20,11 @@ import orjson
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.cleaning.steps import Cleaner, Dropped
 from megatron_ext.corpus.cleaning.tally import Tally
-from megatron_ext.corpus.documents import Document, Record, Reject, document, records
+from megatron_ext.corpus.documents import Document, Record, Reject, document, open_source, records
 from megatron_ext.corpus.engine.local import StopAll
-from megatron_ext.corpus.engine.shards import Shard, fingerprint
+from megatron_ext.corpus.engine.shards import Shard
 from megatron_ext.corpus.flags import READERS
-from megatron_ext.corpus.sources import Source
+from megatron_ext.corpus.inputs import state_of
 from megatron_ext.corpus.whole_file import WholeFile, write_whole
 
 ENDINGS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
@@ -51,7 +51,7 @@ class ShardRunner:
         rejects = _Lines(self._folder / "rejects" / (shard.name + ending), self._c.output_compression)
         try:
             self._clean(shard, kept, rejects)
-            if fingerprint(shard.file) != shard.print:
+            if state_of(shard.file) != shard.state:
                 raise UserError(f"{shard.file}: was changed while it was read; run again")
             self._cleaner.finish()
             for lines in (kept, rejects):
@@ -67,13 +67,13 @@ class ShardRunner:
 
     def _clean(self, shard: Shard, kept: _Lines, rejects: _Lines) -> None:
         reader = READERS.load(shard.format)
-        with Source(shard.file) as source:
-            for record in records(source, reader, ("text",), self._c.text_sample_by):
+        with open_source(shard.file, reader, shard.begin, shard.end) as source:
+            for record in records(source, reader, None, self._c):
                 try:
-                    found = document(record, reader)
+                    found = document(record, reader, source=self._c.source)
                 except Reject as reject:
-                    name = f"{record.file}:{record.number}"
-                    self._reject(rejects, record, name, record.file, self._cleaner.reject(name, record.file, reject), None)
+                    origin = self._c.source or shard.format
+                    self._reject(rejects, record, record.id, origin, self._cleaner.reject(record.id, origin, reject), None)
                     continue
                 dropped = self._cleaner(found)
                 if dropped is None:
@@ -83,7 +83,14 @@ class ShardRunner:
                     self._reject(rejects, record, found.id, found.source, dropped, text)
 
     def _reject(self, rejects: _Lines, record: Record, id: str, source: str, dropped: Dropped, text: str | None) -> None:
-        line = {"id": id, "source": source, **dropped._asdict(), "file": record.file, "record": record.number}
+        line = {
+            "id": id,
+            "source": source,
+            **dropped._asdict(),
+            "file": record.file,
+            "record": record.number,
+            "place": record.place,
+        }
         rejects.write(orjson.dumps(line if text is None else line | {"text": text}) + b"\n")
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterable, Iterator
-
-import xxhash
+from collections.abc import Iterator
+from types import SimpleNamespace
 
 from megatron_ext.corpus.flags import READERS
-from megatron_ext.corpus.inputs import format_of
+from megatron_ext.corpus.inputs import expand_all, format_of, parts, size_of, state_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +16,7 @@ class Shard:
 
     Attributes:
         number: its place in the order of the corpus.
-        size: bytes on disk. print: of the file as it was found (its size and time of change).
+        size: bytes on disk, about. state: of the file as it was found; another word once it was written to.
     """
 
     number: int
@@ -27,27 +25,20 @@ class Shard:
     begin: int
     end: int | None
     size: int
-    print: str
+    state: str
 
     @property
     def name(self) -> str:
         return f"part-{self.number:05d}"
 
 
-def cut(files: Iterable[str], input_format: str | None, size: float) -> Iterator[Shard]:
-    """Shards of about `size` bytes, in order. A file whose format cannot be cut is one."""
-    number = 0
-    for file in files:
-        kind = input_format or format_of(file, READERS)
-        whole, state = os.path.getsize(file), fingerprint(file)
-        parts = getattr(READERS.load(kind), "parts", lambda path, size: [(0, None)])(file, size)
-        for begin, end in parts:
-            share = whole // len(parts) if end is None or len(parts) == 1 else end - begin
-            yield Shard(number, file, kind, begin, end, share, state)
+def cut(c: SimpleNamespace) -> Iterator[Shard]:
+    """Shards of about `--shard-size`, in order. A file whose format cannot be cut is one."""
+    number, size = 0, 1e6 * c.shard_size
+    for file in expand_all(c.input):
+        kind = c.input_format or format_of(file, READERS)
+        whole, state = size_of(file), state_of(file)
+        ranges = parts(file, READERS.load(kind), c, size)
+        for begin, end in ranges:
+            yield Shard(number, file, kind, begin, end, whole // len(ranges), state)
             number += 1
-
-
-def fingerprint(path: str) -> str:
-    """Of a file as it is now, by size and time of change: cheap, and another one after any writing."""
-    found = os.stat(path)
-    return xxhash.xxh3_64_hexdigest(f"{found.st_size} {found.st_mtime_ns}".encode())

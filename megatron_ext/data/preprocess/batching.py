@@ -13,8 +13,12 @@ BATCH_BYTES = 2**20
 BATCH_RECORDS = 2**14
 
 
-def read_batches(files: Sequence[str], keys: Sequence[str], flags: InputFlags) -> Iterator[Batch]:
-    """The records of all files, in order. A batch may span files, of one format."""
+def read_batches(files: Sequence[str], keys: Sequence[str], flags: InputFlags, whole: bool = False) -> Iterator[Batch]:
+    """The records of all files, in order. A batch may span files, of one format.
+
+    Args:
+        whole: read all of each record, and not those keys alone.
+    """
     held: list[Record] = []
     size = read = 0
     before = None
@@ -26,7 +30,7 @@ def read_batches(files: Sequence[str], keys: Sequence[str], flags: InputFlags) -
         reader = READERS.load(kind)
         with open_source(file, reader) as source:
             counted, before = 0, kind
-            for record in records(source, reader, keys, flags):
+            for record in records(source, reader, None if whole else keys, flags):
                 held.append(record)
                 size += _size(record.payload)
                 if size >= BATCH_BYTES or len(held) >= BATCH_RECORDS:

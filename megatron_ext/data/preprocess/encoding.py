@@ -59,6 +59,7 @@ class Encoder:
 
     def __init__(self, tokenizer: TokenizerFlags, keys: Sequence[str], append_eod: bool, cleaning: SimpleNamespace | None = None):
         self._cleaner = None if cleaning is None else Cleaner(cleaning)
+        self._source = None if cleaning is None else cleaning.source
         self._tokenizer, self._keys = build(tokenizer), keys
         self._end = [self._tokenizer.eod] if append_eod else []
         self._dtype = token_dtype(self._tokenizer.vocab_size)
@@ -99,9 +100,9 @@ class Encoder:
     def _cleaned(self, record: Record, reader: ModuleType) -> list[str]:
         """The text that the steps let through; Reject by a step."""
         try:
-            found = document(record, reader, self._keys[0])
+            found = document(record, reader, self._keys[0], self._source)
         except Reject as reject:
-            self._cleaner.reject(f"{record.file}:{record.number}", record.file, reject)
+            self._cleaner.reject(record.id, self._source or reader.__name__.rpartition(".")[2], reject)
             raise
         dropped = self._cleaner(found)
         if dropped is not None:

@@ -47,7 +47,7 @@ def preprocess(
     with contextlib.ExitStack() as stack:
         outputs = stack.enter_context(Outputs(prefix, keys, tokenizer.vocab_size))
         meter = stack.enter_context(Meter("tokenizing", size_on_disk(files), output.log_interval))
-        batches = read_batches(files, keys, flags)
+        batches = read_batches(files, keys, flags, whole=cleaning is not None)
         encoded = ordered_map(Encoder, (tokenizer_flags, keys, output.append_eod, cleaning), batches, output.workers)
         for batch in stack.enter_context(contextlib.closing(encoded)):
             if batch.rejects and output.strict:
