@@ -18,7 +18,7 @@ from megatron_ext.arguments.config import read
 from megatron_ext.arguments.problems import exit_status
 from megatron_ext.corpus.cleaning.flags import groups
 from megatron_ext.corpus.engine.flags import EngineFlags
-from megatron_ext.corpus.flags import InputFlags
+from megatron_ext.corpus.flags import DocumentFlags, InputFlags
 
 PROGRAM = "clean_corpus.py"
 ABOUT = "Raw text to clean text: rules that documents must pass, personal data taken out, a receipt of all that is dropped."
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _clean(argv: Sequence[str]) -> None:
-    config = read([InputFlags, EngineFlags, *groups()], argv, PROGRAM, ABOUT)
+    config = read([InputFlags, DocumentFlags, EngineFlags, *groups()], argv, PROGRAM, ABOUT)
     from megatron_ext.corpus.engine.clean import clean, clean_one
 
     if config.engine.run_shard is not None:

@@ -71,15 +71,20 @@ def open_source(path: str, reader: Any, begin: int = 0, end: int | None = None) 
     return Source(path, begin, end, folder=takes_folders(reader))
 
 
-def records(source: Source, reader: Any, keys: Sequence[str] | None, flags: InputFlags | str) -> Iterator[Record]:
+def records(
+    source: Source, reader: Any, keys: Sequence[str] | None, flags: InputFlags | str, needed: Sequence[str] = ()
+) -> Iterator[Record]:
     """The records of one file by one module of `readers`. UserError: the file is cut off, damaged or cannot be read.
 
     Args:
         keys: what is wanted of each record; None: all that it has.
         flags: anything with the attributes of `InputFlags`; a word is its `text_sample_by` alone.
+        needed: keys without which the file is of no use, where all its records have the same ones.
     """
     flags = InputFlags(text_sample_by=flags) if isinstance(flags, str) else flags
     try:
+        if needed and hasattr(reader, "require"):
+            reader.require(source, needed)
         for number, payload, place in reader.read(source, keys, flags):
             yield Record(source.path, number, payload, place)
     except OSError as error:
@@ -103,6 +108,8 @@ def document(record: Record, reader: Any, key: str = "text", source: str | None 
     if record.payload is None:
         raise Reject("too_long", "the record is longer than a record may be")
     values = reader.fields(record.payload, None)
+    if key not in values and hasattr(reader, "TEXT"):
+        values[key] = values.pop(reader.TEXT)
     if isinstance(values.get(key), bytes):
         check_utf8(values[key])
     _text(values, key)
@@ -165,14 +172,3 @@ class Document:
     def size(self) -> int:
         """Bytes of the text in UTF-8."""
         return len(self.text) if self.text.isascii() else len(self.text.encode())
-
-
-def document(record: Record, reader: Any, key: str = "text") -> Document:
-    """The record as a document whose text is under `key`; Reject where it has none that is fit to be used."""
-    if record.payload is None:
-        raise Reject("too_long", "the record is longer than a record may be")
-    values = dict(reader.fields(record.payload, (key,)))
-    _text(values, key)
-    id, source = values.get("id"), values.get("source")
-    id = f"{record.file}:{record.number}" if id is None else str(id)
-    return Document(id, record.file if source is None else str(source), values, key)

@@ -44,7 +44,10 @@ def size_of(url: str) -> int:
 def state_of(url: str) -> str:
     """What is another word once the file has been written to, as far as its server tells: size, checksum, time of change."""
     info = _info(url)[1]
-    told = [info.get(key) for key in ("size", "ETag", "etag", "md5Hash", "checksum", "Last-Modified", "LastModified", "mtime", "created")]
+    told = [
+        info.get(key)
+        for key in ("size", "ETag", "etag", "md5Hash", "checksum", "Last-Modified", "LastModified", "mtime", "created")
+    ]
     return " ".join(str(each) for each in told if each is not None)
 
 
@@ -90,7 +93,7 @@ def _system(url: str) -> tuple[Any, str]:
 
 
 def _settings(url: str) -> dict[str, Any]:
-    """A big file may take longer than the five minutes that aiohttp gives a download; a server that says nothing so long is dead."""
+    """A big file may take longer than the five minutes that aiohttp gives a download; only silence may not."""
     if not url.startswith(("http://", "https://")):
         return {}
     return {"client_kwargs": {"timeout": package("aiohttp", "URLs of the web").ClientTimeout(total=None, sock_read=300)}}

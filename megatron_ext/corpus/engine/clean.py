@@ -65,7 +65,7 @@ def clean(config: Config) -> Cleaned:
     start = time.monotonic()
     Cleaner(c)  # what cannot be built is found out here, not in every worker
     with _locked(folder):
-        shards = list(cut(expand_all(c.input), c.input_format, 1e6 * c.shard_size))
+        shards = list(cut(expand_all(c.input), c, 1e6 * c.shard_size))
         jobs = [(shard, key_of(config, shard)) for shard in shards]
         done = {job for job in jobs if read_manifest(folder, *job) is not None}
         waiting = [job for job in jobs if job not in done]
@@ -87,7 +87,7 @@ def clean(config: Config) -> Cleaned:
 def clean_one(config: Config, number: int) -> None:
     """One shard of a run, in this process: what a cluster's scheduler calls."""
     c = SimpleNamespace(**config.flat())
-    shards = list(cut(expand_all(c.input), c.input_format, 1e6 * c.shard_size))
+    shards = list(cut(expand_all(c.input), c, 1e6 * c.shard_size))
     if number >= len(shards):
         raise UserError(f"--run-shard {number}: the run has {len(shards)} shards, 0 to {len(shards) - 1}")
     folder, job = pathlib.Path(c.output), (shards[number], key_of(config, shards[number]))

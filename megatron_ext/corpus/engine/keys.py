@@ -29,6 +29,7 @@ def _values(config: Config) -> Iterator[tuple[str, str]]:
     groups = vars(config)
     used = [*config.cleaning.filters, "cleaning", *(["sensitive"] if config.sensitive.scrub else [])]
     values: dict[str, Any] = {name: value for name, value in vars(config.input).items() if name != "input"}
+    values |= vars(config.document)
     for name in used:
         values |= vars(groups[FILTERS.load(name).Flags.group_name if name in FILTERS.names() else name])
     values |= {name: getattr(config.engine, name) for name in _ENGINE}

@@ -20,11 +20,10 @@ import orjson
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.cleaning.steps import Cleaner, Dropped
 from megatron_ext.corpus.cleaning.tally import Tally
-from megatron_ext.corpus.documents import Document, Record, Reject, document, records
+from megatron_ext.corpus.documents import Document, Record, Reject, document, open_source, records
 from megatron_ext.corpus.engine.local import StopAll
 from megatron_ext.corpus.engine.shards import Shard, fingerprint
 from megatron_ext.corpus.flags import READERS
-from megatron_ext.corpus.sources import Source
 from megatron_ext.corpus.whole_file import WholeFile, write_whole
 
 ENDINGS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
@@ -67,10 +66,10 @@ class ShardRunner:
 
     def _clean(self, shard: Shard, kept: _Lines, rejects: _Lines) -> None:
         reader = READERS.load(shard.format)
-        with Source(shard.file) as source:
-            for record in records(source, reader, ("text",), self._c.text_sample_by):
+        with open_source(shard.file, reader, shard.begin, shard.end) as source:
+            for record in records(source, reader, None, self._c, needed=("text",)):
                 try:
-                    found = document(record, reader)
+                    found = document(record, reader, source=self._c.source)
                 except Reject as reject:
                     name = f"{record.file}:{record.number}"
                     self._reject(rejects, record, name, record.file, self._cleaner.reject(name, record.file, reject), None)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import xxhash
 
 from megatron_ext.corpus.flags import READERS
-from megatron_ext.corpus.inputs import format_of
+from megatron_ext.corpus.inputs import format_of, parts, size_of, state_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,20 +34,18 @@ class Shard:
         return f"part-{self.number:05d}"
 
 
-def cut(files: Iterable[str], input_format: str | None, size: float) -> Iterator[Shard]:
-    """Shards of about `size` bytes, in order. A file whose format cannot be cut is one."""
+def cut(files: Iterable[str], flags: Any, size: float) -> Iterator[Shard]:
+    """Shards of about `size` bytes, in order. A file whose format cannot be cut is one. `flags`: see `documents.records`."""
     number = 0
     for file in files:
-        kind = input_format or format_of(file, READERS)
-        whole, state = os.path.getsize(file), fingerprint(file)
-        parts = getattr(READERS.load(kind), "parts", lambda path, size: [(0, None)])(file, size)
-        for begin, end in parts:
-            share = whole // len(parts) if end is None or len(parts) == 1 else end - begin
+        kind = flags.input_format or format_of(file, READERS)
+        whole, state = size_of(file), fingerprint(file)
+        for begin, end in parts(file, READERS.load(kind), flags, size):
+            share = (whole if end is None else end) - begin
             yield Shard(number, file, kind, begin, end, share, state)
             number += 1
 
 
 def fingerprint(path: str) -> str:
     """Of a file as it is now, by size and time of change: cheap, and another one after any writing."""
-    found = os.stat(path)
-    return xxhash.xxh3_64_hexdigest(f"{found.st_size} {found.st_mtime_ns}".encode())
+    return xxhash.xxh3_64_hexdigest(state_of(path).encode())
