@@ -25,6 +25,14 @@ REASONS = {
     "lone_surrogate": "half a surrogate pair",
     "empty": "empty",
     "too_long": "too long",
+    "damaged": "damaged",
+    "not_html": "not HTML",
+    "http_status": "not a page but an error or a redirect",
+    "no_main_file": "no main file",
+    "no_frame": "Project Gutenberg's frame is missing",
+    "no_parent": "what it answers is missing",
+    "binary": "not a text file",
+    "encrypted": "encrypted",
     "no_tokens": "no tokens",
     "not_tokenized": "refused by the tokenizer",
 }
@@ -71,15 +79,20 @@ def open_source(path: str, reader: Any, begin: int = 0, end: int | None = None) 
     return Source(path, begin, end, folder=takes_folders(reader))
 
 
-def records(source: Source, reader: Any, keys: Sequence[str] | None, flags: InputFlags | str) -> Iterator[Record]:
+def records(
+    source: Source, reader: Any, keys: Sequence[str] | None, flags: InputFlags | str, needed: Sequence[str] = ()
+) -> Iterator[Record]:
     """The records of one file by one module of `readers`. UserError: the file is cut off, damaged or cannot be read.
 
     Args:
         keys: what is wanted of each record; None: all that it has.
         flags: anything with the attributes of `InputFlags`; a word is its `text_sample_by` alone.
+        needed: keys without which the file is of no use, where all its records have the same ones.
     """
     flags = InputFlags(text_sample_by=flags) if isinstance(flags, str) else flags
     try:
+        if needed and hasattr(reader, "require"):
+            reader.require(source, needed)
         for number, payload, place in reader.read(source, keys, flags):
             yield Record(source.path, number, payload, place)
     except OSError as error:
@@ -103,6 +116,8 @@ def document(record: Record, reader: Any, key: str = "text", source: str | None 
     if record.payload is None:
         raise Reject("too_long", "the record is longer than a record may be")
     values = reader.fields(record.payload, None)
+    if key not in values and hasattr(reader, "TEXT"):
+        values[key] = values.pop(reader.TEXT)
     if isinstance(values.get(key), bytes):
         check_utf8(values[key])
     _text(values, key)

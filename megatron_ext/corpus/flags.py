@@ -7,6 +7,7 @@ import os
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem, UserError
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.corpus.html_text import EXTRACTORS
 from megatron_ext.corpus.inputs import expand, format_of, takes_folders
 from megatron_ext.corpus.urls import is_url
 
@@ -22,6 +23,7 @@ class InputFlags:
     text_sample_by: str = flag(
         "document", "in plain text, what one document is (document: the file)", choices=("document", "paragraph", "line")
     )
+    html_extractor: str = flag("resiliparse", "in web pages (HTML, WARC), what finds the main content", choices=EXTRACTORS)
 
     @staticmethod
     def check(c):

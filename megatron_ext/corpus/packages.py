@@ -12,6 +12,7 @@ def package(module: str, for_what: str) -> ModuleType:
     """The imported module; UserError where it is not installed. `for_what` begins the sentence: "WARC files"."""
     try:
         return importlib.import_module(module)
-    except ImportError:
-        missing = module.partition(".")[0]
-        raise UserError(f"{for_what} need the package {missing}, which is missing; pip install 'megatron-ext[data]'") from None
+    except ImportError as error:
+        name = module.partition(".")[0]
+        reason = " ".join(str(error).split())
+        raise UserError(f"{for_what} need the package {name} ({reason}); pip install 'megatron-ext[data]'") from None

@@ -62,6 +62,14 @@ class Source:
         """The next of the content, `limit` bytes at most, without a byte order mark."""
         return self._stream.read(limit).removeprefix(_BYTE_ORDER_MARK)
 
+    def read_bytes(self, limit: int) -> bytes:
+        """The next of the content as it is, `limit` bytes at most."""
+        return self._stream.read(limit)
+
+    def readline(self, limit: int) -> bytes:
+        """The next line, `limit` bytes of it at most."""
+        return self._stream.readline(limit)
+
     def lines(self) -> Iterator[tuple[int, bytes | None]]:
         """`(number from 1, line with its end)`, of a range counted from its begin; None for a line longer than LONGEST_RECORD."""
         number, read_line, end = 0, self._stream.readline, float("inf") if self.end is None else self.end

@@ -93,7 +93,7 @@ def _system(url: str) -> tuple[Any, str]:
 
 
 def _settings(url: str) -> dict[str, Any]:
-    """A big file may take longer than the five minutes that aiohttp gives a download; a server that says nothing so long is dead."""
+    """A big file may take longer than the five minutes that aiohttp gives a download; only silence may not."""
     if not url.startswith(("http://", "https://")):
         return {}
     return {"client_kwargs": {"timeout": package("aiohttp", "URLs of the web").ClientTimeout(total=None, sock_read=300)}}

@@ -29,9 +29,8 @@ def _values(config: Config) -> Iterator[tuple[str, str]]:
     """Names and values of what results depend on: not the thresholds of rules that are not asked for."""
     groups = vars(config)
     used = [*config.cleaning.filters, "cleaning", *(["sensitive"] if config.sensitive.scrub else [])]
-    values: dict[str, Any] = {name: value for name, value in vars(config.input).items() if name != "input"} | vars(
-        config.document
-    )
+    values: dict[str, Any] = {name: value for name, value in vars(config.input).items() if name != "input"}
+    values |= vars(config.document)
     for name in used:
         values |= vars(groups[FILTERS.load(name).Flags.group_name if name in FILTERS.names() else name])
     values |= {name: getattr(config.engine, name) for name in _ENGINE}

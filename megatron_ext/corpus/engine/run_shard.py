@@ -68,7 +68,7 @@ class ShardRunner:
     def _clean(self, shard: Shard, kept: _Lines, rejects: _Lines) -> None:
         reader = READERS.load(shard.format)
         with open_source(shard.file, reader, shard.begin, shard.end) as source:
-            for record in records(source, reader, None, self._c):
+            for record in records(source, reader, None, self._c, needed=("text",)):
                 try:
                     found = document(record, reader, source=self._c.source)
                 except Reject as reject:

@@ -38,7 +38,6 @@ def cut(c: SimpleNamespace) -> Iterator[Shard]:
     for file in expand_all(c.input):
         kind = c.input_format or format_of(file, READERS)
         whole, state = size_of(file), state_of(file)
-        ranges = parts(file, READERS.load(kind), c, size)
-        for begin, end in ranges:
-            yield Shard(number, file, kind, begin, end, whole // len(ranges), state)
+        for begin, end in parts(file, READERS.load(kind), c, size):
+            yield Shard(number, file, kind, begin, end, (whole if end is None else end) - begin, state)
             number += 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from megatron_ext.arguments.problems import UserError
@@ -22,15 +23,10 @@ _ROWS = 128
 
 
 def read(source: Source, keys: Sequence[str] | None, flags: Any) -> Iterator[tuple[int, dict[str, Any] | None, None]]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        file = pyarrow.parquet.ParquetFile(source.file, buffer_size=2**20, pre_buffer=False)
+    with _naming(source):
+        file = _opened(source)
         names = file.schema_arrow.names if keys is None else list(keys)
-        missing = [key for key in names if key not in file.schema_arrow.names]
-        if missing:
-            raise UserError(f"{source.path}: has no column {missing[0]}; its columns are {', '.join(file.schema_arrow.names)}")
+        require(source, names)
         number, groups = _range(file.metadata, source.begin, source.end)
         for rows in file.iter_batches(batch_size=_ROWS, row_groups=groups, columns=names, use_threads=False):
             columns = [_values(rows.column(key)) for key in names]
@@ -38,6 +34,28 @@ def read(source: Source, keys: Sequence[str] | None, flags: Any) -> Iterator[tup
                 number += 1
                 size = sum(len(value) for value in row if isinstance(value, bytes))
                 yield number, dict(zip(names, row, strict=True)) if size <= LONGEST_RECORD else None, None
+
+
+def require(source: Source, keys: Sequence[str]) -> None:
+    with _naming(source):
+        columns = _opened(source).schema_arrow.names
+    missing = [key for key in keys if key not in columns]
+    if missing:
+        raise UserError(f"{source.path}: has no column {missing[0]}; its columns are {', '.join(columns)}")
+
+
+def _opened(source: Source) -> Any:
+    import pyarrow.parquet
+
+    return pyarrow.parquet.ParquetFile(source.file, buffer_size=2**20, pre_buffer=False)
+
+
+@contextmanager
+def _naming(source: Source) -> Iterator[None]:
+    import pyarrow
+
+    try:
+        yield
     except (pyarrow.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{source.path}: is damaged or not a Parquet file ({reason})") from None
@@ -45,13 +63,11 @@ def read(source: Source, keys: Sequence[str] | None, flags: Any) -> Iterator[tup
 
 def parts(path: str, flags: Any, size: float) -> list[tuple[int, int | None]]:
     """As many row groups a part as `size` bytes hold, and one at least."""
-    import pyarrow
-    import pyarrow.parquet
-
     with Source(path) as source:
         try:
-            begins = _begins(pyarrow.parquet.ParquetFile(source.file).metadata)
-        except (pyarrow.ArrowException, OSError):
+            with _naming(source):
+                begins = _begins(_opened(source).metadata)
+        except UserError:
             return [(0, None)]  # whoever reads it says what is wrong with it
         edges = [0]
         for here, after in zip(begins, [*begins[1:], source.size]):

@@ -16,6 +16,7 @@ from megatron_ext.corpus.sources import LONGEST_RECORD, Source
 
 SUFFIXES = (".txt", ".text", ".md", ".rst")
 UNIT = "line"
+TEXT = "text"
 
 
 def read(source: Source, keys: Sequence[str] | None, flags: Any) -> Iterator[tuple[int, bytes | None, int]]:

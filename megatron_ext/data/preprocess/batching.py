@@ -30,7 +30,7 @@ def read_batches(files: Sequence[str], keys: Sequence[str], flags: InputFlags, w
         reader = READERS.load(kind)
         with open_source(file, reader) as source:
             counted, before = 0, kind
-            for record in records(source, reader, None if whole else keys, flags):
+            for record in records(source, reader, None if whole else keys, flags, needed=keys if whole else ()):
                 held.append(record)
                 size += _size(record.payload)
                 if size >= BATCH_BYTES or len(held) >= BATCH_RECORDS:
