@@ -61,7 +61,7 @@ REQUIRES = [
 
 HUGGINGFACE = ["transformers>=4.50"]
 EXTRAS = {
-    "data": ["fsspec", "nltk", "phonenumbers>=8.13", "python-stdnum>=1.20"],
+    "data": ["fasttext-community>=0.11.9", "fsspec", "kenlm-ex>=0.2", "nltk", "phonenumbers>=8.13", "python-stdnum>=1.20"],
     "huggingface": HUGGINGFACE,
     "ray": ["ray>=2.40"],
     # Kernels. NVIDIA's Apex comes from its source: the `apex` of PyPI is somebody else's package.
