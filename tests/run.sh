@@ -8,17 +8,11 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-bash examples/setup_environment.sh test
+bash examples/setup_environment.sh data test
 export PATH=$PWD/.venv/bin:$PATH
 
-# beside FOLDER WHAT PACKAGE… : packages that must not be installed with the rest, in a folder of .venv of their own.
-beside() {
-    local folder=.venv/$1 what=$2
-    if [ -d "$folder" ]; then return; fi
-    echo "Installing $what into $folder"
-    python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --target "$folder.partial" "${@:3}"
-    mv "$folder.partial" "$folder"
-}
+# shellcheck source=examples/beside.sh
+source examples/beside.sh
 
 # The last version of transformers that has Transformer-XL, which tests/parity compares with.
 beside transformer_xl "an older transformers (36 MB on disk)" transformers==4.30.2 huggingface-hub==0.19.4

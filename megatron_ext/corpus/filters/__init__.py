@@ -6,6 +6,7 @@ Flags       its group of flags, one a threshold, each named after the file (`gop
 REASONS     {reason: how a person reads it}, for every reason that it drops for; reasons are unique in the room
 NUMBERS     names of what it measures in each document, for the receipt's distributions ("words", "mean word length")
 EDITS       whether it may change a text that it keeps (C4 takes lines out)
+ADDS        keys that it may write into a record by `Document.set`; left out where it writes none
 Filter(c)   made once in each worker from the flat configuration; called with a `Document`, it gives a `Verdict`
 
 A filter is a function of its flags and of one document. What several measure (words, lines) is computed once a document and
