@@ -66,6 +66,7 @@ DATA = [
     "fsspec[http]>=2024.6",
     "icu4py>=1.0",
     "kenlm-ex>=0.2",
+    "lxml_html_clean",  # trafilatura's justext asks for it by a name that lxml no longer knows
     "nltk",
     "phonenumbers>=8.13",
     "python-stdnum>=1.20",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.corpus.engine.worker import Worker, interrupts_ignored
+from megatron_ext.corpus.engine.worker import Worker, signals_deferred
 
 
 class StopAll(UserError):
@@ -79,7 +79,7 @@ def work(
 
 
 def _start(number: int, make: Callable, arguments: tuple) -> Worker:
-    with interrupts_ignored():
+    with signals_deferred():
         return Worker(number, make, arguments)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -43,21 +42,24 @@ class Worker:
         self.process.kill()
 
 
+_ENDINGS = {signal.SIGINT, signal.SIGTERM}
+
+
 @contextlib.contextmanager
-def interrupts_ignored() -> Iterator[None]:
-    """Processes started here ignore Ctrl-C, which reaches them too: this process tells them to end."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def signals_deferred() -> Iterator[None]:
+    """Inside, Ctrl-C and SIGTERM wait: a process whose start is broken off in its middle dies with a traceback."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(pipe: Any, make: Callable, arguments: tuple) -> None:
-    """A worker's life: items in, results out, until the other side closes the pipe."""
+    """A worker's life: items in, results out, until the other side closes the pipe. A terminal's Ctrl-C reaches it too, and is
+    the other side's to hear."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDINGS)
     work = failure = None
     try:
         work = make(*arguments)

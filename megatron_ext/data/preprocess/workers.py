@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.corpus.engine.worker import Worker, interrupts_ignored
+from megatron_ext.corpus.engine.worker import Worker, signals_deferred
 
 AHEAD = 2
 """Items a worker that are read, worked on or waiting to be taken, besides the one that is being taken."""
@@ -48,7 +48,7 @@ class _Pool:
         self._idle: queue.SimpleQueue = queue.SimpleQueue()
         self._workers: list[Worker] = []
         try:
-            with interrupts_ignored():
+            with signals_deferred():
                 for number in range(workers):
                     self._workers.append(Worker(number, make, arguments))
         except BaseException:
