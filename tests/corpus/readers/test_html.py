@@ -67,11 +67,25 @@ def test_charsets(tmp_path, charset, meta, words):
     assert words * 20 in found(tmp_path / "a.htm").text
 
 
-def test_what_http_says_goes_before_what_the_page_says():
-    content = '<meta charset="koi8-r"><p>déjà</p>'
-    assert "déjà" in decode(content.encode("latin-1"), "ISO-8859-1") and "déjà" in decode(content.encode(), "utf-8")
-    assert "текст" in decode('<meta charset="utf-8"><p>текст'.encode("koi8-r"), "KOI8-R")
-    assert "日本" in decode("<p>日本".encode(), "nonsense")
+def test_what_is_said_goes_by_who_says_it():
+    russian = '<meta charset="koi8-r"><p>текст'
+    assert "текст" in decode(russian.encode("koi8-r")) and "текст" in decode(russian.encode("utf-8"), "utf-8")
+    assert "текст" in decode(russian.encode("utf-8-sig"), "koi8-r")
+    assert "текст" not in decode(russian.encode("utf-8")), "browsers believe the page, too"
+    assert "Menü" in decode("<p>Menü".encode(), "nonsense") and "Menü" in decode("<p>Menü".encode())
+    assert "Menü" in decode('<?xml version="1.0" encoding="ISO-8859-1"?><p>Menü'.encode("latin-1"))
+    assert "Menü" in decode('<meta charset="utf-16"><p>Menü'.encode())
+
+
+@pytest.mark.parametrize("charset", ["gbk", "shift_jis", "windows-1251", "euc-kr"])
+def test_what_nobody_says_is_guessed(charset):
+    words = {
+        "gbk": "中文网页的内容",
+        "shift_jis": "日本語のページです",
+        "windows-1251": "это русский текст",
+        "euc-kr": "한국어 문서",
+    }[charset]
+    assert words in decode(("<p>" + words * 10).encode(charset))
 
 
 @pytest.mark.parametrize("content", [b"", b"<html></html>", b"<script>x</script>", b"\n\n", b"<p>" * 100_000])
