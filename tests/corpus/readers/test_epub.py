@@ -79,7 +79,7 @@ def locked(name):
     [
         (b"", "damaged", "no whole zip"),
         (packed(FILES)[:-100], "damaged", "no whole zip"),
-        (packed(FILES)[:200] + b"x" * 50 + packed(FILES)[250:], "damaged", ""),
+        (packed(FILES)[:200] + b"x" * 50 + packed(FILES)[250:], "damaged", "no whole zip"),
         (without("META-INF/container.xml"), "damaged", "has no META-INF/container.xml"),
         (without("OEBPS/two.xhtml"), "damaged", "has no OEBPS/two.xhtml"),
         (FILES | {"META-INF/container.xml": "<x/>"}, "damaged", "names no package file"),
