@@ -45,8 +45,10 @@ FORMS = {
 }
 BEST = "prompter: Hi {text}?\nassistant: better\nlines\nprompter: thanks"
 PATHS = [
-    "prompter: Hi {text}?\nassistant: worse\nprompter: why", BEST, "prompter: Hi {text}?\nassistant: better\nlines\nprompter: more"
-]  # fmt: skip
+    "prompter: Hi {text}?\nassistant: worse\nprompter: why",
+    BEST,
+    "prompter: Hi {text}?\nassistant: better\nlines\nprompter: more",
+]
 
 
 def found(folder, lines, **flags):
