@@ -32,6 +32,7 @@ REASONS = {
     "no_frame": "Project Gutenberg's frame is missing",
     "no_parent": "what it answers is missing",
     "binary": "not a text file",
+    "unreadable": "cannot be read",
     "encrypted": "encrypted",
     "no_tokens": "no tokens",
     "not_tokenized": "refused by the tokenizer",

@@ -24,11 +24,17 @@ class InputFlags:
         "document", "in plain text, what one document is (document: the file)", choices=("document", "paragraph", "line")
     )
     html_extractor: str = flag("resiliparse", "in web pages (HTML, WARC), what finds the main content", choices=EXTRACTORS)
+    dialogue_paths: str = flag("best", "of a tree of messages: the best reply at each, or every path", choices=("best", "every"))
+    dialogue_template: str = flag("{role}: {text}", r"how a message of a dialogue is written; \n begins a line")
+    stackexchange_min_score: int | None = flag(None, "votes that an answer of StackExchange needs (default: any)")
+    stackexchange_max_answers: int | None = flag(None, "answers to a question, best first (default: all)", least=0)
 
     @staticmethod
     def check(c):
         if not c.input:
             yield Problem("--input", None, "is missing", "give files, patterns or URLs")
+        if "{text}" not in c.dialogue_template:
+            yield Problem("--dialogue-template", repr(c.dialogue_template), "has no {text}", "put it where the message goes")
         seen = set()
         for pattern in c.input:
             try:

@@ -6,11 +6,15 @@ chose it for RefinedWeb). Both keep paragraphs, lists and preformatted code as l
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Any, NamedTuple
 
 from megatron_ext.corpus.packages import package
 
 EXTRACTORS = ("resiliparse", "trafilatura")
+
+_SAID = re.compile(rb"""(?:<meta\b[^>]*?\bcharset|<\?xml\b[^>]*?\bencoding)\s*=\s*["']?\s*([\w.:-]+)""", re.I)
+_WHERE_IT_IS_SAID = 4096
 
 
 class Page(NamedTuple):
@@ -27,18 +31,29 @@ class Page(NamedTuple):
 
 
 def decode(html: bytes, charset: str | None = None) -> str:
-    """As browsers do (WHATWG): a byte order mark, then `charset` (of the HTTP header), then what the page says, unless its bytes
-    speak against it, then a guess.
-
-    Bytes that mean nothing in that charset become U+FFFD.
+    """As browsers do (WHATWG): a byte order mark, then `charset` (of the HTTP header), then what the page says; then UTF-8 where
+    all of it is that, then a guess. Bytes that mean nothing in that charset become U+FFFD.
     """
-    encoding = package("resiliparse.parse.encoding", "HTML files")
     for mark, name in ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
         if html.startswith(mark):
             return html[len(mark) :].decode(name, "replace")
-    name = encoding.map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
-    name = name or encoding.detect_encoding(html, max_len=2**17, html5_compatible=True) or "utf-8"
+    said = _SAID.search(html, 0, _WHERE_IT_IS_SAID)
+    name = _known(charset) or _known(said and said[1].decode())
+    if name is None:
+        try:
+            return html.decode()
+        except UnicodeDecodeError:
+            encoding = package("resiliparse.parse.encoding", "HTML files")
+            name = encoding.detect_encoding(html, max_len=2**17, html5_compatible=True) or "utf-8"
     return html.decode(name, "replace")
+
+
+def _known(charset: str | None) -> str | None:
+    """The name under which Python knows a charset of the WHATWG. A page that can say it is UTF-16 in ASCII is not."""
+    if not charset:
+        return None
+    name = package("resiliparse.parse.encoding", "HTML files").map_encoding_to_html5(charset, fallback_utf8=False)
+    return "utf-8" if name and name.startswith("utf-16") else name
 
 
 def page(html: str, extractor: str) -> Page:
@@ -47,7 +62,7 @@ def page(html: str, extractor: str) -> Page:
     if extractor == "trafilatura":
         text = package("trafilatura", "pages by --html-extractor trafilatura").extract(html, include_comments=False) or ""
     else:
-        text = _plain(tree, main_content=True, comments=False, alt_texts=False)
+        text = _plain(tree, main_content=not _is_deep(tree.body), comments=False, alt_texts=False)
     root = tree.document.query_selector("html")
     canonical = tree.document.query_selector("link[rel=canonical]")
     return Page(
@@ -58,12 +73,24 @@ def page(html: str, extractor: str) -> Page:
     )
 
 
+def _is_deep(element: Any) -> bool:
+    """Whether elements lie in each other 2,000 deep, by way of their last children: a page of tags that nobody closed.
+
+    Looking for main content takes time by the square of that, a minute at 40,000; such a page is taken whole.
+    """
+    for _ in range(2000):
+        if element is None:
+            return False
+        element = element.last_element_child
+    return True
+
+
 def whole_text(html: str) -> str:
     """All the text of a page or fragment, without menus being looked for: nothing of it is left out."""
     tree = package("resiliparse.parse.html", "HTML texts").HTMLTree.parse(html)
     return _plain(tree, main_content=False, comments=True, alt_texts=False, hidden_elements=True)
 
 
-def _plain(tree, **options) -> str:
+def _plain(tree: Any, **options: bool) -> str:
     extract = package("resiliparse.extract.html2text", "HTML files").extract_plain_text
     return extract(tree, preserve_formatting=True, list_bullets=True, links=False, **options).strip()

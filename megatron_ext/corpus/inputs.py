@@ -8,7 +8,7 @@ from __future__ import annotations
 import glob
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from megatron_ext.arguments.registry import Registry
@@ -44,16 +44,24 @@ def size_on_disk(files: Sequence[str]) -> int:
 
 
 def size_of(file: str) -> int:
-    """Bytes of a file or URL."""
-    return urls.size_of(file) if urls.is_url(file) else os.path.getsize(file)
+    """Bytes of a file or URL, or of all files below a folder."""
+    return urls.size_of(file) if urls.is_url(file) else sum(found.st_size for found in _stats(file))
 
 
 def state_of(file: str) -> str:
-    """A word that is another one after any writing to the file or URL. Of a folder: to its own list of files."""
+    """A word that is another one after any writing to the file or URL, or to a file below the folder."""
     if urls.is_url(file):
         return urls.state_of(file)
-    found = os.stat(file)
-    return f"{found.st_size} {found.st_mtime_ns}"
+    found = list(_stats(file))
+    return f"{len(found)} {sum(each.st_size for each in found)} {max(each.st_mtime_ns for each in found)}"
+
+
+def _stats(path: str) -> Iterator[os.stat_result]:
+    """Of a file; or of a folder and all that is below it."""
+    yield os.stat(path)
+    if os.path.isdir(path):
+        for folder, _, files in os.walk(path):
+            yield from (os.lstat(os.path.join(folder, file)) for file in files)
 
 
 def format_of(path: str, readers: Registry) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from megatron_ext.corpus.documents import Reject
 from megatron_ext.corpus.html_text import decode, page
 from megatron_ext.corpus.sources import LONGEST_RECORD, Source
 
@@ -23,4 +24,13 @@ def read(source: Source, keys: Sequence[str] | None, flags: Any) -> Iterator[tup
 
 
 def fields(payload: dict[str, Any], keys: Sequence[str] | None) -> dict[str, Any]:
-    return page(decode(payload["html"]), payload["extractor"]).known()
+    return page_of(payload["html"], None, payload["extractor"])
+
+
+def page_of(html: bytes, charset: str | None, extractor: str) -> dict[str, Any]:
+    """What is known of a page. Reject: more than one character in 50 means nothing in any charset that is said or guessed."""
+    text = decode(html, charset)
+    unknown = text.count("\ufffd")
+    if unknown * 50 > len(text):
+        raise Reject("not_utf8", f"{unknown} of {len(text)} characters mean nothing in the charset that is said or guessed")
+    return page(text, extractor).known()

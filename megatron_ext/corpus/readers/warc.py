@@ -18,8 +18,8 @@ from typing import Any
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.documents import Reject, check_utf8
-from megatron_ext.corpus.html_text import decode, page
 from megatron_ext.corpus.packages import package
+from megatron_ext.corpus.readers.html import page_of
 from megatron_ext.corpus.sources import LONGEST_RECORD, Source
 
 SUFFIXES = (".warc", ".wet")
@@ -115,7 +115,7 @@ def _page(payload: dict[str, Any]) -> dict[str, Any]:
     if kind.lower() not in _HTML:
         raise Reject("not_html", f"the content is {kind or 'of no said type'}")
     html = _decompressed(body, coding.strip().lower(), "warc-truncated" in _headers(payload["head"]))
-    return page(decode(html, charset), payload["extractor"]).known()
+    return page_of(html, charset, payload["extractor"])
 
 
 def _decompressed(body: bytes, coding: str, truncated: bool) -> bytes:

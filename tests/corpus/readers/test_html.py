@@ -67,11 +67,20 @@ def test_charsets(tmp_path, charset, meta, words):
     assert words * 20 in found(tmp_path / "a.htm").text
 
 
-def test_what_http_says_goes_before_what_the_page_says():
-    content = '<meta charset="koi8-r"><p>déjà</p>'
-    assert "déjà" in decode(content.encode("latin-1"), "ISO-8859-1") and "déjà" in decode(content.encode(), "utf-8")
-    assert "текст" in decode('<meta charset="utf-8"><p>текст'.encode("koi8-r"), "KOI8-R")
-    assert "日本" in decode("<p>日本".encode(), "nonsense")
+def test_what_is_said_goes_by_who_says_it():
+    russian = '<meta charset="koi8-r"><p>текст'
+    assert "текст" in decode(russian.encode("koi8-r")) and "текст" in decode(russian.encode("utf-8"), "utf-8")
+    assert "текст" in decode(russian.encode("utf-8-sig"), "koi8-r")
+    assert "текст" not in decode(russian.encode("utf-8")), "browsers believe the page, too"
+    assert "Menü" in decode("<p>Menü".encode(), "nonsense") and "Menü" in decode("<p>Menü".encode())
+    assert "Menü" in decode('<?xml version="1.0" encoding="ISO-8859-1"?><p>Menü'.encode("latin-1"))
+    assert "Menü" in decode('<meta charset="utf-16"><p>Menü'.encode())
+
+
+@pytest.mark.parametrize("charset", ["gbk", "shift_jis", "windows-1251"])
+def test_what_nobody_says_is_guessed(charset):
+    words = {"gbk": "中文网页的内容", "shift_jis": "日本語のページです", "windows-1251": "это русский текст"}[charset]
+    assert words in decode(("<p>" + words * 10).encode(charset))
 
 
 @pytest.mark.parametrize("content", [b"", b"<html></html>", b"<script>x</script>", b"\n\n", b"<p>" * 100_000])
@@ -83,7 +92,7 @@ def test_pages_without_content(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    "content", [b"\x00\x00 nul", b"<" * 5000, b"<div>" * 20_000 + b"deep", b"\xff\xfe\xff", bytes(range(256))]
+    "content", [b"\x00\x00 nul", b"<" * 5000, b"<div>" * 100_000 + b"deep", b"\xff\xfe\xff", bytes(range(256))]
 )
 def test_odd_pages_are_read_all_the_same(tmp_path, content):
     (tmp_path / "a.html").write_bytes(content)
@@ -91,7 +100,14 @@ def test_odd_pages_are_read_all_the_same(tmp_path, content):
         try:
             assert isinstance(found(tmp_path / "a.html", html_extractor=extractor).text, str)
         except Reject as reject:
-            assert reject.reason == "empty"
+            assert reject.reason in ("empty", "not_utf8")
+
+
+def test_a_page_in_no_charset_is_refused(tmp_path):
+    (tmp_path / "a.html").write_bytes(b'<meta charset="utf-8"><p>' + "한국어 문서 ".encode("euc-kr") * 50)
+    with pytest.raises(Reject, match="mean nothing in the charset") as caught:
+        found(tmp_path / "a.html")
+    assert caught.value.reason == "not_utf8"
 
 
 def test_too_long(tmp_path, monkeypatch):
