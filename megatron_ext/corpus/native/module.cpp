@@ -9,5 +9,6 @@
 PYBIND11_MODULE(compiled, m) {
     m.doc() = "Hot loops of the corpus room in C++; each has a Python twin with the same answers.";
     bind_candidates(m);
+    bind_ngrams(m);
     bind_scan(m);
 }
