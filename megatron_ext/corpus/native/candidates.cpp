@@ -2,6 +2,7 @@
 // expressions: corpus/sensitive/candidates.py. Offsets are characters: the pass reads Python's own str, whatever its width.
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "characters.h"
@@ -53,8 +54,18 @@ INLINE std::uint32_t fold(std::uint32_t c) {
 
 struct Proposal { Form form; Index start, end; };
 
+struct Cues {
+    explicit Cues(std::vector<std::u32string> given) : words(std::move(given)) {
+        for (const auto& word : words) (word[0] < 0x80 ? first[word[0]] : others) = true;
+    }
+    std::vector<std::u32string> words;
+    std::array<bool, 128> first{};  // of which ASCII characters one begins with
+    bool others = false;            // does one begin with another?
+};
+
 struct Words {
-    std::vector<std::u32string> phone, ssn, names, prefixes;
+    Cues phone, ssn;
+    std::vector<std::u32string> names, prefixes;
 };
 
 template <class Char>
@@ -136,14 +147,17 @@ class Pass {
         return digit(i) ? 0 : i;
     }
 
-    bool cue(Index i, const std::vector<std::u32string>& words) const {
-        const Index from = i > 32 ? i - 32 : 0;
-        for (const auto& word : words) {
-            const Index length = static_cast<Index>(word.size());
-            for (Index p = from; p + length <= i; ++p) {
-                Index n = 0;
+    // Does one of the words stand in the 32 characters before i, and not as the end of another word?
+    bool cue(Index i, const Cues& cues) const {
+        for (Index p = i > 32 ? i - 32 : 0; p < i; ++p) {
+            const std::uint32_t first = lower(p);
+            if (first < 0x80 ? !cues.first[first] || ((CLASS[first] & LETTER) && (kind(p - 1) & LETTER)) : !cues.others) continue;
+            for (const auto& word : cues.words) {
+                const Index length = static_cast<Index>(word.size());
+                if (word[0] != first || p + length > i) continue;
+                Index n = 1;
                 while (n < length && lower(p + n) == word[n]) ++n;
-                if (n == length && !((kind(p) & LETTER) && (kind(p - 1) & LETTER))) return true;
+                if (n == length) return true;
             }
         }
         return false;
@@ -431,7 +445,7 @@ std::vector<std::u32string> u32(const py::iterable& words) {
 class Proposer {
   public:
     Proposer(const py::iterable& phone, const py::iterable& ssn, const py::iterable& names, const py::iterable& prefixes)
-        : words_{u32(phone), u32(ssn), u32(names), u32(prefixes)} {}
+        : words_{Cues(u32(phone)), Cues(u32(ssn)), u32(names), u32(prefixes)} {}
 
     py::list operator()(const py::str& text, unsigned forms) const {
         std::vector<Proposal> found;

@@ -59,9 +59,7 @@ class Scrubber:
 
     def __call__(self, text: str) -> Scrubbed:
         counts: collections.Counter[str] = collections.Counter()
-        if (
-            self._c.scrub_mode == "replace"
-        ):  # fakes have the form of what they replace, and what was found must not hide its neighbours
+        if self._c.scrub_mode == "replace":  # fakes have the form of what they replace, and what was found must not hide its neighbours
             spans, covered = [], text
             while new := self.spans(covered):
                 spans = sorted(spans + new)

@@ -41,14 +41,7 @@ def check(text, start, end, c):
     start += len(local) - len(kept)
     end -= len(domain) - len(domain.rstrip(".-"))
     labels = domain.rstrip(".-").split(".")
-    if (
-        not kept
-        or kept.endswith(".")
-        or ".." in kept
-        or _ASSIGNED.match(kept)
-        or kept == "git"
-        or not any(map(str.isalnum, kept))
-    ):
+    if not kept or kept.endswith(".") or ".." in kept or _ASSIGNED.match(kept) or kept == "git" or not any(map(str.isalnum, kept)):
         return None
     if len(labels) < 2 or not all(0 < len(label) < 64 and label[0] != "-" and label[-1] != "-" for label in labels):
         return None

@@ -21,11 +21,11 @@ _NETS = [ipaddress.ip_network(net) for net in ("192.0.2.0/24", "198.51.100.0/24"
 _VERSION = re.compile(
     r"(?:\b(?:v|ver|vers|versions?|release[sd]?|rev|revision|build|firmware|driver|sections?|sect?|chapter|clause|appendix|table|fig(?:ure)?|"
     r"equation|theorem|lemma|oid|update|upgraded?|patch|kernel|since|linux|python|java|chrome|firefox|safari|opera|msie|mozilla)"
-    r"|版本|版|第|章|节|§|[<>=~!^]=|[A-Za-z]/|[0-9A-Za-z_)+~][-+]|[a-z]_)[ \t.:：#(\"'是为号]{0,3}(?:to |from |is |of )?$",
+    r"|版本|版|第|章|节|§|[<>=~!^]=|[A-Za-z]/|[0-9A-Za-z_)+~][-+]|[a-z]_)[ \t.:：#(\"'是为号]{0,3}(?:to |from |is |of )?\Z",
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(
-    r"(?:\bip|ipv4|addr|host|server|dns|ping|gateway|router|proxy|net|地址|服务器|主机|网关|代理|https?://|@)", re.IGNORECASE
+    r"(?:\bip|ipv4|addr|host|server|dns|ping|gateway|router|proxy|net|地址|服务器|主机|网关|代理|https?://)[^\n。]{0,10}\Z|@\Z", re.IGNORECASE
 )
 _PACKAGE = re.compile(r"[-+~][0-9A-Za-z]*[a-z]|\.(?:tar|zip|tgz|whl|exe|deb|rpm|dll|so|jar|msi|dmg|gz|html?)\b|-[0-9]+(?![0-9.])")
 

@@ -18,54 +18,17 @@ TITLE = "phone numbers"
 CERTAINTY = 2
 
 CUES = (
-    *(
-        "tel",
-        "phone",
-        "telephone",
-        "fax",
-        "mobile",
-        "cell",
-        "call",
-        "dial",
-        "whatsapp",
-        "wechat",
-        "sms",
-        "text me",
-        "contact",
-        "hotline",
-    ),
-    *("电话", "手机", "传真", "联系", "热线", "致电", "拨打", "来电", "号码", "客服", "短信", "微信"),
+    *("tel", "phone", "telephone", "fax", "mobile", "cell", "call", "dial", "whatsapp", "wechat", "sms", "text me", "contact", "hotline"),
+    *("电话", "手机", "传真", "联系", "热线", "致电", "拨打", "来电", "客服", "短信", "微信"),
 )
 """Words one of which stands before digits in one run that are a number."""
 
 _CUE = re.compile("|".join(f"(?<![A-Za-z]){cue}" if cue.isascii() else cue for cue in CUES), re.IGNORECASE)
 _TYPES = "fixed_line mobile toll_free premium_rate shared_cost personal_number voip pager uan voicemail".split()
 _GROUP = re.compile("[0-9]+")
-_NANP = (
-    *range(201, 204),
-    206,
-    212,
-    213,
-    215,
-    216,
-    303,
-    305,
-    312,
-    313,
-    404,
-    408,
-    412,
-    415,
-    503,
-    512,
-    602,
-    617,
-    702,
-    713,
-    718,
-    805,
-    816,
-)
+_BESIDE_BEFORE, _BESIDE_BEHIND = re.compile("[0-9] $"), re.compile(" [0-9]")
+_HAN = re.compile("[\u4e00-\u9fff]")
+_NANP = (*range(201, 204), 206, 212, 213, 215, 216, 303, 305, 312, 313, 404, 408, 412, 415, 503, 512, 602, 617, 702, 713, 718, 805, 816)
 
 
 @functools.cache
@@ -75,9 +38,7 @@ def _plan(region: str) -> re.Pattern[str]:
 
     plan = PhoneMetadata.metadata_for_region(region, None)
     if plan is None:
-        raise UserError(
-            f"--scrub-phone-regions {region}: is no region of phonenumbers; write a code of ISO 3166, such as US, GB, CN"
-        )
+        raise UserError(f"--scrub-phone-regions {region}: is no region of phonenumbers; write a code of ISO 3166, such as US, GB, CN")
     return _any_of(plan)
 
 
@@ -128,7 +89,7 @@ def _national(digits: str, regions) -> str | None:
             if _plan(region).fullmatch(digits[len(prefix) :]):
                 return region
         if (prefix != "0" or digits[0] != "0") and _plan(region).fullmatch(digits):
-            if prefix != "0" or digits[0] in "48" or (region == "CN" and len(digits) == 11):
+            if prefix != "0" or (region == "CN" and (digits.startswith(("400", "800")) or (len(digits) == 11 and digits[0] == "1"))):
                 return region
     return None
 
@@ -144,7 +105,8 @@ def check(text, start, end, c):
         if international:
             sound = _split(digits) is not None
         elif digits.startswith("00"):
-            sound = _split(digits[2:]) is not None
+            alone = not found[:stop].isdigit() and not _crowded(found[:stop], text, start, least=2)
+            sound = _split(digits[2:]) is not None and (alone or _cued(text, start))
         else:
             sound = _sounds(digits, found[:stop], text, start, c)
         if sound:
@@ -152,16 +114,31 @@ def check(text, start, end, c):
     return None
 
 
+def _cued(text: str, start: int) -> bool:
+    return _CUE.search(text, max(0, start - 32), start) is not None
+
+
+def _crowded(found: str, text: str, start: int, least: int = 3) -> bool:
+    """Does it read like a row of numbers: further ones beside it, or groups too short for a national number?"""
+    if " " not in found or found[0] == "(":
+        return False
+    beside = _BESIDE_BEFORE.search(text, max(0, start - 2), start) or _BESIDE_BEHIND.match(text, start + len(found))
+    return beside is not None or (found[0] == "0" and min(map(len, _GROUP.findall(found))) < least)
+
+
 def _sounds(digits: str, found: str, text: str, start: int, c) -> bool:
     if digits.startswith("86") and len(digits) == 13:
         return "CN" in c.scrub_phone_regions and _plan("CN").fullmatch(digits[2:]) is not None
+    if len(digits) == 11 and digits[0] == "1" and "CN" in c.scrub_phone_regions and _plan("CN").fullmatch(digits):
+        return True
     region = _national(digits, c.scrub_phone_regions)
     if region is None:
         return False
-    bare = found.isdigit()
-    if bare and not (region == "CN" and digits[0] == "1") and not (region == "GB" and digits.startswith("07")):
-        return _CUE.search(text, max(0, start - 32), start) is not None
-    return True
+    if found.isdigit() and not (region == "GB" and digits.startswith("07")):
+        if digits[0] != "0" and region != "CN" and _HAN.search(text, max(0, start - 6), start):
+            return False  # behind Chinese words ten or eleven digits are no foreign number
+        return _cued(text, start)
+    return not _crowded(found, text, start) or _cued(text, start)
 
 
 def fake(found, draw):

@@ -52,12 +52,10 @@ _BEGIN = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")
 _END = re.compile(r"-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")
 _BODY = re.compile(r"(?:[0-9A-Za-z+/=]|\\[nr]|[\s:,\"'>#-])+")
 _BASE64 = re.compile(r"[0-9A-Za-z+/=]{30,}")
-_EXAMPLE = re.compile(
-    r"example|your|change.?me|placeholder|dummy|redacted|x{4}|\*{3}|\.{3}|1234567|abcdef|test.?(?:key|token|pass)", re.IGNORECASE
-)
-_VARIABLE = re.compile(r"[$%&]\(?\{?\(?[A-Za-z_]|[A-Za-z_]+[.:/][A-Za-z_./:]*$|/|\./|~/|https?:|#")
+_EXAMPLE = re.compile(r"example|your|change.?me|placeholder|dummy|redacted|x{6}|\*{3}|\.{3}|1234567|abcdef|test.?(?:key|token|pass)", re.IGNORECASE)
+_VARIABLE = re.compile(r"[$%&]\(?\{?\(?[A-Za-z_]|[A-Za-z_]+[.:/][A-Za-z_./:]*$|[.~]{0,2}/[a-z0-9_.-]+(?:/|$)|https?:|#[0-9A-Fa-f]{3,8}$")
 _PASSWORD_WORDS = frozenset("password passwd pass secret pwd user username token pw mypassword mypass key apikey hunter2".split())
-_WORDS = re.compile(r"(?:[A-Za-z]+[_.-]?)*[0-9]{0,2}")
+_WORDS = re.compile(r"[A-Za-z]+(?:[_.-][A-Za-z]+)*[_.-]?[0-9]{0,2}")
 _URL = re.compile(r"//[^\s/:@]*:$")
 
 
@@ -70,7 +68,7 @@ def check(text, start, end, c):
             match = form.match(value)
             if match:
                 found = match[0].rstrip(".-_") if prefix != "AIza" else match[0]
-                if not _EXAMPLE.search(found) and _mixed(found[len(prefix) :]):
+                if not _EXAMPLE.search(found) and (prefix != "sk-" or _mixed(found[3:])):
                     return start, start + len(found)
     before = text[max(0, start - 120) : start]
     if _URL.search(before):
@@ -86,7 +84,7 @@ def _block(text: str, start: int):
     body = _BODY.match(text, begin.end(), begin.end() + 16_384)
     end = close.end() if close else body.end() if body else begin.end()
     inside = text[begin.end() : close.start() if close else end]
-    if not _BASE64.search(inside) or _EXAMPLE.search(inside):
+    if not _BASE64.search(inside) or "EXAMPLE" in inside:
         return None
     return start, start + len(text[start:end].rstrip())
 
@@ -111,12 +109,8 @@ def _hex(value: str) -> bool:
 
 def _is_password(value: str, least: int) -> bool:
     plain = re.sub("[^a-z0-9]", "", value.lower())
-    return (
-        len(value) >= least
-        and plain not in _PASSWORD_WORDS
-        and not _EXAMPLE.search(value)
-        and _classes(value) > 1
-        and (_entropy(value) > 2 and not re.fullmatch(r"[A-Za-z]+[0-9]?|[a-z]+(?:[_.-][a-z]+)+|[A-Z]+(?:_[A-Z]+)+", value))
+    return len(value) >= least and plain not in _PASSWORD_WORDS and not _EXAMPLE.search(value) and _classes(value) > 1 and (
+        _entropy(value) > 2 and not re.fullmatch(r"[A-Za-z]+[0-9]?|[a-z]+(?:[_.-][a-z]+)+|[A-Z]+(?:_[A-Z]+)+", value)
     )
 
 

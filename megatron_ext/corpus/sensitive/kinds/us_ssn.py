@@ -18,7 +18,7 @@ CUES = ("ssn", "social sec", "s.s.n", "社保", "社会安全", "社会保障")
 """Words one of which stands before nine digits that are one."""
 
 _KNOWN_TO_ALL = frozenset({"078051120", "219099999", "457555462"})
-_CUE = re.compile("|".join(map(re.escape, CUES)), re.IGNORECASE)
+_CUE = re.compile(f"(?:{'|'.join(map(re.escape, CUES))})[^0-9\n]*\\Z", re.IGNORECASE)
 
 
 def check(text, start, end, c):
@@ -27,7 +27,7 @@ def check(text, start, end, c):
     area, group, serial = digits[:3], digits[3:5], digits[5:]
     if area in ("000", "666") or area[0] == "9" or group == "00" or serial == "0000" or digits in _KNOWN_TO_ALL:
         return None
-    if " " in found and not _CUE.search(text, max(0, start - 40), start):
+    if text[start - 1 : start] in ("+", "＋") or ("-" not in found and not _CUE.search(text, max(0, start - 40), start)):
         return None
     return start, end
 
