@@ -10,4 +10,5 @@ PYBIND11_MODULE(compiled, m) {
     m.doc() = "Hot loops of the corpus room in C++; each has a Python twin with the same answers.";
     bind_candidates(m);
     bind_scan(m);
+    bind_analysis(m);
 }
