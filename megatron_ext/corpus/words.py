@@ -3,8 +3,9 @@
 A text is cut at whitespace (`str.split`) into chunks. Of a chunk
 
 1.  runs of scripts that write no spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) are cut by ICU's dictionaries;
-2.  at both ends punctuation and symbols come off, a word each, `...` as one. A single period at the end stays where it
-    belongs to the word: `Mr.`, `U.S.`, `e.g.`, `J.`. So come off `'s`, `n't`, `'ll`, `'re`, `'ve`, `'d` and `'m`;
+2.  at both ends punctuation and symbols come off, a word each, `...` and `''` as one. A single period at the end stays
+    where it belongs to the word: `Mr.`, `U.S.`, `e.g.`, `J.`. So come off `'s`, `n't`, `'ll`, `'re`, `'ve`, `'d` and
+    `'m`;
 3.  what is left is cut inside: at ellipses and pictures, at hyphens and dashes after a letter or digit and before a
     letter, at `: < > = /` there, at a comma between letters, at a period between a small letter and a capital, at `+ - *
     ^` between digits. What looks like a URL or an e-mail address stays whole.
@@ -161,7 +162,9 @@ class _Chunk:
             return periods if periods > 1 else 0
         if first == "+":
             return int(begin + 1 == end or not self.kind[begin + 1] & NUMBER)
-        return int(self.kind[begin] & EDGE > 0)
+        if self.kind[begin] & EDGE:
+            return 2 if self.text[begin:end].startswith("''") else 1
+        return 0
 
     def _back(self, begin: int, end: int) -> int:
         """How many characters come off at the back."""
@@ -170,7 +173,11 @@ class _Chunk:
             return self._periods(begin, end)
         if last == "+":
             return int(end - begin > 1 and self.kind[end - 2] & NUMBER > 0)
-        return 1 if self.kind[end - 1] & EDGE else self._contraction(begin, end)
+        if last == "=":
+            return 0
+        if self.kind[end - 1] & EDGE:
+            return 2 if self.text[begin:end].endswith("''") else 1
+        return self._contraction(begin, end)
 
     def _contraction(self, begin: int, end: int) -> int:
         tail = self.text[max(begin, end - 4) : end].replace("’", "'")
@@ -195,8 +202,7 @@ class _Chunk:
         return int(before & UPPER > 0 and len(word) > 2 and self.kind[end - 3] & UPPER > 0)
 
     def _middle(self, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
-        rest = self.text[begin:end]
-        place = end if "@" in rest or "://" in rest or (rest.startswith("www.") and len(rest) > 4) else begin
+        place = end if self._address(begin, end) else begin
         start = begin
         while place < end:
             taken = self._infix(begin, place, end)
@@ -208,6 +214,14 @@ class _Chunk:
             place += taken or 1
         if start < end:
             yield self._word(start, end)
+
+    def _address(self, begin: int, end: int) -> bool:
+        """Whether this looks like a URL or an e-mail address."""
+        rest = self.text[begin:end]
+        if "@" in rest or (rest.startswith("www.") and len(rest) > 4):
+            return True
+        scheme, _, host = rest.partition("://")
+        return bool(scheme and host) and all(kind & (LETTER | NUMBER) for kind in self.kind[begin : begin + len(scheme)])
 
     def _infix(self, begin: int, place: int, end: int) -> int:
         """How many characters from here on are a word between two others."""

@@ -78,7 +78,7 @@ class Chunk {
                 if (a + 1 < b && is(a + 1, IS_NUMBER)) break;
                 taken = 1;
             } else if (is(a, IS_EDGE)) {
-                taken = 1;
+                taken = characters_[a] == '\'' && a + 1 < b && characters_[a + 1] == '\'' ? 2 : 1;
             } else {
                 break;
             }
@@ -101,7 +101,8 @@ class Chunk {
 
     std::size_t at_the_end(std::size_t a, std::size_t b) const {
         if (characters_[b - 1] == '+') return b - a > 1 && is(b - 2, IS_NUMBER) ? 1 : 0;
-        if (is(b - 1, IS_EDGE)) return 1;
+        if (characters_[b - 1] == '=') return 0;
+        if (is(b - 1, IS_EDGE)) return b - a > 1 && characters_[b - 1] == '\'' && characters_[b - 2] == '\'' ? 2 : 1;
         return contraction(a, b);
     }
 
@@ -147,7 +148,9 @@ class Chunk {
         const auto from = characters_.begin() + a, to = characters_.begin() + b;
         if (std::find(from, to, std::uint32_t{'@'}) != to) return true;
         constexpr std::uint32_t SCHEME[] = {':', '/', '/'}, HOST[] = {'w', 'w', 'w', '.'};
-        if (std::search(from, to, std::begin(SCHEME), std::end(SCHEME)) != to) return true;
+        std::size_t scheme = a;
+        while (scheme < b && is(scheme, IS_LETTER | IS_NUMBER)) ++scheme;
+        if (scheme > a && b - scheme > 3 && std::equal(std::begin(SCHEME), std::end(SCHEME), characters_.begin() + scheme)) return true;
         return b - a > 4 && std::equal(std::begin(HOST), std::end(HOST), from);
     }
 
