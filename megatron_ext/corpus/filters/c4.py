@@ -20,7 +20,6 @@ from typing import Any
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.corpus import words
 from megatron_ext.corpus.analysis import Analysis, Plain, count_sentences
-from megatron_ext.corpus.documents import Document
 from megatron_ext.corpus.filters import Verdict, ratio
 
 EDITS = True
@@ -60,7 +59,7 @@ class Filter:
         rules = sum(getattr(c, f"c4_{rule}") << bit for bit, rule in enumerate(_RULES))
         self.settings = (c.c4_min_words_per_line, c.c4_max_word_length, c.c4_min_sentences, "".join(c.c4_marks), rules)
 
-    def __call__(self, document: Document) -> Verdict:
+    def __call__(self, document: Any) -> Verdict:
         reason, lines, kept, sentences, text = clean(document.analysis, *self.settings)
         numbers = (sentences, ratio(kept, lines))
         if reason == 3:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Any
 
 from megatron_ext.arguments.flags import flag, flag_group
-from megatron_ext.corpus.documents import Document
 from megatron_ext.corpus.filters import Bound, Judge, Verdict, ratio
 
 EDITS = False
@@ -46,7 +45,7 @@ class Filter:
     def __init__(self, c: Any):
         self.judge, self.short = Judge(BOUNDS, NUMBERS, c), c.fineweb_short_line
 
-    def __call__(self, document: Document) -> Verdict:
+    def __call__(self, document: Any) -> Verdict:
         analysis = document.analysis
         prose = analysis.prose(self.short)
         return self.judge(

@@ -16,7 +16,6 @@ from __future__ import annotations
 from typing import Any
 
 from megatron_ext.arguments.flags import flag, flag_group
-from megatron_ext.corpus.documents import Document
 from megatron_ext.corpus.filters import Bound, Judge, Verdict, ratio
 
 EDITS = False
@@ -72,7 +71,7 @@ class Filter:
     def __init__(self, c: Any):
         self.judge, self.stop_words = Judge(BOUNDS, NUMBERS, c), c.gopher_quality_stop_words
 
-    def __call__(self, document: Document) -> Verdict:
+    def __call__(self, document: Any) -> Verdict:
         analysis = document.analysis
         counts, lines, marks = analysis.counts, analysis.lines, analysis.marks
         return self.judge(

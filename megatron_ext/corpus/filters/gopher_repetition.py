@@ -11,7 +11,6 @@ from typing import Any
 
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.corpus.analysis import AGAIN, TOP
-from megatron_ext.corpus.documents import Document
 from megatron_ext.corpus.filters import Bound, Judge, Verdict, ratio
 
 EDITS = False
@@ -68,7 +67,7 @@ class Filter:
     def __init__(self, c: Any):
         self.judge = Judge(BOUNDS, NUMBERS, c)
 
-    def __call__(self, document: Document) -> Verdict:
+    def __call__(self, document: Any) -> Verdict:
         found, size = document.analysis.repeats, len(document.text)
         return self.judge(
             (

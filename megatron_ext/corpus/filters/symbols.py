@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Any
 
 from megatron_ext.arguments.flags import flag, flag_group
-from megatron_ext.corpus.documents import Document
 from megatron_ext.corpus.filters import Bound, Judge, Verdict, ratio
 
 EDITS = False
@@ -36,6 +35,6 @@ class Filter:
     def __init__(self, c: Any):
         self.judge = Judge(BOUNDS, NUMBERS, c)
 
-    def __call__(self, document: Document) -> Verdict:
+    def __call__(self, document: Any) -> Verdict:
         found = document.analysis.symbols
         return self.judge((ratio(found.punctuation, found.visible), ratio(found.symbols, found.visible)))
