@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.corpus.analysis import Analysis
 from megatron_ext.corpus.flags import InputFlags
 from megatron_ext.corpus.inputs import takes_folders
 from megatron_ext.corpus.sources import Source
@@ -158,6 +159,7 @@ class Document:
         values: the whole record, by key; what no step edits goes out as it came.
         text: the text that steps look at, `values[key]`.
         edited: whether a step changed anything of it since it was read.
+        analysis: what rules measure in the text, kept until it changes.
     """
 
     __slots__ = ("_analysis", "edited", "id", "key", "source", "values")
@@ -181,3 +183,9 @@ class Document:
     def size(self) -> int:
         """Bytes of the text in UTF-8."""
         return len(self.text) if self.text.isascii() else len(self.text.encode())
+
+    @property
+    def analysis(self) -> Analysis:
+        if self._analysis is None:
+            self._analysis = Analysis(self.text)
+        return self._analysis

@@ -15,8 +15,9 @@ text, by `corpus/analysis.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Verdict(NamedTuple):
@@ -33,3 +34,35 @@ class Verdict(NamedTuple):
     detail: str = ""
     numbers: Sequence[float] = ()
     text: str | None = None
+
+
+class Bound(NamedTuple):
+    """A threshold: which flag gives it, which of NUMBERS it holds for, and why what lies beyond it is dropped."""
+
+    flag: str
+    number: str
+    reason: str
+
+    @property
+    def least(self) -> bool:
+        return "_min_" in self.flag
+
+
+class Judge:
+    """Compares a document's numbers with thresholds, in their order; what is NaN lies beyond none."""
+
+    def __init__(self, bounds: Sequence[Bound], names: Sequence[str], c: Any):
+        self._bounds = [(names.index(bound.number), bound.least, getattr(c, bound.flag), bound) for bound in bounds]
+
+    def __call__(self, numbers: Sequence[float]) -> Verdict:
+        for place, least, limit, bound in self._bounds:
+            value = numbers[place]
+            if value < limit if least else value > limit:
+                detail = f"{bound.number}: {value:.4g}, {'at least' if least else 'at most'} {limit:g}"
+                return Verdict(bound.reason, detail, numbers)
+        return Verdict(numbers=numbers)
+
+
+def ratio(part: float, whole: float) -> float:
+    """NaN where there is nothing to have a part of."""
+    return part / whole if whole else math.nan

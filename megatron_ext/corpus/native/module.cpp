@@ -11,4 +11,5 @@ PYBIND11_MODULE(compiled, m) {
     bind_candidates(m);
     bind_ngrams(m);
     bind_scan(m);
+    bind_analysis(m);
 }
