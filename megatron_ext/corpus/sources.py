@@ -66,6 +66,10 @@ class Source:
         """The next of the content as it is, `limit` bytes at most."""
         return self._stream.read(limit)
 
+    def peek(self, count: int) -> bytes:
+        """What `read_bytes` would give first, about `count` bytes of it, without going on."""
+        return self._stream.peek(count)[:count]
+
     def readline(self, limit: int) -> bytes:
         """The next line, `limit` bytes of it at most."""
         return self._stream.readline(limit)

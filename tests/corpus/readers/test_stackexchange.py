@@ -31,8 +31,8 @@ def row(id, kind=1, parent=None, score=0, body="", **more):
 CODE = '<p>Use <code>a &lt; b</code>, say "x" Score="99":</p>\n<pre class="lang-py"><code>def f():\n'
 CODE += "    return  1 &amp; 2\n</code></pre>"
 ROWS = [
-    row(4, score=7, body="<p>How?</p>", Title='A "title"\n & more', Tags="<c#><visual-studio>", CreationDate="2008-07-31T21:42:52.667",
-        ContentLicense="CC BY-SA 2.5"),
+    row(4, score=7, body="<p>How?</p>", Title='A "title"\n & more', Tags="<c#><visual-studio>",
+        CreationDate="2008-07-31T21:42:52.667", ContentLicense="CC BY-SA 2.5"),
     row(6, body="<p>Nobody knows.</p>", Title="Alone", Tags="|a|b|"),
     row(5, 4, body="a description of a tag"),
     row(7, 2, 4, 3, CODE, ContentLicense="CC BY-SA 4.0"),
