@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -141,7 +142,9 @@ def test_all_problems_at_once(tmp_path):
 def test_no_text_breaks_the_model_s_file(tmp_path, text):
     """Spaces of all kinds end a unit, and no unit is a control word."""
     for kind in ("words", "characters"):
-        found = [unit for line in units.make(kind, False, None)(text).split("\n") for unit in line.split()]
+        spaced = units.make(kind, False, None)(text)
+        assert set(re.findall(r"\s", spaced)) <= {" ", "\n"}
+        found = spaced.split()
         assert not {"<s>", "</s>", "<unk>"} & set(found)
         assert all(not set(unit) & set("\0\t\r\x0b\x1c\u00a0\u2003\u3000\u2028 ") for unit in found)
 
@@ -150,4 +153,5 @@ def test_what_words_are():
     words = units.make("words", True, None)
     assert words("In 1984, 用GPU训练(don't)").split() == ["in", "0000", ",", *"用", "gpu", *"训练", "(", "don", "'", "t", ")"]
     assert units.make("words", False, None)("In 1984").split() == ["In", "1984"]
-    assert units.make("characters", False, None)("ab 三国\nc").split("\n") == ["a b 三 国", "c"]
+    lines = units.make("characters", False, None)("ab 三国\nc").split("\n")
+    assert [line.split() for line in lines] == [["a", "b", "三", "国"], ["c"]]

@@ -14,7 +14,7 @@ says of their order, or less, are left out of the model; their whole a goes into
 
 `estimator` gives the native one (`native/ngrams.cpp`), which sorts on disk in bounded memory, or here its Python twin, which
 holds all n-grams in memory and gives the same model. Reason for own code: kenlm's trainer, lmplz, comes in no package; kenlm-ex
-reads models only. For native code: 30 MB of English, order 5, take 12 s, and the twin 40 times as long.
+reads models only. For native code: 2.1 MB of text as ids, order 5, take 2.4 s, and the twin 35 s.
 """
 
 from __future__ import annotations

@@ -43,9 +43,9 @@ class Model:
         """NaN for a text without units."""
         score = count = 0
         for line in self.spaced(text).split("\n"):
-            if found := line.split():
-                score += self._score(" ".join(found))
-                count += len(found) + 1
+            if words := len(line.split()):
+                score += self._score(line)
+                count += words + 1
         return 10.0 ** min(-score / count, 300) if count else math.nan
 
     def percentile(self, share: float) -> float:

@@ -1,7 +1,7 @@
 """Documents to a model with its percentiles: one reading to count, one of what was held out to score.
 
-Memory holds the different words (about 120 bytes each, `most_words` at most) and the sorters' share; n-grams go to disk, some
-30 to 60 times the text's size at order 5, in a folder beside the output that is gone afterwards.
+Memory holds the different words (about 120 bytes each, `most_words` at most) and the sorters' share; n-grams go to disk, up to
+40 times the text's size at order 5, in a folder beside the output that is gone afterwards.
 """
 
 from __future__ import annotations

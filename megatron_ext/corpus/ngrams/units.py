@@ -17,24 +17,36 @@ from megatron_ext.arguments.problems import UserError
 
 UNITS = ("words", "characters", "pieces")
 _ALONE = re.compile(
-    "([^\\w\\s]|[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-    "\U00020000-\U0003ffff])"
+    "[^\\w\\s]|[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff]"
 )
-_DIGIT = re.compile(r"\d")
-_EACH = re.compile(r"(?<=\S)(?=\S)")
 
 
 def make(units: str, normalize: bool, tokenizer: str | None) -> Callable[[str], str]:
-    """`spaced` of one of UNITS. UserError: the tokenizer's file is none."""
-    if units == "pieces":
-        cut = _pieces(str(tokenizer))
-    elif units == "words":
-        cut = lambda text: _ALONE.sub(r" \1 ", text)
-    else:
-        cut = lambda text: _EACH.sub(" ", text)
-    if not normalize:
-        return lambda text: cut(text.replace("\0", " "))  # kenlm takes it for a word's end, in a model's file
-    return lambda text: cut(_DIGIT.sub("0", text.replace("\0", " ").lower()))
+    """`spaced` of one of UNITS: besides line ends, its only spaces are " ". UserError: the tokenizer's file is none."""
+    table = _Table(units, normalize)
+    if units != "pieces":
+        return lambda text: text.translate(table)
+    cut = _pieces(str(tokenizer))
+    return lambda text: cut(text.translate(table))
+
+
+class _Table(dict):
+    """What stands for each character, found when it is first seen: three times as fast as substitution by expressions."""
+
+    def __init__(self, units: str, normalize: bool):
+        self._units, self._normalize = units, normalize
+
+    def __missing__(self, code: int) -> str:
+        character = found = chr(code)
+        if character == "\0" or (character.isspace() and character != "\n"):
+            found = " "  # kenlm takes a NUL for a word's end, in a model's file
+        elif self._normalize:
+            found = "0" if character.isdecimal() else character.lower()
+        if not found.isspace() and (self._units == "characters" or (self._units == "words" and _ALONE.match(character))):
+            found = f" {found} "
+        self[code] = found
+        return found
 
 
 def _pieces(path: str) -> Callable[[str], str]:
