@@ -1,10 +1,10 @@
 """Addresses of the internet protocol, versions 4 and 6. `--scrub ip_address`.
 
 Public addresses only; `--scrub-private-addresses` takes private, loopback, link-local, multicast and reserved ones too. The ranges
-are those of IANA's registries, as Python's `ipaddress` has them; addresses for documentation count as public. Not found: four numbers
-behind a word that says version, release, section …, or inside a file's or a package's name (`foo-1.2.3.4.tar.gz`); four single
-digits without a word that says address, unless all are the same (1.1.1.1, 8.8.8.8). A fake lies in TEST-NET-1 to -3 (RFC 5737) or in
-2001:db8::/32 (RFC 3849).
+are those of IANA's registries, as Python's `ipaddress` has them, and 2000::/3 for version 6; addresses for documentation count as
+public. Not found: four numbers behind a word that says version, release, section …, or inside a file's or a package's name
+(`foo-1.2.3.4.tar.gz`); four numbers below 30, as sections and versions have, without a word before them that says address, unless all
+are the same (1.1.1.1, 8.8.8.8); slices of Python (`[::2]`). A fake lies in TEST-NET-1 to -3 (RFC 5737) or in 2001:db8::/32 (RFC 3849).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ TITLE = "IP addresses"
 CERTAINTY = 4
 
 _NETS = [ipaddress.ip_network(net) for net in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")]
+_PUBLIC6, _LOCAL6 = ipaddress.ip_network("2000::/3"), ipaddress.ip_network("fc00::/7")
 _VERSION = re.compile(
     r"(?:\b(?:v|ver|vers|versions?|release[sd]?|rev|revision|build|firmware|driver|sections?|sect?|chapter|clause|appendix|table|fig(?:ure)?|"
     r"equation|theorem|lemma|oid|update|upgraded?|patch|kernel|since|linux|python|java|chrome|firefox|safari|opera|msie|mozilla)"
@@ -40,7 +41,8 @@ def check(text, start, end, c):
     before = fold(text[max(0, start - 24) : start])
     if _VERSION.search(before) or _PACKAGE.match(text, end):
         return None
-    if len(value) == 7 and len(set(value[::2])) > 1 and not _ADDRESS.search(before):
+    parts = value.split(".")
+    if all(int(part) < 30 for part in parts) and len(set(parts)) > 1 and not _ADDRESS.search(before):
         return None
     return start, end
 
@@ -54,11 +56,14 @@ def _check6(value: str, start: int, c):
     except ValueError:
         return None
     inner = address.ipv4_mapped
-    groups = kept.count(":") - kept.count("::") + (not kept.startswith("::")) - (kept.endswith("::"))
-    named_like_a_word = not any(map(str.isdigit, kept))
-    if groups < 1 or named_like_a_word or not _wanted(inner or address, c):
+    if inner is None and not (address in _PUBLIC6 or (c.scrub_private_addresses and _is_private6(address))):
         return None
-    return start, start + len(kept)
+    return (start, start + len(kept)) if _wanted(inner or address, c) else None
+
+
+def _is_private6(address) -> bool:
+    """Loopback, link-local, unique local, multicast; the rest of what is not public is more likely code: `[::2]`, `face::`."""
+    return address.is_loopback or address.is_link_local or address.is_multicast or address in _LOCAL6
 
 
 def _wanted(address, c) -> bool:

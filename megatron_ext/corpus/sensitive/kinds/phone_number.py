@@ -27,6 +27,8 @@ _CUE = re.compile("|".join(f"(?<![A-Za-z]){cue}" if cue.isascii() else cue for c
 _TYPES = "fixed_line mobile toll_free premium_rate shared_cost personal_number voip pager uan voicemail".split()
 _GROUP = re.compile("[0-9]+")
 _BESIDE_BEFORE, _BESIDE_BEHIND = re.compile("[0-9] $"), re.compile(" [0-9]")
+_DECIMAL = re.compile(r"\+[0-9]+\.[0-9]+")
+_NUMBERED = re.compile(r"[./#]\Z|(?:\b(?:id|no|nr|order|invoice|isbn|issn|doi|pmid|oclc|lccn)|编号|单号|文号|书号)[.:：#\s]{0,3}\Z", re.IGNORECASE)
 _HAN = re.compile("[\u4e00-\u9fff]")
 _NANP = (*range(201, 204), 206, 212, 213, 215, 216, 303, 305, 312, 313, 404, 408, 412, 415, 503, 512, 602, 617, 702, 713, 718, 805, 816)
 
@@ -103,7 +105,7 @@ def check(text, start, end, c):
         if len(digits) < 7:
             break
         if international:
-            sound = _split(digits) is not None
+            sound = _split(digits) is not None and not _DECIMAL.fullmatch(found[:stop])
         elif digits.startswith("00"):
             alone = not found[:stop].isdigit() and not _crowded(found[:stop], text, start, least=2)
             sound = _split(digits[2:]) is not None and (alone or _cued(text, start))
@@ -129,6 +131,8 @@ def _crowded(found: str, text: str, start: int, least: int = 3) -> bool:
 def _sounds(digits: str, found: str, text: str, start: int, c) -> bool:
     if digits.startswith("86") and len(digits) == 13:
         return "CN" in c.scrub_phone_regions and _plan("CN").fullmatch(digits[2:]) is not None
+    if _NUMBERED.search(text, max(0, start - 12), start):
+        return False
     if len(digits) == 11 and digits[0] == "1" and "CN" in c.scrub_phone_regions and _plan("CN").fullmatch(digits):
         return True
     region = _national(digits, c.scrub_phone_regions)
