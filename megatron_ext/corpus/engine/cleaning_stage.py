@@ -1,4 +1,4 @@
-"""Stage `clean`: a job reads one shard of the input, puts its documents through the rules, and writes what is kept and what is not."""
+"""Stage `clean`: a job reads one shard of the input and puts its documents through the rules; what is kept and what is not."""
 
 from __future__ import annotations
 
