@@ -19,6 +19,7 @@ from megatron_ext.arguments.problems import exit_status
 from megatron_ext.corpus.cleaning.flags import groups
 from megatron_ext.corpus.engine.flags import EngineFlags
 from megatron_ext.corpus.flags import DocumentFlags, InputFlags
+from megatron_ext.corpus.matching.flags import groups as dedup_groups
 
 PROGRAM = "clean_corpus.py"
 ABOUT = "Raw text to clean text: rules that documents must pass, personal data taken out, a receipt of all that is dropped."
@@ -34,11 +35,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _clean(argv: Sequence[str]) -> None:
-    config = read([InputFlags, DocumentFlags, EngineFlags, *groups()], argv, PROGRAM, ABOUT)
+    config = read([InputFlags, DocumentFlags, EngineFlags, *groups(), *dedup_groups()], argv, PROGRAM, ABOUT)
     from megatron_ext.corpus.engine.clean import clean, clean_one
 
     if config.engine.run_shard is not None:
-        clean_one(config, config.engine.run_shard)
+        clean_one(config, config.engine.run_stage, config.engine.run_shard)
         return
     done = clean(config)
     for what, how_much in done.lines():

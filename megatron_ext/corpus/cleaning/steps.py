@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from megatron_ext.corpus.cleaning.flags import FILTERS
 from megatron_ext.corpus.cleaning.tally import Sample, StepTally, Tally
 from megatron_ext.corpus.documents import REASONS, Document, Reject
+from megatron_ext.corpus.matching.flags import METHODS
 from megatron_ext.corpus.sensitive.scrub import Scrubber
 
 READ, SCRUB = "read", "scrub"
@@ -149,9 +150,10 @@ class Cleaner:
             after.clear()
 
 
-def reasons(filters: Sequence[str]) -> dict[str, str]:
-    """Why these rules and reading itself drop documents, and how a person reads it."""
-    return {**REASONS, **{reason: told for name in filters for reason, told in FILTERS.load(name).REASONS.items()}}
+def reasons(names: Sequence[str]) -> dict[str, str]:
+    """Why these rules, ways to find duplicates, and reading itself drop documents, and how a person reads it."""
+    modules = [(FILTERS if name in FILTERS.names() else METHODS).load(name) for name in names]
+    return {**REASONS, **{reason: told for module in modules for reason, told in module.REASONS.items()}}
 
 
 def empty_tally(c: SimpleNamespace) -> Tally:

@@ -47,17 +47,24 @@ class Distribution:
 
 @dataclasses.dataclass(order=True)
 class Sample:
-    """A document to read. `rank`: the hash of its id, by which samples are chosen."""
+    """A document to read.
+
+    Attributes:
+        rank: the hash of its id, by which samples are chosen.
+        twin: of a duplicate, shard and index of the copy that stays; other: that one's text.
+    """
 
     rank: int
     id: str
     source: str
     detail: str
     text: str
+    twin: Sequence[int] | None = dataclasses.field(default=None, compare=False)
+    other: str = dataclasses.field(default="", compare=False)
 
     @classmethod
-    def of(cls, document: Any, detail: str = "") -> Sample:
-        return cls(hash_of(document.id), document.id, document.source, detail, document.text[:EXCERPT])
+    def of(cls, document: Any, detail: str = "", twin: Sequence[int] | None = None) -> Sample:
+        return cls(hash_of(document.id), document.id, document.source, detail, document.text[:EXCERPT], twin)
 
 
 def hash_of(id: str) -> int:
@@ -95,6 +102,7 @@ class StepTally:
         dropped: reason → [documents, bytes]; samples: reason → documents to read.
         edited: documents whose text it changed; removed: bytes that this took out.
         found: what it counts besides (kinds of personal data).
+        sources: of a step that looks for duplicates, name → [documents that came to it, dropped].
         before, after: name of a number → its distribution in what came to the step, and in what the run keeps.
     """
 
@@ -105,6 +113,7 @@ class StepTally:
         self.dropped: dict[str, list[int]] = {}
         self.samples: dict[str, Few] = {}
         self.found: collections.Counter[str] = collections.Counter()
+        self.sources: dict[str, list[int]] = {}
         self.before = {number: Distribution() for number in numbers}
         self.after = {number: Distribution() for number in numbers}
 
@@ -123,6 +132,12 @@ class StepTally:
         for number, column in zip(self.numbers, itertools.zip_longest(*rows, fillvalue=float("nan"))):
             which[number].add(np.array(column, float))
 
+    def set_numbers(self, counts: Mapping[str, Mapping[float, int]]) -> None:
+        """What is counted of the whole corpus at once, and not document by document."""
+        self.numbers = tuple(counts)
+        self.before = {number: Distribution(found) for number, found in counts.items()}
+        self.after = {number: Distribution() for number in counts}
+
     def update(self, other: StepTally) -> None:
         for name in ("documents", "bytes", "edited", "removed", "seconds"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -132,12 +147,14 @@ class StepTally:
         for reason, few in other.samples.items():
             self.few(reason).update(few)
         self.found.update(other.found)
+        for source, counts in other.sources.items():
+            self.sources[source] = [a + b for a, b in zip(self.sources.get(source, [0, 0]), counts)]
         for mine, theirs in ((self.before, other.before), (self.after, other.after)):
             for number, distribution in theirs.items():
                 mine.setdefault(number, Distribution()).update(distribution)
 
     def as_dict(self) -> dict[str, Any]:
-        names = ("name", "numbers", "documents", "bytes", "edited", "removed", "seconds", "dropped")
+        names = ("name", "numbers", "documents", "bytes", "edited", "removed", "seconds", "dropped", "sources")
         return {name: getattr(self, name) for name in names} | {
             "found": dict(self.found),
             "samples": {reason: [dataclasses.asdict(each) for each in few] for reason, few in self.samples.items()},
@@ -148,7 +165,7 @@ class StepTally:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> StepTally:
         made = cls(values["name"], values["numbers"])
-        for name in ("documents", "bytes", "edited", "removed", "seconds", "dropped"):
+        for name in ("documents", "bytes", "edited", "removed", "seconds", "dropped", "sources"):
             setattr(made, name, values[name])
         made.found.update(values["found"])
         made.samples = {reason: Few(Sample(**each) for each in few) for reason, few in values["samples"].items()}
@@ -180,6 +197,14 @@ class Tally:
         for mine, theirs in ((self.sources, other.sources), (self.languages, other.languages)):
             for name, counts in theirs.items():
                 mine[name] = [a + b for a, b in zip(mine.get(name, [0] * 4), counts)]
+
+    def then(self, later: Tally) -> None:
+        """Add what a later stage made of what was kept."""
+        self.steps += later.steps
+        self.kept, self.keeps = later.kept, later.keeps
+        for mine, theirs in ((self.sources, later.sources), (self.languages, later.languages)):
+            for name, counts in mine.items():
+                counts[2:] = theirs.get(name, [0] * 4)[2:]
 
     def as_dict(self) -> dict[str, Any]:
         return {

@@ -6,8 +6,10 @@ rules' models; this process the shards' names and one tally. None of it grows wi
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import pathlib
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +17,7 @@ from typing import NamedTuple
 
 from megatron_ext.arguments.config import Config
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.corpus.cleaning.steps import Cleaner, empty_tally
+from megatron_ext.corpus.cleaning.steps import Cleaner
 from megatron_ext.corpus.cleaning.tally import Tally
 from megatron_ext.corpus.engine import local
 from megatron_ext.corpus.engine.plan import Plan
@@ -70,33 +72,43 @@ def clean(config: Config) -> Cleaned:
         told = [f"{job.where}: {reason}" for job, reason in failures]
         warnings = write_receipt(f"{folder}/", plan.c, tally, len(plan.shards), seconds, told)
     if told:
+        first = failures[0][0].stage == plan.writes.name
+        what = "shards" if first else f"jobs of stage {failures[0][0].stage}"
+        missing = "their documents are missing from" if first else "there is no corpus yet in"
         raise UserError(
-            f"{len(told)} of {len(plan.shards)} shards were set aside, and their documents are missing from {folder}:\n"
+            f"{len(told)} of {len(plan.stages[failures[0][0].stage].jobs)} {what} were set aside, and {missing} {folder}:\n"
             + "\n".join(f"  - {each}" for each in told)
             + "\nThe same command, once that is mended, does these and nothing else"
         )
     return Cleaned(tally, len(plan.shards), skipped, time.monotonic() - start, warnings)
 
 
-def clean_one(config: Config, number: int) -> None:
-    """One shard of a run, in this process: what a cluster's scheduler calls."""
+def clean_one(config: Config, stage: str, number: int) -> None:
+    """One job of a run, in this process: what a cluster's scheduler calls."""
     plan = Plan(config)
-    jobs = next(iter(plan.stages.values())).jobs
+    if stage not in plan.stages:
+        raise UserError(f"--run-stage {stage}: the run has the stages {', '.join(plan.stages)}")
+    jobs = plan.stages[stage].jobs
     if number >= len(jobs):
-        raise UserError(f"--run-shard {number}: the run has {len(jobs)} shards, 0 to {len(jobs) - 1}")
+        raise UserError(f"--run-shard {number}: stage {stage} has {len(jobs)} jobs, 0 to {len(jobs) - 1}")
     _ours(plan.folder)
     write_whole(plan.folder / RECIPE, config.to_yaml())
-    if jobs[number] in plan.stages[jobs[number].stage].waiting():
+    if jobs[number] in plan.stages[stage].waiting():
         Runner(plan.stages)(jobs[number])
 
 
 def _work(plan: Plan) -> list[tuple[Job, str]]:
     """Do what waits, stage by stage; the jobs that were set aside, with the reason, in order. A stage in which there are some is
     the last."""
+    *_, last = plan.stages.values()
+    if not plan.writes.waiting() and not last.waiting():
+        return []  # what lay between the stages is gone, and not needed
     for stage in plan.stages.values():
         failures = _stage(plan, stage)
         if failures:
             return sorted(failures, key=lambda failure: failure[0].number)
+    if not plan.c.keep_work:
+        shutil.rmtree(plan.work, ignore_errors=True)
     return []
 
 
@@ -113,14 +125,21 @@ def _stage(plan: Plan, stage: Stage) -> list[tuple[Job, str]]:
 
 def _added_up(plan: Plan) -> tuple[Tally, float]:
     """The tally of all jobs that are done, and the seconds that they took."""
-    tally, seconds = empty_tally(plan.c), 0.0
+    whole, seconds = None, 0.0
     for stage in plan.stages.values():
-        for job in stage.jobs:
-            manifest = stage.manifest(job.number)
-            if manifest is not None:
-                seconds += manifest["seconds"]
-                tally.update(Tally.from_dict(manifest["tally"]))
-    return tally, seconds
+        tally = stage.tally()
+        done = [manifest for job in stage.jobs if (manifest := stage.manifest(job.number))]
+        if whole is not None and len(done) < len(stage.jobs):
+            break  # it has not come so far
+        seconds += sum(manifest["seconds"] for manifest in done)
+        for manifest in done if tally else ():
+            tally.update(Tally.from_dict(manifest["tally"]))
+        if whole is None:
+            whole = tally
+        elif tally:
+            whole.then(tally)
+        stage.complete(whole)
+    return whole, seconds
 
 
 @contextmanager
@@ -159,10 +178,14 @@ def _ours(folder: pathlib.Path) -> None:
 def _sweep(plan: Plan) -> int:
     """Remove what no finished job stands for: an earlier configuration's, a killed run's, and the receipt of before. The shards
     that are done."""
-    [stage] = plan.stages.values()
-    done = {f"part-{job.number:05d}" for job in stage.jobs} - {f"part-{job.number:05d}" for job in stage.waiting()}
+    done = [(stage, job.number) for stage in plan.stages.values() for job in stage.jobs if stage.is_done(job.number)]
+    ours = {path for stage, number in done for path in (stage.manifest_path(number), *stage.files(number))}
     folder = plan.folder
-    for path in [*folder.glob("part-*"), *folder.glob("*/part-*"), *(folder / name for name in RECEIPTS)]:
-        if path.name.partition(".")[0] not in done:
+    below = [path for name in ("work", "rejects", "manifests") for path in sorted((folder / name).rglob("*"), reverse=True)]
+    for path in [*folder.glob("part-*"), *(folder / name for name in RECEIPTS), *below]:
+        if path.is_dir():
+            with contextlib.suppress(OSError):
+                path.rmdir()  # where nothing is left in it
+        elif path not in ours:
             path.unlink(missing_ok=True)
-    return len(done)
+    return sum(stage is plan.writes for stage, _ in done)

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.corpus.cleaning.steps import Cleaner
+from megatron_ext.corpus.cleaning.steps import Cleaner, empty_tally
+from megatron_ext.corpus.cleaning.tally import Tally
 from megatron_ext.corpus.documents import Reject, document, open_source, records
 from megatron_ext.corpus.engine.parts import Parts, Rejects, line_of
 from megatron_ext.corpus.engine.shards import Shard
@@ -26,9 +27,16 @@ class CleaningStage(Stage):
 
     def __init__(self, c: SimpleNamespace, shards: Sequence[Shard], keys: Sequence[str], parts: Parts):
         self.c, self.shards, self.parts, self.folder = c, shards, parts, pathlib.Path(c.output)
+        self.rejects = Parts(self.folder / "rejects", c.output_compression)
         self.jobs = [
             Job(CLEAN, shard.number, key, shard.size, f"{shard.file} ({shard.name})") for shard, key in zip(shards, keys)
         ]
+
+    def files(self, number: int) -> list[pathlib.Path]:
+        return [self.parts.path(number), self.rejects.path(number)]
+
+    def tally(self) -> Tally:
+        return empty_tally(self.c)
 
     def worker(self) -> _Worker:
         return _Worker(self)
@@ -37,13 +45,12 @@ class CleaningStage(Stage):
 class _Worker:
     def __init__(self, stage: CleaningStage):
         self._stage, self._c = stage, stage.c
-        self._rejects = Parts(stage.folder / "rejects", stage.c.output_compression)
         self._cleaner = Cleaner(stage.c)
 
     def __call__(self, number: int) -> dict[str, Any]:
         shard = self._stage.shards[number]
         self._cleaner.begin()
-        with self._stage.parts.writer(number) as kept, self._rejects.writer(number) as rejected:
+        with self._stage.parts.writer(number) as kept, self._stage.rejects.writer(number) as rejected:
             self._clean(shard, kept, Rejects(rejected, self._c))
             if state_of(shard.file) != shard.state:
                 raise UserError(f"{shard.file}: was changed while it was read; run again")

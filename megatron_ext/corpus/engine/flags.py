@@ -20,7 +20,8 @@ class EngineFlags:
     )
     workers: int | None = flag(None, "processes (default: one a core)", positive=True, front=True)
     attempts: int = flag(2, "times that a shard may end a worker before it is set aside", positive=True)
-    run_shard: int | None = flag(None, "do this one shard of a run that was begun, and nothing else", least=0)
+    run_shard: int | None = flag(None, "do this one job of a stage, by its number, and nothing else", least=0)
+    run_stage: str = flag("clean", "the stage that --run-shard is of; a wrong one names those that there are")
     log_interval: float = flag(10.0, "seconds between progress lines where stderr is not a terminal; 0: none", least=0)
 
     @staticmethod

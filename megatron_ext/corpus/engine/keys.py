@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -20,13 +20,8 @@ _ENGINE = ("output_compression", "rejects_with_text")  # of how the work is done
 
 
 def key_of(config: Config, shard: Shard) -> str:
-    """Of a configuration and a shard. A flag whose value is a file stands for the file as it is now."""
-    content = [importlib.metadata.version("megatron-ext"), sorted(_values(config)), dataclasses.astuple(shard)]
-    return xxhash.xxh3_128_hexdigest(orjson.dumps(content))
-
-
-def _values(config: Config) -> Iterator[tuple[str, str]]:
-    """Names and values of what results depend on: not the thresholds of rules that are not asked for."""
+    """Of a configuration and a shard: of the flags, those that results depend on, so no thresholds of rules that are not asked
+    for."""
     groups = vars(config)
     used = [*config.cleaning.filters, "cleaning", *(["sensitive"] if config.sensitive.scrub else [])]
     values: dict[str, Any] = {name: value for name, value in vars(config.input).items() if name != "input"}
@@ -34,6 +29,16 @@ def _values(config: Config) -> Iterator[tuple[str, str]]:
     for name in used:
         values |= vars(groups[FILTERS.load(name).Flags.group_name if name in FILTERS.names() else name])
     values |= {name: getattr(config.engine, name) for name in _ENGINE}
+    return digest(sorted(said(values)), dataclasses.astuple(shard))
+
+
+def digest(*content: Any) -> str:
+    """One word for all of it, and for the version of this package."""
+    return xxhash.xxh3_128_hexdigest(orjson.dumps([importlib.metadata.version("megatron-ext"), *content]))
+
+
+def said(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Names and values of flags. One whose value is a file stands for the file as it is now, too."""
     for name, value in values.items():
         yield name, repr(value)
         for each in value if isinstance(value, tuple) else [value]:

@@ -6,20 +6,47 @@ import pathlib
 from types import SimpleNamespace
 
 from megatron_ext.arguments.config import Config
-from megatron_ext.corpus.engine.cleaning_stage import CleaningStage
-from megatron_ext.corpus.engine.keys import key_of
+from megatron_ext.corpus.engine.cleaning_stage import CLEAN, CleaningStage
+from megatron_ext.corpus.engine.keys import key_of, said
 from megatron_ext.corpus.engine.parts import Parts
 from megatron_ext.corpus.engine.shards import cut
 from megatron_ext.corpus.engine.stages import Stage
+from megatron_ext.corpus.flags import READERS
+from megatron_ext.corpus.inputs import format_of, size_of, state_of
+from megatron_ext.corpus.matching.before import Before, Seen
+from megatron_ext.corpus.matching.flags import METHODS, files_of
+
+_SHARED = ("dedup_priority", "dedup_min_left", "output_compression", "rejects_with_text")  # flags that results depend on
 
 
 class Plan:
-    """Attributes: c: the flat configuration; folder; shards; stages: by name, in order."""
+    """Attributes: c: the flat configuration; folder; work: below it, for what lies between stages; shards; stages: by name, in
+    order; writes: the one that writes the corpus."""
 
     def __init__(self, config: Config):
         self.c = SimpleNamespace(**config.flat())
         self.folder = pathlib.Path(self.c.output)
+        self.work = self.folder / "work"
         self.shards = list(cut(self.c))
-        keys = [key_of(config, shard) for shard in self.shards]
-        stages: list[Stage] = [CleaningStage(self.c, self.shards, keys, Parts(self.folder, self.c.output_compression))]
+        keys, ways = [key_of(config, shard) for shard in self.shards], list(self.c.dedup)
+        parts = self._parts(CLEAN, last=not ways)
+        self.writes: Stage = CleaningStage(self.c, self.shards, keys, parts)
+        stages = [self.writes]
+        seen = [_seen(file) for pattern in self.c.dedup_against for file in files_of(pattern)]
+        for way in ways:
+            method, out = METHODS.load(way), self._parts(way, last=way == ways[-1])
+            values = sorted(
+                said({name: getattr(self.c, name) for name in _SHARED} | vars(getattr(config, method.Flags.group_name)))
+            )
+            before = Before(self.c, way, values, self.folder, self.work / way, self.writes, parts, seen)
+            added, parts = method.stages(before, out), out
+            stages += added
+            self.writes = next(stage for stage in added if stage.name == way)
         self.stages = {stage.name: stage for stage in stages}
+
+    def _parts(self, stage: str, last: bool) -> Parts:
+        return Parts(self.folder if last else self.work / stage, self.c.output_compression)
+
+
+def _seen(file: str) -> Seen:
+    return Seen(file, format_of(file, READERS), size_of(file), state_of(file))

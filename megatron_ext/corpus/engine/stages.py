@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.corpus.cleaning.tally import Tally
 from megatron_ext.corpus.engine.local import StopAll
 from megatron_ext.corpus.whole_file import write_whole
 
@@ -49,21 +50,44 @@ class Stage(abc.ABC):
         """What does jobs, made once in each process: called with a job's number it gives what its manifest is to hold, at least
         `text` (bytes of text that it went through) and `documents`."""
 
+    @abc.abstractmethod
+    def files(self, number: int) -> list[pathlib.Path]:
+        """What a job writes, but its manifest."""
+
+    def tally(self) -> Tally | None:
+        """Of a stage that writes documents, what its jobs' tallies are added to."""
+        return None
+
+    def complete(self, tally: Tally) -> None:  # noqa: B027: most stages know nothing besides
+        """Add to the run's tally, which goes as far as this stage, what the stage knows besides."""
+
+    def done(self, number: int) -> dict[str, Any]:
+        """What a job left. UserError where it is not done: a scheduler called a later one too early."""
+        content = self.manifest(number)
+        if content is None:
+            raise UserError(f"{self.folder}: job {number} of stage {self.name} is not done yet; do it first")
+        return content
+
     def manifest(self, number: int) -> dict[str, Any] | None:
         """What a job left, None where it is not done, or was done with another key."""
         job = self.jobs[number]
         try:
-            content = json.loads(_path(self.folder, job).read_bytes())
+            content = json.loads(self.manifest_path(number).read_bytes())
         except (OSError, ValueError):
             return None
         return content if content.get("key") == job.key else None
 
+    def manifest_path(self, number: int) -> pathlib.Path:
+        return self.folder / "manifests" / self.name / f"{number:05d}.json"
+
     def waiting(self) -> list[Job]:
-        return [job for job in self.jobs if self.manifest(job.number) is None]
+        """Jobs that are not done, or whose files are gone."""
+        return [
+            job for job in self.jobs if not self.is_done(job.number) or not all(map(pathlib.Path.exists, self.files(job.number)))
+        ]
 
-
-def _path(folder: pathlib.Path, job: Job) -> pathlib.Path:
-    return folder / "manifests" / job.stage / f"{job.number:05d}.json"
+    def is_done(self, number: int) -> bool:
+        return self.manifest(number) is not None
 
 
 @contextlib.contextmanager
@@ -91,7 +115,7 @@ class Runner:
             content = self._workers[job.stage](job.number)
             written = {"key": job.key, "where": job.where, "seconds": time.monotonic() - start, **content}
             with writing():
-                write_whole(_path(stage.folder, job), json.dumps(written) + "\n")
+                write_whole(stage.manifest_path(job.number), json.dumps(written) + "\n")
         except OSError as error:
             raise StopAll(f"{stage.folder}: cannot be written ({error.strerror or error})") from None
         return content["text"], content["documents"]

@@ -139,7 +139,7 @@ def test_shard_by_shard_is_the_same_run(real, tmp_path):
     assert f"{len(files)} of them done before" in good(*flags, "--output", tmp_path).stdout
     assert result(tmp_path) == found
     beyond = call(*flags, "--output", tmp_path, "--run-shard", len(files))
-    assert beyond.returncode == 1 and f"--run-shard {len(files)}: the run has {len(files)} shards" in beyond.stderr
+    assert beyond.returncode == 1 and f"--run-shard {len(files)}: stage clean has {len(files)} jobs" in beyond.stderr
 
 
 def begin(*arguments):

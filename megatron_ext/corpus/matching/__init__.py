@@ -1,0 +1,1 @@
+"""What the ways of `dedup/` share: which copies are preferred, the stages that they run in, how texts are compared."""

@@ -1,0 +1,80 @@
+"""What a method of `dedup/` starts from: the documents that the stage before it kept, and those of `--dedup-against`."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from megatron_ext.corpus.documents import Document, Record, Reject, document, open_source, records
+from megatron_ext.corpus.engine.keys import digest
+from megatron_ext.corpus.engine.parts import Parts
+from megatron_ext.corpus.engine.stages import Stage
+from megatron_ext.corpus.flags import READERS, InputFlags
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """A file whose documents count as seen, and are not written again. Attributes: state: another word once it was written to."""
+
+    file: str
+    format: str
+    size: int
+    state: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Before:
+    """Attributes:
+    c: the flat configuration; method: its name; values: names and values of the flags that its results depend on.
+    folder: the run's; work: this method's own, for what lies between its stages.
+    stage: which wrote the documents, and `parts` where they are; seen: --dedup-against.
+    """
+
+    c: SimpleNamespace
+    method: str
+    values: Sequence[tuple[str, str]]
+    folder: pathlib.Path
+    work: pathlib.Path
+    stage: Stage
+    parts: Parts
+    seen: Sequence[Seen]
+
+    @property
+    def shards(self) -> int:
+        """Those that are compared: the corpus' own, and behind them the files of --dedup-against."""
+        return len(self.stage.jobs) + len(self.seen)
+
+    def key(self, stage: str, shard: int) -> str:
+        """Of a job that looks at one shard alone."""
+        own = len(self.stage.jobs)
+        content = self.stage.jobs[shard].key if shard < own else dataclasses.astuple(self.seen[shard - own])
+        return digest(stage, self.values, content)
+
+    def size(self, shard: int) -> int:
+        own = len(self.stage.jobs)
+        return self.stage.jobs[shard].size if shard < own else self.seen[shard - own].size
+
+    def where(self, shard: int) -> str:
+        own = len(self.stage.jobs)
+        return self.stage.jobs[shard].where if shard < own else self.seen[shard - own].file
+
+    def read(self, shard: int) -> Iterator[tuple[Record | None, Document]]:
+        """The documents of a shard, in order. What is no document in a file of --dedup-against is passed over."""
+        own = len(self.stage.jobs)
+        if shard < own:
+            yield from self.parts.read(shard)
+            return
+        seen = self.seen[shard - own]
+        reader: Any = READERS.load(seen.format)
+        with open_source(seen.file, reader) as source:
+            for record in records(source, reader, None, InputFlags(), needed=("text",)):
+                try:
+                    yield None, document(record, reader)
+                except Reject:
+                    continue
+
+    def is_seen(self, shard: int) -> bool:
+        return shard >= len(self.stage.jobs)

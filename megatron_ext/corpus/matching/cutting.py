@@ -1,0 +1,211 @@
+"""The last stage of a method of `dedup/`: a shard's documents without those, or those pieces, that are there twice."""
+
+from __future__ import annotations
+
+import collections
+import pathlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from megatron_ext.corpus.cleaning.steps import Dropped
+from megatron_ext.corpus.cleaning.tally import EXCERPT, Sample, StepTally, Tally
+from megatron_ext.corpus.documents import Document
+from megatron_ext.corpus.engine.keys import digest
+from megatron_ext.corpus.engine.parts import Parts, Rejects, line_of
+from megatron_ext.corpus.engine.stages import Job, Stage
+from megatron_ext.corpus.matching.before import Before
+from megatron_ext.corpus.matching.stages import Doomed, Finding, Names
+
+COPIES = "copies of a document"
+
+
+class Cutting(Stage):
+    """Args:
+    found: the stage that says what goes.
+    reason: why a document is dropped; short: why one is dropped of which too little is left.
+    """
+
+    def __init__(self, before: Before, found: Finding, parts: Parts, reason: str, short: str | None = None):
+        self.before, self.found, self.parts, self.folder = before, found, parts, before.folder
+        self.reason, self.short, self.name = reason, short, before.method
+        self.rejects = Parts(before.folder / "rejects" / self.name, before.c.output_compression)
+        own = before.stage.jobs
+        key = digest(self.name, before.values, [job.key for job in found.jobs])
+        self.jobs = [Job(self.name, job.number, digest(key, job.key), job.size, job.where) for job in own]
+
+    def files(self, number: int) -> list[pathlib.Path]:
+        return [self.parts.path(number), self.rejects.path(number)]
+
+    def worker(self) -> _Cutting:
+        return _Cutting(self)
+
+    def tally(self) -> Tally:
+        step = StepTally(self.name)
+        sizes: collections.Counter[float] = collections.Counter()
+        for job in self.found.jobs:
+            for size, clusters in (self.found.manifest(job.number) or {}).get("sizes", {}).items():
+                sizes[float(size)] += clusters
+        if sizes:
+            step.set_numbers({COPIES: sizes})
+        return Tally([step])
+
+
+class Showing(Stage):
+    """One job, which looks up the copies that stay of the duplicates to read, for the receipt."""
+
+    def __init__(self, cutting: Cutting):
+        self.cutting, self.folder, self.name = cutting, cutting.folder, f"{cutting.name}.pairs"
+        key = digest(self.name, [job.key for job in cutting.jobs])
+        self.jobs = [Job(self.name, 0, key, 0, "pairs to read")]
+
+    def files(self, number: int) -> list[pathlib.Path]:
+        return []
+
+    def worker(self) -> Callable[[int], dict[str, Any]]:
+        return self._do
+
+    def _do(self, number: int) -> dict[str, Any]:
+        tally = self.cutting.tally()
+        for job in self.cutting.jobs:
+            tally.update(Tally.from_dict(self.cutting.done(job.number)["tally"]))
+        wanted: dict[int, list[int]] = {}
+        for sample in _samples(tally):
+            wanted.setdefault(sample.twin[0], []).append(sample.twin[1])
+        texts = {}
+        for shard, indices in wanted.items():
+            for index, (_, document) in enumerate(self.cutting.before.read(shard)):
+                if index in indices:
+                    texts[f"{shard} {index}"] = document.text[:EXCERPT]
+        return {"text": 0, "documents": 0, "texts": texts}
+
+    def complete(self, tally: Tally) -> None:
+        texts = (self.manifest(0) or {}).get("texts", {})
+        for sample in _samples(tally):
+            sample.other = sample.other or texts.get("{} {}".format(*sample.twin), "")
+
+
+def _samples(tally: Tally) -> list[Sample]:
+    return [sample for few in tally.steps[-1].samples.values() for sample in few if sample.twin is not None]
+
+
+class Pair(NamedTuple):
+    """Of a document that goes: the one that stays."""
+
+    id: str
+    shard: int
+    index: int
+    detail: str
+
+
+class _Cutting:
+    def __init__(self, stage: Cutting):
+        self._stage, self._before = stage, stage.before
+        self._places = stage.found.signing.places()
+
+    def __call__(self, shard: int) -> dict[str, Any]:
+        start = time.perf_counter()
+        tally = Tally([StepTally(self._stage.name)])
+        doomed = Doomed(self._stage.found, self._places, shard)
+        with self._stage.parts.writer(shard) as kept, self._stage.rejects.writer(shard) as rejected:
+            rejects = Rejects(rejected, self._before.c)
+            if "winner" in doomed.columns:
+                self._drop(shard, tally, kept, rejects, self._pairs(doomed))
+            else:
+                self._cut(shard, tally, kept, rejects, doomed)
+            for lines in (kept, rejected):
+                lines.publish()
+        step = tally.steps[0]
+        step.seconds = time.perf_counter() - start
+        return {"text": step.bytes, "documents": step.documents, "tally": tally.as_dict()}
+
+    def _pairs(self, doomed: Doomed) -> Mapping[int, Pair]:
+        names, winners = Names(self._stage.found.signing, self._places), doomed.columns["winner"]
+        ids, where = names.ids(winners), names.where(winners)
+        scores = doomed.columns.get("score")
+        pairs = {}
+        for row, (index, winner) in enumerate(zip(doomed.index.tolist(), winners.tolist())):
+            alike = "the same as" if scores is None else f"{scores[row]:.2f} like"
+            pairs[index] = Pair(ids[winner], *where[winner], f"{alike} {ids[winner]}")
+        return pairs
+
+    def _drop(self, shard: int, tally: Tally, kept: Any, rejects: Rejects, pairs: Mapping[int, Pair]) -> None:
+        step = tally.steps[0]
+        for index, (record, document) in enumerate(self._before.read(shard)):
+            size, pair = document.size(), pairs.get(index)
+            _count(tally, document, size, size, pair is None)
+            if pair is None:
+                kept.write(line_of(document, record))
+                continue
+            few = step.few(self._stage.reason)
+            wanted = few.wants(document.id)
+            sample = Sample.of(document, pair.detail, (pair.shard, pair.index)) if wanted else None
+            step.drop(self._stage.reason, size, sample)
+            rejects.write(
+                document.id, document.source, Dropped(step.name, self._stage.reason, pair.detail), record, document.text
+            )
+
+    def _cut(self, shard: int, tally: Tally, kept: Any, rejects: Rejects, doomed: Doomed) -> None:
+        step, rows = tally.steps[0], doomed.rows()
+        for index, (record, document) in enumerate(self._before.read(shard)):
+            size = after = document.size()
+            dropped = None
+            if index in rows:
+                spans = [(int(doomed.columns["begin"][row]), int(doomed.columns["end"][row])) for row in rows[index]]
+                text = without(document.text, spans)
+                dropped = self._too_short(text, spans)
+                if dropped is None:
+                    document.text = text
+                    after = document.size()
+                    step.edited += 1
+                    step.removed += size - after
+            _count(tally, document, size, after, dropped is None)
+            if dropped is None:
+                kept.write(line_of(document, record))
+            else:
+                few = step.few(dropped.reason)
+                step.drop(dropped.reason, size, Sample.of(document, dropped.detail) if few.wants(document.id) else None)
+                rejects.write(document.id, document.source, dropped, record, document.text)
+
+    def _too_short(self, text: str, spans: Sequence[tuple[int, int]]) -> Dropped | None:
+        left, least = len(text.strip()), self._before.c.dedup_min_left
+        if left >= max(least, 1):
+            return None
+        taken = sum(end - begin for begin, end in spans)
+        return Dropped(
+            self._stage.name, self._stage.short, f"{left} characters left, at least {least}; {taken} bytes were there before"
+        )
+
+
+def without(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """The text without spans of its UTF-8, which begin and end between characters and do not overlap."""
+    data, kept, place = text.encode(), [], 0
+    for begin, end in sorted(spans):
+        kept.append(data[place:begin])
+        place = max(place, end)
+    return b"".join([*kept, data[place:]]).decode()
+
+
+def _count(tally: Tally, document: Document, size: int, after: int, stays: bool) -> None:
+    """Count a document in and, where it stays, out."""
+    step = tally.steps[0]
+    step.documents += 1
+    step.bytes += size
+    share = step.sources.setdefault(document.source, [0, 0])
+    share[0] += 1
+    share[1] += not stays
+    names = [(tally.sources, document.source)]
+    if isinstance(document.values.get("language"), str):
+        names.append((tally.languages, document.values["language"]))
+    for counts, name in names:
+        found = counts.setdefault(name, [0] * 4)
+        found[0] += 1
+        found[1] += size
+        if stays:
+            found[2] += 1
+            found[3] += after
+    if stays:
+        tally.kept[0] += 1
+        tally.kept[1] += after
+        if tally.keeps.wants(document.id):
+            tally.keeps.add(Sample.of(document))

@@ -1,0 +1,61 @@
+"""Flags of deduplication that hold for all its methods."""
+
+from __future__ import annotations
+
+import os
+
+from megatron_ext.arguments.flags import flag, flag_group
+from megatron_ext.arguments.problems import Problem, UserError
+from megatron_ext.arguments.registry import Registry
+from megatron_ext.corpus.flags import READERS
+from megatron_ext.corpus.inputs import expand, format_of
+
+METHODS = Registry("megatron_ext.corpus.dedup")
+
+
+@flag_group("dedup", "What is there twice")
+class DedupFlags:
+    dedup: tuple[str, ...] = flag((), "ways to find duplicates, behind the rules and in this order", choices=METHODS, front=True)
+    dedup_priority: tuple[str, ...] = flag(
+        (), "sources whose copies stay, the most preferred first (default: of copies the first in the corpus stays)", front=True
+    )
+    dedup_against: tuple[str, ...] = flag(
+        (), "a corpus that is clean already: its folder, files or patterns. What is in it counts as seen", front=True
+    )
+    dedup_min_left: int = flag(100, "characters that must be left of a document of which pieces were cut out", least=0)
+    dedup_memory: float = flag(2.0, "GB for a job that looks at the whole corpus; the less, the more such jobs", least=0.01)
+    keep_work: bool = flag(False, "keep what lies between the stages, OUTPUT/work, so that a run with more input does less anew")
+
+    @staticmethod
+    def check(c):
+        for name in c.dedup:
+            if c.dedup.count(name) > 1:
+                yield Problem("--dedup", name, "is given twice", "name each way once")
+                break
+        for name in ("dedup_priority", "dedup_against"):
+            if getattr(c, name) and not c.dedup:
+                yield Problem(
+                    "--" + name.replace("_", "-"), None, "says how duplicates are found, and none are looked for", "add --dedup"
+                )
+        for pattern in c.dedup_against:
+            try:
+                files = files_of(pattern)
+            except UserError as error:
+                yield Problem("--dedup-against", None, str(error))
+                continue
+            if not files:
+                yield Problem("--dedup-against", pattern, "matches no file and holds no part-*.jsonl")
+            for file in files:
+                if format_of(file, READERS) is None:
+                    yield Problem("--dedup-against", file, "has an ending of no known format", "give JSON lines, Parquet …")
+                    break
+
+
+def files_of(pattern: str) -> list[str]:
+    """The files of a folder that a run made, or those that a pattern names."""
+    return expand(os.path.join(pattern, "part-*")) if os.path.isdir(pattern) else expand(pattern)
+
+
+def groups() -> list[type]:
+    """Those that hold for all ways, and each one's own."""
+    return [DedupFlags, *(METHODS.load(name).Flags for name in METHODS)]

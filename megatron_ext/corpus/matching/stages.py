@@ -1,0 +1,211 @@
+"""The stages of deduplication: sign each shard's documents; find, slice by slice of all signs, what is there twice; cut it out.
+
+    METHOD.sign   a job a shard: what is known of each document, as columns           map
+    METHOD.…      jobs that look at a slice of all shards' columns: what goes          shuffle, reduce
+    METHOD        a job a shard: documents without what goes                           map
+
+What goes is told by place (`places.py`), sorted, in one of two ways: `winner`, the place of the copy that stays, or `begin` and
+`end`, the bytes of the text that are cut out. `starts` says where each rank's documents of each shard begin among the rows.
+"""
+
+from __future__ import annotations
+
+import math
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from megatron_ext.corpus.engine.columns import Columns, write_columns
+from megatron_ext.corpus.engine.keys import digest
+from megatron_ext.corpus.engine.stages import Job, Stage
+from megatron_ext.corpus.matching.before import Before
+from megatron_ext.corpus.matching.places import Places, Ranks
+
+BATCH = 4 * 2**20
+"""Characters of text that are signed at once."""
+
+Signer = Callable[[Sequence[str]], dict[str, np.ndarray]]
+"""From texts to columns, whose rows are those of one text behind those of the other."""
+
+
+class Signing(Stage):
+    """Args: signer: made once in each process from the flat configuration."""
+
+    def __init__(self, before: Before, signer: Callable[[Any], Signer]):
+        self.before, self.folder, self.signer = before, before.folder, signer
+        self.name = f"{before.method}.sign"
+        shards = range(before.shards)
+        self.jobs = [Job(self.name, n, before.key(self.name, n), before.size(n), before.where(n)) for n in shards]
+
+    def path(self, number: int) -> pathlib.Path:
+        return self.before.work / "sign" / f"{number:05d}.safetensors"
+
+    def files(self, number: int) -> list[pathlib.Path]:
+        return [self.path(number)]
+
+    def worker(self) -> _Signing:
+        return _Signing(self)
+
+    def columns(self, shard: int) -> Columns:
+        return Columns(self.path(shard))
+
+    def places(self) -> Places:
+        """Of all documents, once all shards are signed."""
+        return Places(np.array([self.done(number)["counts"] for number in range(len(self.jobs))]))
+
+
+class _Signing:
+    def __init__(self, stage: Signing):
+        self._stage, self._signer = stage, stage.signer(stage.before.c)
+        self._ranks = Ranks(stage.before.c.dedup_priority)
+
+    def __call__(self, shard: int) -> dict[str, Any]:
+        before = self._stage.before
+        ids, ranks, found, size = [], [], [], 0
+        for texts in _batches(self._documents(shard, ids, ranks)):
+            size += sum(map(len, texts))
+            found.append(self._signer(texts))
+        found = found or [self._signer([])]
+        columns = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+        columns |= {"ranks": np.array(ranks, np.uint16), "ids": np.frombuffer(b"".join(ids), np.uint8)}
+        columns["id_ends"] = np.cumsum([len(id) for id in ids], dtype=np.uint64)
+        write_columns(self._stage.path(shard), columns)
+        counts = np.bincount(columns["ranks"], minlength=self._ranks.count).tolist()
+        return {"text": size, "documents": 0 if before.is_seen(shard) else len(ids), "counts": counts}
+
+    def _documents(self, shard: int, ids: list[bytes], ranks: list[int]) -> Iterator[str]:
+        seen = self._stage.before.is_seen(shard)
+        for _, document in self._stage.before.read(shard):
+            ids.append(document.id.encode("utf-8", "surrogatepass"))
+            ranks.append(0 if seen else self._ranks(document.source))
+            yield document.text
+
+
+def _batches(texts: Iterator[str]) -> Iterator[list[str]]:
+    held, size = [], 0
+    for text in texts:
+        held.append(text)
+        size += len(text)
+        if size >= BATCH:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
+
+
+class Finding(Stage):
+    """Jobs that look at what an earlier stage left, a slice of it each.
+
+    Args:
+        name: behind the method's.
+        needs: the stage before.
+        slices: how many jobs.
+        find: called with `(stage, slice)`; columns, and what the manifest is to hold besides (`sizes`: how many clusters have how
+            many copies). It must be picklable.
+    """
+
+    def __init__(self, before: Before, signing: Signing, name: str, needs: Stage, slices: int, find: Callable):
+        self.before, self.signing, self.needs, self.folder, self.find = before, signing, needs, before.folder, find
+        self.name, self._leaf = f"{before.method}.{name}", name
+        key = digest(self.name, before.values, slices, [job.key for job in needs.jobs])
+        size = sum(job.size for job in needs.jobs)
+        self.jobs = [Job(self.name, n, f"{key}-{n}", size // slices, f"slice {n} of {slices}") for n in range(slices)]
+
+    def path(self, number: int) -> pathlib.Path:
+        return self.before.work / self._leaf / f"{number:05d}.safetensors"
+
+    def files(self, number: int) -> list[pathlib.Path]:
+        return [self.path(number)]
+
+    def worker(self) -> Callable[[int], dict[str, Any]]:
+        return self._do
+
+    def _do(self, slice: int) -> dict[str, Any]:
+        columns, besides = self.find(self, slice)
+        write_columns(self.path(slice), columns)
+        return {"text": 0, "documents": 0, **besides}
+
+    def columns(self, slice: int) -> Columns:
+        self.done(slice)
+        return Columns(self.path(slice))
+
+
+def by_place(places: Places, place: np.ndarray, **others: np.ndarray) -> dict[str, np.ndarray]:
+    """What goes, as columns: sorted by place, with `starts`."""
+    order = np.argsort(place, kind="stable")
+    place = place[order]
+    return {"place": place, "starts": places.starts(place), **{name: other[order] for name, other in others.items()}}
+
+
+class Doomed:
+    """What goes of one shard. Iterated: `(index of the document, row of columns)`s, by index."""
+
+    def __init__(self, finding: Finding, places: Places, shard: int):
+        ranks = finding.signing.columns(shard)["ranks"]
+        mine = places.of(shard, ranks)
+        order = np.argsort(mine)
+        pieces: list[dict[str, np.ndarray]] = []
+        for slice in range(len(finding.jobs)):
+            columns = finding.columns(slice)
+            starts = columns["starts"]
+            for cell in places.cells(shard):
+                begin, end = int(starts[cell]), int(starts[cell + 1])
+                if end > begin:
+                    pieces.append({name: columns.piece(name, begin, end) for name in columns.names() if name != "starts"})
+        self.columns = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]} if pieces else {}
+        found = self.columns.get("place", np.zeros(0, np.int64))
+        self.index = order[np.searchsorted(mine[order], found)] if len(found) else found
+
+    def rows(self) -> dict[int, list[int]]:
+        """Rows of `columns` by index of the document."""
+        found: dict[int, list[int]] = {}
+        for row, index in enumerate(self.index.tolist()):
+            found.setdefault(index, []).append(row)
+        return found
+
+
+class Names:
+    """Ids of documents by place."""
+
+    def __init__(self, signing: Signing, places: Places):
+        self._signing, self._places = signing, places
+
+    def where(self, wanted: np.ndarray) -> dict[int, tuple[int, int]]:
+        """Shard and index of each place."""
+        found = {}
+        shards = self._places.shards(wanted)
+        for shard in np.unique(shards).tolist():
+            mine = self._places.of(shard, self._signing.columns(shard)["ranks"])
+            order = np.argsort(mine)
+            here = wanted[shards == shard]
+            index = order[np.searchsorted(mine[order], here)]
+            found |= {place: (shard, number) for place, number in zip(here.tolist(), index.tolist())}
+        return found
+
+    def ids(self, wanted: np.ndarray) -> dict[int, str]:
+        found: dict[int, str] = {}
+        opened: dict[int, tuple[Columns, np.ndarray]] = {}
+        for place, (shard, index) in sorted(self.where(np.unique(wanted)).items(), key=lambda item: item[1]):
+            if shard not in opened:
+                columns = self._signing.columns(shard)
+                opened = {shard: (columns, columns["id_ends"])}
+            columns, ends = opened[shard]
+            begin = int(ends[index - 1]) if index else 0
+            found[place] = columns.piece("ids", begin, int(ends[index])).tobytes().decode("utf-8", "surrogatepass")
+        return found
+
+
+def slices_for(size: float, c: Any) -> int:
+    """How many jobs share `size` bytes of memory, so that each keeps within --dedup-memory."""
+    return max(math.ceil(size / (c.dedup_memory * 1e9)), 1)
+
+
+def groups(values: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, dict[int, int]]:
+    """Of rows of which some belong to the row before (`same`): the first value of each row's group, and how many groups have how
+    many rows, from 2 on."""
+    starts = np.flatnonzero(~same)
+    lengths = np.diff(np.append(starts, len(values)))
+    sizes, counts = np.unique(lengths[lengths > 1], return_counts=True)
+    return np.repeat(values[starts], lengths), dict(zip(sizes.tolist(), counts.tolist()))
