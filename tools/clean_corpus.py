@@ -36,10 +36,10 @@ def main(argv: Sequence[str]) -> int:
 
 def _clean(argv: Sequence[str]) -> None:
     config = read([InputFlags, DocumentFlags, EngineFlags, *groups(), *dedup_groups()], argv, PROGRAM, ABOUT)
-    from megatron_ext.corpus.engine.clean import clean, clean_one
+    from megatron_ext.corpus.engine.clean import clean, clean_some
 
-    if config.engine.run_shard is not None:
-        clean_one(config, config.engine.run_stage, config.engine.run_shard)
+    if config.engine.run_shard:
+        clean_some(config, config.engine.run_stage, config.engine.run_shard)
         return
     done = clean(config)
     for what, how_much in done.lines():

@@ -64,11 +64,12 @@ class Config(SimpleNamespace):
         """Every flag's resolved value by field name."""
         return {flag.name: getattr(group, flag.name) for group in self.groups() for flag in flags_of(type(group))}
 
-    def to_yaml(self) -> str:
-        """The resolved configuration as YAML, a section a group and one of what was derived; what is None is left out."""
+    def to_yaml(self, without: Sequence[str] = ()) -> str:
+        """The resolved configuration as YAML, a section a group and one of what was derived; what is None is left out, and so are
+        the names in `without`."""
         sections, derived = [], {}
         for group in self.groups():
-            values = {flag.name: getattr(group, flag.name) for flag in flags_of(type(group))}
+            values = {flag.name: getattr(group, flag.name) for flag in flags_of(type(group)) if flag.name not in without}
             lines = {
                 name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if value is not None
             }

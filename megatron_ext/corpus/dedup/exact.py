@@ -42,9 +42,11 @@ class Hashes:
     """From texts to columns `high` and `low`, the halves of their hashes."""
 
     def __init__(self, c: Any):
-        from megatron_ext.corpus.matching.normalize import Normalizer
+        self._normal = str
+        if not c.exact_verbatim:
+            from megatron_ext.corpus.matching.normalize import Normalizer
 
-        self._normal = str if c.exact_verbatim else Normalizer(c)
+            self._normal = Normalizer(c)
 
     def __call__(self, texts: Sequence[str]) -> dict[str, Any]:
         import numpy as np

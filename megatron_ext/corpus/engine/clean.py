@@ -19,10 +19,10 @@ from megatron_ext.arguments.config import Config
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.cleaning.steps import Cleaner
 from megatron_ext.corpus.cleaning.tally import Tally
-from megatron_ext.corpus.engine import local
+from megatron_ext.corpus.engine.local import StopAll
 from megatron_ext.corpus.engine.plan import Plan
-from megatron_ext.corpus.engine.stages import Job, Runner, Stage
-from megatron_ext.corpus.progress import Meter
+from megatron_ext.corpus.engine.schedule import run
+from megatron_ext.corpus.engine.stages import Runner
 from megatron_ext.corpus.receipt.write import RECEIPTS, write_receipt
 from megatron_ext.corpus.whole_file import write_whole
 
@@ -66,11 +66,13 @@ def clean(config: Config) -> Cleaned:
         plan = Plan(config)
         Cleaner(plan.c)  # what cannot be built is found out here, not in every worker
         skipped = _sweep(plan)
-        write_whole(folder / RECIPE, config.to_yaml())
-        failures = _work(plan)
+        write_whole(folder / RECIPE, _recipe(config))
+        failures = run(plan)
         tally, seconds = _added_up(plan)
         told = [f"{job.where}: {reason}" for job, reason in failures]
         warnings = write_receipt(f"{folder}/", plan.c, tally, len(plan.shards), seconds, told)
+        if not failures and not plan.c.keep_work:
+            shutil.rmtree(plan.work, ignore_errors=True)
     if told:
         first = failures[0][0].stage == plan.writes.name
         what = "shards" if first else f"jobs of stage {failures[0][0].stage}"
@@ -83,44 +85,29 @@ def clean(config: Config) -> Cleaned:
     return Cleaned(tally, len(plan.shards), skipped, time.monotonic() - start, warnings)
 
 
-def clean_one(config: Config, stage: str, number: int) -> None:
-    """One job of a run, in this process: what a cluster's scheduler calls."""
+def clean_some(config: Config, stage: str, numbers: Sequence[int]) -> None:
+    """Some jobs of a run, in this process: what a cluster's scheduler calls. UserError: of the jobs that failed, once all were
+    tried, a line each."""
     plan = Plan(config)
     if stage not in plan.stages:
         raise UserError(f"--run-stage {stage}: the run has the stages {', '.join(plan.stages)}")
     jobs = plan.stages[stage].jobs
-    if number >= len(jobs):
-        raise UserError(f"--run-shard {number}: stage {stage} has {len(jobs)} jobs, 0 to {len(jobs) - 1}")
+    if max(numbers) >= len(jobs):
+        raise UserError(f"--run-shard {max(numbers)}: stage {stage} has {len(jobs)} jobs, 0 to {len(jobs) - 1}")
     _ours(plan.folder)
-    write_whole(plan.folder / RECIPE, config.to_yaml())
-    if jobs[number] in plan.stages[stage].waiting():
-        Runner(plan.stages)(jobs[number])
-
-
-def _work(plan: Plan) -> list[tuple[Job, str]]:
-    """Do what waits, stage by stage; the jobs that were set aside, with the reason, in order. A stage in which there are some is
-    the last."""
-    *_, last = plan.stages.values()
-    if not plan.writes.waiting() and not last.waiting():
-        return []  # what lay between the stages is gone, and not needed
-    for stage in plan.stages.values():
-        failures = _stage(plan, stage)
-        if failures:
-            return sorted(failures, key=lambda failure: failure[0].number)
-    if not plan.c.keep_work:
-        shutil.rmtree(plan.work, ignore_errors=True)
-    return []
-
-
-def _stage(plan: Plan, stage: Stage) -> list[tuple[Job, str]]:
-    failures, jobs, c = [], stage.waiting(), plan.c
-    with Meter(stage.name, sum(job.size for job in jobs), c.log_interval) as meter:
-        for done in local.work(Runner, (plan.stages,), jobs, c.workers, c.attempts):
-            if done.failure is None:
-                meter.advance(done.item.size, *done.result)
-            else:
-                failures.append((done.item, done.failure))
-    return failures
+    if not (plan.folder / RECIPE).exists():
+        write_whole(plan.folder / RECIPE, _recipe(config))
+    waiting, runner, failures = plan.stages[stage].waiting(), Runner(plan.stages), []
+    for number in numbers:
+        try:
+            if jobs[number] in waiting:
+                runner(jobs[number])
+        except StopAll:
+            raise
+        except UserError as error:
+            failures.append(f"job {number}: {error}")
+    if failures:
+        raise UserError(f"{len(failures)} of {len(numbers)} jobs of stage {stage} failed:\n" + "\n".join(failures))
 
 
 def _added_up(plan: Plan) -> tuple[Tally, float]:
@@ -140,6 +127,10 @@ def _added_up(plan: Plan) -> tuple[Tally, float]:
             whole.then(tally)
         stage.complete(whole)
     return whole, seconds
+
+
+def _recipe(config: Config) -> str:
+    return config.to_yaml(without=("run_stage", "run_shard"))
 
 
 @contextmanager

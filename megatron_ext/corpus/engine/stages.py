@@ -58,7 +58,7 @@ class Stage(abc.ABC):
         """Of a stage that writes documents, what its jobs' tallies are added to."""
         return None
 
-    def complete(self, tally: Tally) -> None:  # noqa: B027: most stages know nothing besides
+    def complete(self, tally: Tally) -> None:  # noqa: B027
         """Add to the run's tally, which goes as far as this stage, what the stage knows besides."""
 
     def done(self, number: int) -> dict[str, Any]:
