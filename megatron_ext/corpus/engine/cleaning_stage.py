@@ -68,10 +68,10 @@ class _Worker:
                     found = document(record, reader, source=self._c.source)
                 except Reject as reject:
                     origin = self._c.source or shard.format
-                    rejects.write(record.id, origin, self._cleaner.reject(record.id, origin, reject), record, None)
+                    rejects.write(record.id, origin, self._cleaner.reject(record.id, origin, reject), None, record)
                     continue
                 dropped = self._cleaner(found)
                 if dropped is None:
                     kept.write(line_of(found, record))
                 else:
-                    rejects.write(found.id, found.source, dropped, record, found.text)
+                    rejects.write(found.id, found.source, dropped, found.text, record)

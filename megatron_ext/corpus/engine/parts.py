@@ -62,10 +62,11 @@ class Rejects:
     def __init__(self, lines: Lines, c: SimpleNamespace):
         self.lines, self._with_text = lines, c.rejects_with_text
 
-    def write(self, id: str, source: str, why: Any, record: Record, text: str | None) -> None:
-        """Args: why: `Dropped`."""
-        place = {"file": record.file, "record": record.number, "place": record.place}
-        line = {"id": id, "source": source, **why._asdict(), **place}
+    def write(self, id: str, source: str, why: Any, text: str | None, record: Record | None = None) -> None:
+        """Args: why: `Dropped`; record: where the input has it."""
+        line = {"id": id, "source": source, **why._asdict()}
+        if record is not None:
+            line |= {"file": record.file, "record": record.number, "place": record.place}
         self.lines.write(orjson.dumps(line | {"text": text} if self._with_text and text is not None else line) + b"\n")
 
 

@@ -141,9 +141,7 @@ class _Cutting:
             wanted = few.wants(document.id)
             sample = Sample.of(document, pair.detail, (pair.shard, pair.index)) if wanted else None
             step.drop(self._stage.reason, size, sample)
-            rejects.write(
-                document.id, document.source, Dropped(step.name, self._stage.reason, pair.detail), record, document.text
-            )
+            rejects.write(document.id, document.source, Dropped(step.name, self._stage.reason, pair.detail), document.text)
 
     def _cut(self, shard: int, tally: Tally, kept: Any, rejects: Rejects, doomed: Doomed) -> None:
         step, rows = tally.steps[0], doomed.rows()
@@ -165,7 +163,7 @@ class _Cutting:
             else:
                 few = step.few(dropped.reason)
                 step.drop(dropped.reason, size, Sample.of(document, dropped.detail) if few.wants(document.id) else None)
-                rejects.write(document.id, document.source, dropped, record, document.text)
+                rejects.write(document.id, document.source, dropped, document.text)
 
     def _too_short(self, text: str, spans: Sequence[tuple[int, int]]) -> Dropped | None:
         left, least = len(text.strip()), self._before.c.dedup_min_left

@@ -9,7 +9,11 @@
 PYBIND11_MODULE(compiled, m) {
     m.doc() = "Hot loops of the corpus room in C++; each has a Python twin with the same answers.";
     bind_candidates(m);
+    bind_jaccard(m);
+    bind_lsh(m);
+    bind_minhash(m);
     bind_ngrams(m);
     bind_scan(m);
     bind_analysis(m);
+    bind_union_find(m);
 }

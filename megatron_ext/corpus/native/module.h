@@ -10,9 +10,13 @@
 namespace py = pybind11;
 
 void bind_candidates(py::module_& m);
+void bind_jaccard(py::module_& m);
+void bind_lsh(py::module_& m);
+void bind_minhash(py::module_& m);
 void bind_ngrams(py::module_& m);
 void bind_scan(py::module_& m);
 void bind_analysis(py::module_& m);
+void bind_union_find(py::module_& m);
 
 // Whatever has bytes in one piece: bytes, bytearray, memoryview, mmap.
 class Bytes {

@@ -6,14 +6,7 @@
 
 #include "characters.h"
 #include "module.h"
-
-#if defined(__GNUC__) && defined(__x86_64__)
-#define HAVE_AVX2 1
-#define TARGET_AVX2 __attribute__((target("avx2,popcnt")))
-#include <immintrin.h>
-#else
-#define HAVE_AVX2 0
-#endif
+#include "targets.h"
 
 namespace {
 
@@ -127,15 +120,6 @@ TARGET_AVX2 Counts scan_avx2(const std::uint8_t* text, std::size_t size) {
     return counts;
 }
 #endif
-
-bool has_avx2() {
-#if HAVE_AVX2
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt");
-#else
-    return false;
-#endif
-}
 
 using Scan = Counts (*)(const std::uint8_t*, std::size_t);
 

@@ -1,0 +1,56 @@
+"""A run on a Ray cluster of two nodes leaves the bytes of a local one, also when a node dies in its middle."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+
+import pytest
+
+from tests.corpus.engine.runs import TOOL, call, corpus, environ, good, left
+
+FLAGS = ("--scrub", "email", "phone_number", "secret", "--dedup", "exact", "--exact-verbatim", "--shard-size", "0.2", "--log-interval", "0")
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("local")
+    corpus(folder / "in", files=5, documents=150)
+    flags = ["--input", folder / "in" / "*.jsonl", *FLAGS]
+    good(*flags, "--output", folder / "out")
+    return flags, left(folder / "out")
+
+
+@pytest.fixture
+def cluster():
+    from ray.cluster_utils import Cluster
+
+    options = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "env_vars": {"PYTHONPATH": environ()["PYTHONPATH"]}}
+    made = Cluster(initialize_head=True, head_node_args=options)
+    made.more = made.add_node(**options)
+    made.wait_for_nodes()
+    yield made
+    made.shutdown()
+
+
+@pytest.mark.timeout(300)
+def test_a_node_dies_in_the_middle(local, cluster, tmp_path):
+    flags, expected = local
+    command = [*TOOL, *map(str, flags), "--output", str(tmp_path), "--engine", "ray", "--ray-address", cluster.address]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ())
+    done = tmp_path / "manifests" / "clean"
+    while len(list(done.glob("*.json"))) < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    cluster.remove_node(cluster.more, allow_graceful=False)
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    assert left(tmp_path) == expected
+
+
+@pytest.mark.timeout(200)
+def test_a_cluster_that_is_not_there_is_a_sentence(local, tmp_path):
+    flags, _ = local
+    done = call(*flags, "--output", tmp_path, "--engine", "ray", "--ray-address", "127.0.0.1:1", env=environ(), timeout=190)
+    assert done.returncode == 1 and "--engine ray: there is no cluster to be reached at 127.0.0.1:1" in done.stderr
+    assert "Traceback" not in done.stderr
