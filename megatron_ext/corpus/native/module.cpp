@@ -12,4 +12,7 @@ PYBIND11_MODULE(compiled, m) {
     bind_ngrams(m);
     bind_scan(m);
     bind_analysis(m);
+    bind_substring(m);
+    bind_bloom(m);
+    bind_contamination(m);
 }

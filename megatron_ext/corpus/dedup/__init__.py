@@ -1,0 +1,1 @@
+"""Duplicates: of documents, of what is in them, near and exact."""
