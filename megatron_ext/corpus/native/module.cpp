@@ -16,4 +16,7 @@ PYBIND11_MODULE(compiled, m) {
     bind_scan(m);
     bind_analysis(m);
     bind_union_find(m);
+    bind_substring(m);
+    bind_bloom(m);
+    bind_contamination(m);
 }

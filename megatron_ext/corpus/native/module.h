@@ -17,6 +17,9 @@ void bind_ngrams(py::module_& m);
 void bind_scan(py::module_& m);
 void bind_analysis(py::module_& m);
 void bind_union_find(py::module_& m);
+void bind_substring(py::module_& m);
+void bind_bloom(py::module_& m);
+void bind_contamination(py::module_& m);
 
 // Whatever has bytes in one piece: bytes, bytearray, memoryview, mmap.
 class Bytes {
