@@ -10,7 +10,7 @@ import pytest
 
 from tests.corpus.engine.runs import TOOL, corpus, good, left
 
-FLAGS = ("--scrub", "email", "phone_number", "secret", "--dedup", "exact", "--exact-verbatim", "--shard-size", "0.2", "--log-interval", "0")
+FLAGS = ("--scrub", "email", "phone_number", "secret", "--dedup", "exact", "--shard-size", "0.2", "--log-interval", "0")
 CLUSTER = ("--engine", "slurm", "--slurm-tasks", "3", "--slurm-options", "--mem=200 --partition=tests")
 
 

@@ -1,4 +1,4 @@
-"""Documents whose text is the same but for what `--normalize` takes away: by a hash of 128 bits (xxh3), one copy stays.
+"""Documents whose text is the same but for what `--dedup-ignore` names: by a hash of 128 bits (xxh3); one copy stays.
 
 That two of n different texts get the same hash has a probability of about n² / 2^129: 10^-19 for ten billion.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @flag_group("exact", "Duplicates, exact: documents with the same text")
 class Flags:
-    exact_verbatim: bool = flag(False, "compare texts as they are, with their case, spaces and punctuation")
+    exact_min_length: int = flag(1, "shortest documents that are compared, in characters without what does not count", least=0)
 
 
 REASONS = {"exact_duplicate": "the same text was there before"}
@@ -32,29 +32,29 @@ def stages(before: Before, parts: Parts) -> Sequence[Stage]:
     from megatron_ext.corpus.matching.stages import Finding, Signing, slices_for
 
     signing = Signing(before, Hashes)
-    documents = sum(map(before.size, range(before.shards))) / 200  # no document is shorter on average
-    finding = Finding(before, signing, "find", signing, slices_for(documents * ROW, before.c), find)
+    finding = Finding(before, signing, "find", signing, slices_for(before.documents * ROW, before.c), find)
     cutting = Cutting(before, finding, parts, "exact_duplicate")
     return [signing, finding, cutting, Showing(cutting)]
 
 
 class Hashes:
-    """From texts to columns `high` and `low`, the halves of their hashes."""
+    """From texts to columns `high` and `low`, the halves of their hashes, and `compared`: whether the text is long enough."""
 
     def __init__(self, c: Any):
-        self._normal = str
-        if not c.exact_verbatim:
-            from megatron_ext.corpus.matching.normalize import Normalizer
+        self._least = c.exact_min_length
+        from megatron_ext.corpus.matching.normalize import Normalization
+        from megatron_ext.corpus.matching.shingles import Shingles
 
-            self._normal = Normalizer(c)
+        self._normal = Shingles(same=Normalization.of(c.dedup_ignore)).normalize
 
     def __call__(self, texts: Sequence[str]) -> dict[str, Any]:
         import numpy as np
         import xxhash
 
-        hashes = b"".join(xxhash.xxh3_128_digest(self._normal(text).encode()) for text in texts)
-        halves = np.frombuffer(hashes, np.uint64).reshape(-1, 2)
-        return {"high": halves[:, 0], "low": halves[:, 1]}
+        normal = [self._normal(text) for text in texts]
+        halves = np.frombuffer(b"".join(xxhash.xxh3_128_digest(text.encode()) for text in normal), np.uint64).reshape(-1, 2)
+        compared = np.array([len(text) >= self._least for text in normal], bool)
+        return {"high": halves[:, 0], "low": halves[:, 1], "compared": compared}
 
 
 def find(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -69,7 +69,7 @@ def find(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:
     for shard in range(len(signing.jobs)):
         columns = signing.columns(shard)
         mine = columns["high"]
-        here = mine % np.uint64(slices) == slice
+        here = columns["compared"] & (mine % np.uint64(slices) == slice)
         high.append(mine[here])
         low.append(columns["low"][here])
         where.append(places.of(shard, columns["ranks"])[here])

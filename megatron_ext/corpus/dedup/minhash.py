@@ -1,121 +1,192 @@
-r"""Signatures by which the similarity of two texts can be told, whatever their length: MinHash (Broder 1997).
+"""Documents that are nearly the same: MinHash signatures, and locality-sensitive hashing of them (Broder 1997; Leskovec,
+Rajaraman and Ullman, Mining of Massive Datasets, chapter 3).
 
-The Jaccard similarity of two sets of shingles is J = |A ∩ B| / |A ∪ B|. Under a random order of all hashes, A and B have the
-same first element with probability J. With K orders, of which the signature keeps each first element,
+Two documents whose sets of n-grams have the Jaccard similarity J share all r values of at least one of b bands with probability
 
-    h_k(x) = a_k x + b_k mod 2^32       x: the low half of a shingle's hash, a_k odd, so that h_k is a permutation
-    signature_k = min over x of h_k(x)
-    estimate = share of k at which two signatures agree        mean J, standard deviation sqrt(J (1 - J) / K)
+    1 − (1 − J^r)^b
 
-Two different elements may have the same h_k, as there are 2^32 of them: this adds (1 - J) · |A ∪ B| / 2^33 at most, 0.001 for
-two texts of ten million words.
-
-`MinHash.sign` does all from the text to the signature in one pass of C++ (`native/minhash.cpp`), by AVX2 where the machine has
-it, or here by its twin. Reason for own code: docs/deduplication.md, "Speed".
+b and r are chosen so that this rises at `--minhash-threshold` (`matching/signatures.py`), or given. Documents that share
+a band are a pair; with `--minhash-check`, if their exact similarity reaches the threshold, too. Pairs make clusters
+(union-find), of which one document stays: the one that comes first, or `--minhash-keep longest`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from megatron_ext.arguments.flags import flag, flag_group
+from megatron_ext.arguments.problems import Problem
 
-from megatron_ext.corpus.dedup.shingles import Shingles, mix
-from megatron_ext.corpus.native import compiled
-
-IMPLEMENTATIONS = (*(compiled.paths() if compiled else ()), "python")
-EMPTY = 0xFFFFFFFF
-"""What all values are in the signature of a text without shingles."""
-
-
-class Signatures(NamedTuple):
-    values: np.ndarray
-    """uint32 [documents, permutations]."""
-    shingles: np.ndarray
-    """How many shingles each document has, those that come again too: uint64 [documents]. Where 0, there is nothing to compare."""
+if TYPE_CHECKING:
+    from megatron_ext.corpus.engine.parts import Parts
+    from megatron_ext.corpus.engine.stages import Stage
+    from megatron_ext.corpus.matching.before import Before
 
 
-class MinHash:
-    """Signs texts.
+@flag_group("minhash", "Duplicates, near: MinHash and LSH (Broder 1997)")
+class Flags:
+    minhash_threshold: float = flag(0.8, "Jaccard similarity from which documents are the same", positive=True, most=1.0)
+    minhash_ngram: int = flag(5, "words (or characters) of an n-gram", positive=True)
+    minhash_units: str = flag("words", "what n-grams are of", choices=("words", "characters"))
+    minhash_permutations: int = flag(128, "values of a signature", positive=True)
+    minhash_bands: int | None = flag(None, "bands of a signature (default: by the threshold)", positive=True)
+    minhash_rows: int | None = flag(None, "values of a band (default: by the threshold)", positive=True)
+    minhash_seed: int = flag(1, "of the permutations", least=0)
+    minhash_check: bool = flag(True, "check pairs by their exact similarity, for 8 bytes on disk a word meanwhile")
+    minhash_keep: str = flag("first", "which of a cluster stays, among those of the most preferred source", choices=("first", "longest"))
 
-    Args:
-        permutations: K, values of a signature.
-        n, units, same: see `Shingles`.
-        seed: of the permutations. Signatures are comparable where all of these are the same.
-        implementation: `auto` or one of IMPLEMENTATIONS.
-    """
+    @staticmethod
+    def resolve(c):
+        if c.minhash_bands is None and c.minhash_rows is None:
+            from megatron_ext.corpus.matching.banding import bands_and_rows
 
-    def __init__(self, permutations: int = 128, *, seed: int = 1, implementation: str = "auto", **shingles):
-        if permutations < 1:
-            raise ValueError(f"minhash: permutations is {permutations}; at least 1")
-        if implementation not in ("auto", *IMPLEMENTATIONS):
-            raise ValueError(f"minhash: implementation is {implementation!r}, and here are {', '.join(IMPLEMENTATIONS)}")
-        kind = {"auto": "auto", "python": "python"}.get(implementation, "native")
-        self.shingles = Shingles(implementation=kind, **shingles)
-        self.permutations = permutations
-        self._a, self._b = _parameters(permutations, seed)
-        self._native = None
-        if self.shingles.native:
-            self._native = compiled.MinHash(self.shingles.native, self._a.tolist(), self._b.tolist(), implementation)
+            c.minhash_bands, c.minhash_rows = bands_and_rows(c.minhash_threshold, c.minhash_permutations)
 
-    def sign(self, texts: Sequence[str]) -> Signatures:
-        if self._native:
-            pairs = [self.shingles.ready(text) for text in texts]
-            return Signatures(*self._native.sign([text for text, _ in pairs], [lengths for _, lengths in pairs]))
-        hashes = [self.shingles.hashes(text) for text in texts]
-        values = np.array([self._minima(each) for each in hashes], np.uint32).reshape(len(texts), self.permutations)
-        return Signatures(values, np.array([len(each) for each in hashes], np.uint64))
-
-    def _minima(self, hashes: np.ndarray) -> np.ndarray:
-        least = np.full(self.permutations, EMPTY, np.uint32)
-        for start in range(0, len(hashes), 4096):
-            x = hashes[start : start + 4096, None].astype(np.uint32)
-            least = np.minimum(least, (self._a * x + self._b).min(0))
-        return least
+    @staticmethod
+    def check(c):
+        bands, rows = c.minhash_bands, c.minhash_rows
+        if bands is None or rows is None:
+            yield Problem("--minhash-bands and --minhash-rows", None, "go together, and one is given", "give both or none")
+        elif bands * rows > c.minhash_permutations:
+            taken = f"take {bands * rows} values, of --minhash-permutations {c.minhash_permutations}"
+            yield Problem(f"--minhash-bands {bands} --minhash-rows {rows}", None, taken, "give more permutations, or fewer bands")
 
 
-def _parameters(permutations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """a and b, uint32 [permutations], by counting through SplitMix64: the same with every version of NumPy."""
-    counted = np.arange(1, 2 * permutations + 1, dtype=np.uint64) + (np.uint64(seed % 2**32) << np.uint64(32))
-    drawn = (mix(counted * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)).astype(np.uint32)
-    return drawn[::2] | np.uint32(1), drawn[1::2].copy()
+REASONS = {"near_duplicate": "nearly the same text was there before"}
+
+PAIR = 40
+"""Bytes of memory a document, in a job that looks at one band of all."""
 
 
-def estimate(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The estimated Jaccard similarity of signatures `[..., permutations]`."""
-    return (left == right).mean(-1)
+def stages(before: Before, parts: Parts) -> Sequence[Stage]:
+    from megatron_ext.corpus.matching.cutting import Cutting, Showing
+    from megatron_ext.corpus.matching.stages import Finding, Signing, slices_for
+
+    c = before.c
+    signing = Signing(before, Signer)
+    size = before.documents * PAIR + (before.text if c.minhash_check else 0)
+    finding = Finding(before, signing, "pairs_of_a_band", signing, c.minhash_bands * slices_for(size, c), find)
+    clusters = Finding(before, signing, "clusters", finding, 1, cluster)
+    cutting = Cutting(before, clusters, parts, "near_duplicate")
+    return [signing, finding, clusters, cutting, Showing(cutting, similarity)]
 
 
-def bands_and_rows(
-    threshold: float, permutations: int, false_positive_weight: float = 0.5, false_negative_weight: float = 0.5
-) -> tuple[int, int]:
-    r"""The b bands of r rows that tell similarities above a threshold best from those below it.
+class Signer:
+    """From texts to columns `band_0` …, the keys of their bands, how many `shingles` they have and `lengths` in characters; with
+    --minhash-check also their sets of shingles (`values`), and how large each one is (`sizes`)."""
 
-    Two documents meet in a band with probability P(J) = 1 - (1 - J^r)^b. Minimal is, as in datasketch,
+    def __init__(self, c: Any):
+        from megatron_ext.corpus.matching.signatures import MinHash
 
-        w_fp ∫_0^t P(J) dJ + w_fn ∫_t^1 (1 - P(J)) dJ       b r ≤ permutations
+        self._c, self._minhash = c, MinHash(c.minhash_permutations, seed=c.minhash_seed, **_shingles(c))
 
-    P is a polynomial of degree b r, so that Gauss and Legendre's formula of permutations / 2 + 1 points is exact.
-    """
-    if not 0 < threshold < 1 or permutations < 1:
-        raise ValueError(
-            f"bands_and_rows: the threshold is {threshold} and permutations {permutations}; between 0 and 1, and at least 1"
-        )
-    points, weights = np.polynomial.legendre.leggauss(permutations // 2 + 1)
+    def __call__(self, texts: Sequence[str]) -> dict[str, Any]:
+        import numpy as np
 
-    def area(bands: int, rows: int, low: float, high: float) -> float:
-        at = (high - low) / 2 * points + (high + low) / 2
-        return (high - low) / 2 * float(weights @ meet(at, bands, rows))
+        from megatron_ext.corpus.matching.lsh import band_keys
 
-    def error(bands: int, rows: int) -> float:
-        missed = 1 - threshold - area(bands, rows, threshold, 1)
-        return false_positive_weight * area(bands, rows, 0, threshold) + false_negative_weight * missed
-
-    choices = [(b, r) for b in range(1, permutations + 1) for r in range(1, permutations // b + 1)]
-    return min(choices, key=lambda choice: error(*choice))
+        signatures = self._minhash.sign(texts)
+        keys = band_keys(signatures, self._c.minhash_bands, self._c.minhash_rows)
+        columns = {f"band_{band}": keys[band] for band in range(self._c.minhash_bands)}
+        columns |= {"shingles": signatures.shingles, "lengths": np.array([len(text) for text in texts], np.int64)}
+        if self._c.minhash_check:
+            sets = [self._minhash.shingles.set(text) for text in texts]
+            columns["sizes"] = np.array([len(each) for each in sets], np.int64)
+            columns["values"] = np.concatenate([np.empty(0, np.uint64), *sets])
+        return columns
 
 
-def meet(similarity, bands: int, rows: int):
-    """How likely it is that two documents of this similarity have a band in common: the S-curve."""
-    return 1 - (1 - similarity**rows) ** bands
+def _shingles(c: Any) -> dict[str, Any]:
+    from megatron_ext.corpus.matching.normalize import Normalization
+
+    return dict(n=c.minhash_ngram, units=c.minhash_units, same=Normalization.of(c.dedup_ignore))
+
+
+def find(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Pairs of places, of documents that share this band and the slice of its keys."""
+    import numpy as np
+
+    from megatron_ext.corpus.matching.jaccard import check
+    from megatron_ext.corpus.matching.lsh import edges, group, sort_pairs
+
+    c, signing = stage.before.c, stage.signing
+    band, piece, pieces = slice % c.minhash_bands, slice // c.minhash_bands, len(stage.jobs) // c.minhash_bands
+    places, keys, documents = signing.places(), [], []
+    for shard in range(len(signing.jobs)):
+        columns = signing.columns(shard)
+        mine = columns[f"band_{band}"]
+        here = columns["shingles"] > 0
+        if pieces > 1:
+            here &= (mine >> np.uint64(32)) % np.uint64(pieces) == piece
+        keys.append(mine[here])
+        documents.append(places.of(shard, columns["ranks"])[here])
+    keys, documents = np.concatenate(keys), np.concatenate(documents)
+    sort_pairs(keys, documents)
+    groups = group(keys, documents)
+    found = check(groups, _sets(signing, places, groups.documents), c.minhash_threshold) if c.minhash_check else edges(groups)
+    return {"left": found[:, 0], "right": found[:, 1]}, {}
+
+
+def _sets(signing: Any, places: Any, wanted: Any) -> Any:
+    """The sets of shingles of some documents."""
+    import numpy as np
+
+    from megatron_ext.corpus.matching.jaccard import Sets
+
+    wanted = np.unique(wanted)
+    shards, documents, sizes, values = places.shards(wanted), [], [], []
+    for shard in np.unique(shards).tolist():
+        columns = signing.columns(shard)
+        mine = places.of(shard, columns["ranks"])
+        ends = np.cumsum(columns["sizes"])
+        for index in np.flatnonzero(np.isin(mine, wanted[shards == shard])).tolist():
+            begin, end = int(ends[index - 1]) if index else 0, int(ends[index])
+            documents.append(int(mine[index]))
+            sizes.append(end - begin)
+            values.append(columns.piece("values", begin, end))
+    order = np.argsort(documents)
+    ordered = [values[number] for number in order.tolist()]
+    offsets = np.cumsum([0, *np.array(sizes, np.int64)[order]], dtype=np.int64)
+    return Sets(np.array(documents, np.int64)[order], offsets, np.concatenate([np.empty(0, np.uint64), *ordered]))
+
+
+def cluster(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of all pairs the clusters: the places of all of a cluster but the one that stays, and that one's."""
+    import numpy as np
+
+    from megatron_ext.corpus.matching.stages import by_place, groups
+    from megatron_ext.corpus.matching.union_find import clusters
+
+    c, places = stage.before.c, stage.signing.places()
+    pairs = [stage.needs.columns(number) for number in range(len(stage.needs.jobs))]
+    pairs = np.concatenate([np.stack([each["left"], each["right"]], 1) for each in pairs])
+    documents, ids = clusters(pairs)
+    order = np.lexsort((documents, *([-_lengths(stage.signing, places, documents)] if c.minhash_keep == "longest" else []), ids))
+    if c.minhash_keep == "longest":
+        order = np.lexsort((documents, -_lengths(stage.signing, places, documents), places.ranks(documents), ids))
+    documents, ids = documents[order], ids[order]
+    same = np.concatenate([[False], ids[1:] == ids[:-1]]) if len(ids) else np.zeros(0, bool)
+    winner, sizes = groups(documents, same)
+    return by_place(places, documents[same], winner=winner[same]), {"sizes": sizes}
+
+
+def _lengths(signing: Any, places: Any, wanted: Any) -> Any:
+    import numpy as np
+
+    lengths, shards = np.zeros(len(wanted), np.int64), places.shards(wanted)
+    for shard in np.unique(shards).tolist():
+        columns = signing.columns(shard)
+        mine = places.of(shard, columns["ranks"])
+        order = np.argsort(mine)
+        here = shards == shard
+        lengths[here] = columns["lengths"][order[np.searchsorted(mine[order], wanted[here])]]
+    return lengths
+
+
+def similarity(c: Any, one: str, other: str) -> float:
+    """Exact Jaccard similarity of two texts."""
+    from megatron_ext.corpus.matching.shingles import Shingles
+
+    sets = [set(Shingles(**_shingles(c)).set(text).tolist()) for text in (one, other)]
+    return len(sets[0] & sets[1]) / max(len(sets[0] | sets[1]), 1)

@@ -47,6 +47,16 @@ class Before:
         """Those that are compared: the corpus' own, and behind them the files of --dedup-against."""
         return len(self.stage.jobs) + len(self.seen)
 
+    @property
+    def text(self) -> float:
+        """Bytes of text in all of them, about, and rather more: what is compressed is four times as much."""
+        return 4.0 * sum(map(self.size, range(self.shards)))
+
+    @property
+    def documents(self) -> float:
+        """How many there are, about, and rather more."""
+        return self.text / 500
+
     def key(self, stage: str, shard: int) -> str:
         """Of a job that looks at one shard alone."""
         own = len(self.stage.jobs)

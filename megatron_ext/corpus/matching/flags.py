@@ -11,6 +11,7 @@ from megatron_ext.corpus.flags import READERS
 from megatron_ext.corpus.inputs import expand, format_of
 
 METHODS = Registry("megatron_ext.corpus.dedup")
+DIFFERENCES = ("unicode", "case", "punctuation", "whitespace")
 
 
 @flag_group("dedup", "What is there twice")
@@ -21,6 +22,9 @@ class DedupFlags:
     )
     dedup_against: tuple[str, ...] = flag(
         (), "a corpus that is clean already: its folder, files or patterns. What is in it counts as seen", front=True
+    )
+    dedup_ignore: tuple[str, ...] = flag(
+        DIFFERENCES, "differences between copies that do not count (unicode: NFKC and what is never seen)", choices=DIFFERENCES
     )
     dedup_min_left: int = flag(100, "characters that must be left of a document of which pieces were cut out", least=0)
     dedup_memory: float = flag(2.0, "GB for a job that looks at the whole corpus; the less, the more such jobs", least=0.01)

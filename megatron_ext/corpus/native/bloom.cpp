@@ -1,4 +1,4 @@
-// A Bloom filter in blocks of 512 bits, a cache line each. Its twin, with the sizes and the theory: corpus/dedup/bloom.py.
+// A Bloom filter in blocks of 512 bits, a cache line each. Its twin, with the sizes and the theory: corpus/matching/bloom.py.
 
 #include <stdexcept>
 

@@ -1,5 +1,5 @@
 // 64-bit hashes of bytes, for tables that live as long as one document, and for the words of shingles, which reach the disk:
-// what mix and hash_bytes give must not change (corpus/dedup/shingles.py has the twin, and a test pins values).
+// what mix and hash_bytes give must not change (corpus/matching/shingles.py has the twin, and a test pins values).
 
 #pragma once
 

@@ -1,4 +1,4 @@
-// Exact Jaccard similarity of sets of hashes, and groups of candidates checked by it. Its twin: corpus/dedup/jaccard.py.
+// Exact Jaccard similarity of sets of hashes, and groups of candidates checked by it. Its twin: corpus/matching/jaccard.py.
 
 #include <algorithm>
 #include <stdexcept>
@@ -112,7 +112,7 @@ py::array_t<int64_t> check(const Array<int64_t>& members, const Array<int64_t>& 
 }  // namespace
 
 void bind_jaccard(py::module_& m) {
-    m.def("jaccard", &jaccard, py::arg("pairs"), py::arg("offsets"), py::arg("values"), "See corpus/dedup/jaccard.py.");
+    m.def("jaccard", &jaccard, py::arg("pairs"), py::arg("offsets"), py::arg("values"), "See corpus/matching/jaccard.py.");
     m.def("check_groups", &check, py::arg("members"), py::arg("bounds"), py::arg("offsets"), py::arg("values"), py::arg("threshold"),
-          py::arg("most"), "See corpus/dedup/jaccard.py.");
+          py::arg("most"), "See corpus/matching/jaccard.py.");
 }

@@ -1,4 +1,4 @@
-// Locality-sensitive hashing: the keys of a signature's bands, and sorting documents by them. Its twin: corpus/dedup/lsh.py.
+// Locality-sensitive hashing: the keys of a signature's bands, and sorting documents by them. Its twin: corpus/matching/lsh.py.
 
 #include <array>
 #include <stdexcept>
@@ -83,6 +83,6 @@ void sort(py::array_t<uint64_t, py::array::c_style> keys, py::array_t<int64_t, p
 }  // namespace
 
 void bind_lsh(py::module_& m) {
-    m.def("band_keys", &band_keys, py::arg("signatures"), py::arg("bands"), py::arg("rows"), "See corpus/dedup/lsh.py.");
-    m.def("sort_pairs", &sort, py::arg("keys").noconvert(), py::arg("documents").noconvert(), "See corpus/dedup/lsh.py.");
+    m.def("band_keys", &band_keys, py::arg("signatures"), py::arg("bands"), py::arg("rows"), "See corpus/matching/lsh.py.");
+    m.def("sort_pairs", &sort, py::arg("keys").noconvert(), py::arg("documents").noconvert(), "See corpus/matching/lsh.py.");
 }

@@ -1,4 +1,4 @@
-// MinHash signatures: a text is folded, cut, hashed and permuted in one go. Its twin, with the formulas: corpus/dedup/minhash.py.
+// MinHash signatures: a text is folded, cut, hashed and permuted in one go. Its twin, with the formulas: corpus/matching/signatures.py.
 
 #include <memory>
 
@@ -161,11 +161,11 @@ class MinHash {
 }  // namespace
 
 void bind_minhash(py::module_& m) {
-    py::class_<Shingles>(m, "Shingles", "The shingles of texts; see corpus/dedup/shingles.py.")
+    py::class_<Shingles>(m, "Shingles", "The shingles of texts; see corpus/matching/shingles.py.")
         .def(py::init<py::bytes, bool, std::size_t, bool>())
         .def("normalize", &Shingles::normalize)
         .def("hashes", &Shingles::hashes);
-    py::class_<MinHash>(m, "MinHash", "Signatures of texts; see corpus/dedup/minhash.py.")
+    py::class_<MinHash>(m, "MinHash", "Signatures of texts; see corpus/matching/signatures.py.")
         .def(py::init<const Shingles&, const std::vector<uint32_t>&, const std::vector<uint32_t>&, const std::string&>())
         .def("sign", &MinHash::sign);
 }

@@ -1,5 +1,5 @@
 // Texts to hashes of their shingles, the n-grams that near-duplicates share. Its twin, with the rules in full:
-// corpus/dedup/normalize.py, corpus/dedup/shingles.py.
+// corpus/matching/normalize.py, corpus/matching/shingles.py.
 
 #pragma once
 

@@ -1,5 +1,5 @@
 // Windows of a text that were there before: anchors, hashes of windows, who is a copy of whom. Its twin, with the way in full:
-// corpus/dedup/substring.py.
+// corpus/matching/substrings.py.
 
 #include <algorithm>
 #include <array>

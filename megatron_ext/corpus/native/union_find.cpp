@@ -1,4 +1,4 @@
-// Clusters of documents from edges between them. Its twin: corpus/dedup/union_find.py.
+// Clusters of documents from edges between them. Its twin: corpus/matching/union_find.py.
 
 #include <stdexcept>
 #include <string>
@@ -59,6 +59,6 @@ void flatten(Parents parents) {
 }  // namespace
 
 void bind_union_find(py::module_& m) {
-    m.def("unite", &unite_all, py::arg("parents").noconvert(), py::arg("edges"), "See corpus/dedup/union_find.py.");
-    m.def("flatten", &flatten, py::arg("parents").noconvert(), "See corpus/dedup/union_find.py.");
+    m.def("unite", &unite_all, py::arg("parents").noconvert(), py::arg("edges"), "See corpus/matching/union_find.py.");
+    m.def("flatten", &flatten, py::arg("parents").noconvert(), "See corpus/matching/union_find.py.");
 }

@@ -9,7 +9,7 @@ import pytest
 
 from tests.corpus.engine.runs import TOOL, call, corpus, environ, good, left
 
-FLAGS = ("--scrub", "email", "phone_number", "secret", "--dedup", "exact", "--exact-verbatim", "--shard-size", "0.2", "--log-interval", "0")
+FLAGS = ("--scrub", "email", "phone_number", "secret", "--dedup", "exact", "--shard-size", "0.2", "--log-interval", "0")
 
 
 @pytest.fixture(scope="module")

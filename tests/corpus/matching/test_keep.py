@@ -1,11 +1,11 @@
-"""corpus/dedup/keep.py: one of each cluster stays, the one that the rule says; arrays beside members."""
+"""corpus/matching/keep.py: one of each cluster stays, the one that the rule says; arrays beside members."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megatron_ext.corpus.dedup.keep import RULES, Member, keep, kept
+from megatron_ext.corpus.matching.keep import RULES, Member, keep, kept
 
 
 def test_by_hand():

@@ -21,7 +21,7 @@ import numpy as np
 
 from megatron_ext.corpus import words
 from megatron_ext.corpus.analysis import native_module
-from megatron_ext.corpus.dedup.normalize import Normalization, fold, table, unicode_form
+from megatron_ext.corpus.matching.normalize import Normalization, fold, table, unicode_form
 from megatron_ext.corpus.native import compiled, say_that_the_twins_serve
 
 UNITS = ("words", "characters")

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from megatron_ext.corpus.dedup.windows import ALL_BITS, kernels
+from megatron_ext.corpus.matching.windows import ALL_BITS, kernels
 
 WINDOW = 200
 """Bytes: about the 50 tokens of arXiv:2107.06499."""

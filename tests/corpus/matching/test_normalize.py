@@ -1,4 +1,4 @@
-"""corpus/dedup/normalize.py: each difference counts or does not, as asked; native equals the twin."""
+"""corpus/matching/normalize.py: each difference counts or does not, as asked; native equals the twin."""
 
 import dataclasses
 import itertools
@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from megatron_ext.corpus import words
-from megatron_ext.corpus.dedup.normalize import CODES, DROPPED, Normalization, fold, normalize, table, unicode_form
-from megatron_ext.corpus.dedup.shingles import IMPLEMENTATIONS
+from megatron_ext.corpus.matching.normalize import CODES, DROPPED, Normalization, fold, normalize, table, unicode_form
+from megatron_ext.corpus.matching.shingles import IMPLEMENTATIONS
 from tests import texts
 from tests.corpus import hard_texts
 

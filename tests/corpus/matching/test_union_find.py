@@ -1,12 +1,12 @@
-"""corpus/dedup/union_find.py beside a naive oracle; native beside its twin; memory."""
+"""corpus/matching/union_find.py beside a naive oracle; native beside its twin; memory."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megatron_ext.corpus.dedup.shingles import IMPLEMENTATIONS
-from megatron_ext.corpus.dedup.union_find import clusters, flatten, singles, unite
+from megatron_ext.corpus.matching.shingles import IMPLEMENTATIONS
+from megatron_ext.corpus.matching.union_find import clusters, flatten, singles, unite
 
 edges = st.lists(st.tuples(st.integers(0, 29), st.integers(0, 29)), max_size=40)
 

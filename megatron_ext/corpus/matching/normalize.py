@@ -15,6 +15,7 @@ import dataclasses
 import functools
 import unicodedata
 from array import array
+from collections.abc import Iterable
 
 from megatron_ext.corpus import words
 
@@ -77,6 +78,6 @@ def fold(text: str, same: Normalization) -> str:
 
 def normalize(text: str, same: Normalization = Normalization(), implementation: str = "auto") -> str:
     """The text as all its copies would be. Texts are without lone surrogates, as `documents.texts` gives them."""
-    from megatron_ext.corpus.dedup.shingles import Shingles
+    from megatron_ext.corpus.matching.shingles import Shingles
 
     return Shingles(same=same, implementation=implementation).normalize(text)
