@@ -99,7 +99,7 @@ def read_keys(path: str) -> np.ndarray:
     """What `write_keys` wrote, mapped and not read. UserError: it is damaged, or something else."""
     try:
         keys = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path}: cannot be read as band keys ({error}); remove it and sign its shard again") from None
     if not isinstance(keys, np.ndarray) or keys.dtype != np.uint64 or keys.ndim != 3 or keys.shape[1] != 2:
         raise UserError(f"{path}: holds other things than band keys; remove it and sign its shard again")

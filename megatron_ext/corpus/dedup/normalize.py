@@ -38,6 +38,9 @@ class Normalization:
     """Of how much whitespace there is, and which. Where shingles are of words, it never counts."""
 
 
+DEFAULT = Normalization()
+
+
 def unicode_form(text: str, same: Normalization) -> str:
     """The first step, which stays in Python: its C is fast where there is nothing to do."""
     return text if not same.unicode or text.isascii() else unicodedata.normalize("NFKC", text)
@@ -65,6 +68,15 @@ def table(same: Normalization) -> array:
 
 
 @functools.cache
+def formed() -> bytes:
+    """A byte for each code point: whether NFKC changes it, or may change what stands beside it."""
+    import regex
+
+    pattern = regex.compile(r"[\p{NFKC_Quick_Check=No}\p{NFKC_Quick_Check=Maybe}\P{Canonical_Combining_Class=0}]")
+    return bytes(pattern.match(chr(code)) is not None for code in range(CODES))
+
+
+@functools.cache
 def _translation(same: Normalization) -> dict[int, int | None]:
     return {code: None if new == DROPPED else new for code, new in enumerate(table(same)) if code != new}
 
@@ -75,7 +87,7 @@ def fold(text: str, same: Normalization) -> str:
     return " ".join(folded.split()) if same.whitespace else folded
 
 
-def normalize(text: str, same: Normalization = Normalization(), implementation: str = "auto") -> str:
+def normalize(text: str, same: Normalization = DEFAULT, implementation: str = "auto") -> str:
     """The text as all its copies would be. Texts are without lone surrogates, as `documents.texts` gives them."""
     from megatron_ext.corpus.dedup.shingles import Shingles
 

@@ -1,4 +1,4 @@
-"""corpus/dedup/minhash.py: estimates have no bias and the variance that theory says; native equals the twin; bands as datasketch's."""
+"""corpus/dedup/minhash.py: estimates have no bias and theory's variance; native equals the twin; bands are datasketch's."""
 
 import math
 import pathlib
