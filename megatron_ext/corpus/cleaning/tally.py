@@ -51,7 +51,7 @@ class Sample:
 
     Attributes:
         rank: the hash of its id, by which samples are chosen.
-        twin: of a duplicate, shard and index of the copy that stays; other: that one's text.
+        own, twin: of a duplicate, shard and index of itself and of the copy that stays; other: that one's text.
     """
 
     rank: int
@@ -59,12 +59,13 @@ class Sample:
     source: str
     detail: str
     text: str
+    own: Sequence[int] | None = dataclasses.field(default=None, compare=False)
     twin: Sequence[int] | None = dataclasses.field(default=None, compare=False)
     other: str = dataclasses.field(default="", compare=False)
 
     @classmethod
-    def of(cls, document: Any, detail: str = "", twin: Sequence[int] | None = None) -> Sample:
-        return cls(hash_of(document.id), document.id, document.source, detail, document.text[:EXCERPT], twin)
+    def of(cls, document: Any, detail: str = "", own: Sequence[int] | None = None, twin: Sequence[int] | None = None) -> Sample:
+        return cls(hash_of(document.id), document.id, document.source, detail, document.text[:EXCERPT], own, twin)
 
 
 def hash_of(id: str) -> int:

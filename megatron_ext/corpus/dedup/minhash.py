@@ -34,21 +34,23 @@ class Flags:
     minhash_rows: int | None = flag(None, "values of a band (default: by the threshold)", positive=True)
     minhash_seed: int = flag(1, "of the permutations", least=0)
     minhash_check: bool = flag(True, "check pairs by their exact similarity, for 8 bytes on disk a word meanwhile")
-    minhash_keep: str = flag("first", "which of a cluster stays, among those of the most preferred source", choices=("first", "longest"))
+    minhash_keep: str = flag(
+        "first", "which of a cluster stays, among those of the most preferred source", choices=("first", "longest")
+    )
 
     @staticmethod
     def resolve(c):
-        if c.minhash_bands is None and c.minhash_rows is None:
-            from megatron_ext.corpus.matching.banding import bands_and_rows
+        if "minhash" in c.dedup and c.minhash_bands is None and c.minhash_rows is None:
+            from megatron_ext.corpus.matching.signatures import bands_and_rows
 
             c.minhash_bands, c.minhash_rows = bands_and_rows(c.minhash_threshold, c.minhash_permutations)
 
     @staticmethod
     def check(c):
         bands, rows = c.minhash_bands, c.minhash_rows
-        if bands is None or rows is None:
+        if (bands is None) != (rows is None):
             yield Problem("--minhash-bands and --minhash-rows", None, "go together, and one is given", "give both or none")
-        elif bands * rows > c.minhash_permutations:
+        elif bands is not None and bands * rows > c.minhash_permutations:
             taken = f"take {bands * rows} values, of --minhash-permutations {c.minhash_permutations}"
             yield Problem(f"--minhash-bands {bands} --minhash-rows {rows}", None, taken, "give more permutations, or fewer bands")
 
@@ -68,7 +70,7 @@ def stages(before: Before, parts: Parts) -> Sequence[Stage]:
     size = before.documents * PAIR + (before.text if c.minhash_check else 0)
     finding = Finding(before, signing, "pairs_of_a_band", signing, c.minhash_bands * slices_for(size, c), find)
     clusters = Finding(before, signing, "clusters", finding, 1, cluster)
-    cutting = Cutting(before, clusters, parts, "near_duplicate")
+    cutting = Cutting(before, clusters, parts, "near_duplicate", "like")
     return [signing, finding, clusters, cutting, Showing(cutting, similarity)]
 
 
@@ -108,7 +110,7 @@ def find(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:
     import numpy as np
 
     from megatron_ext.corpus.matching.jaccard import check
-    from megatron_ext.corpus.matching.lsh import edges, group, sort_pairs
+    from megatron_ext.corpus.matching.lsh import group, sort_pairs
 
     c, signing = stage.before.c, stage.signing
     band, piece, pieces = slice % c.minhash_bands, slice // c.minhash_bands, len(stage.jobs) // c.minhash_bands
@@ -124,7 +126,7 @@ def find(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:
     keys, documents = np.concatenate(keys), np.concatenate(documents)
     sort_pairs(keys, documents)
     groups = group(keys, documents)
-    found = check(groups, _sets(signing, places, groups.documents), c.minhash_threshold) if c.minhash_check else edges(groups)
+    found = check(groups, _sets(signing, places, groups.documents), c.minhash_threshold) if c.minhash_check else groups.edges()
     return {"left": found[:, 0], "right": found[:, 1]}, {}
 
 
@@ -162,9 +164,10 @@ def cluster(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:
     pairs = [stage.needs.columns(number) for number in range(len(stage.needs.jobs))]
     pairs = np.concatenate([np.stack([each["left"], each["right"]], 1) for each in pairs])
     documents, ids = clusters(pairs)
-    order = np.lexsort((documents, *([-_lengths(stage.signing, places, documents)] if c.minhash_keep == "longest" else []), ids))
+    preferred = [documents]
     if c.minhash_keep == "longest":
-        order = np.lexsort((documents, -_lengths(stage.signing, places, documents), places.ranks(documents), ids))
+        preferred += [-_lengths(stage.signing, places, documents), places.ranks(documents)]
+    order = np.lexsort((*preferred, ids))
     documents, ids = documents[order], ids[order]
     same = np.concatenate([[False], ids[1:] == ids[:-1]]) if len(ids) else np.zeros(0, bool)
     winner, sizes = groups(documents, same)

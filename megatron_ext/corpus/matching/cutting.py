@@ -23,12 +23,12 @@ COPIES = "copies of a document"
 class Cutting(Stage):
     """Args:
     found: the stage that says what goes.
-    reason: why a document is dropped; short: why one is dropped of which too little is left.
+    reason: why a document is dropped, because it is `like` another or because too little is left of it.
     """
 
-    def __init__(self, before: Before, found: Finding, parts: Parts, reason: str, short: str | None = None):
+    def __init__(self, before: Before, found: Finding, parts: Parts, reason: str, like: str = "the same as"):
         self.before, self.found, self.parts, self.folder = before, found, parts, before.folder
-        self.reason, self.short, self.name = reason, short, before.method
+        self.reason, self.like, self.name = reason, like, before.method
         self.rejects = Parts(before.folder / "rejects" / self.name, before.c.output_compression)
         own = before.stage.jobs
         key = digest(self.name, before.values, [job.key for job in found.jobs])
@@ -52,10 +52,14 @@ class Cutting(Stage):
 
 
 class Showing(Stage):
-    """One job, which looks up the copies that stay of the duplicates to read, for the receipt."""
+    """One job, which looks up the copies that stay of the duplicates to read, for the receipt.
 
-    def __init__(self, cutting: Cutting):
+    Args: similarity: of two texts, by the flat configuration; None: they are the same.
+    """
+
+    def __init__(self, cutting: Cutting, similarity: Callable[[Any, str, str], float] | None = None):
         self.cutting, self.folder, self.name = cutting, cutting.folder, f"{cutting.name}.pairs"
+        self.similarity = similarity
         key = digest(self.name, [job.key for job in cutting.jobs])
         self.jobs = [Job(self.name, 0, key, 0, "pairs to read")]
 
@@ -69,20 +73,29 @@ class Showing(Stage):
         tally = self.cutting.tally()
         for job in self.cutting.jobs:
             tally.update(Tally.from_dict(self.cutting.done(job.number)["tally"]))
-        wanted: dict[int, list[int]] = {}
+        kept = self._texts({tuple(sample.twin) for sample in _samples(tally)})
+        pairs = {}
+        gone = self._texts({tuple(sample.own) for sample in _samples(tally)}) if self.similarity else {}
         for sample in _samples(tally):
-            wanted.setdefault(sample.twin[0], []).append(sample.twin[1])
-        texts = {}
-        for shard, indices in wanted.items():
+            other = kept[tuple(sample.twin)]
+            alike = self.similarity(self.cutting.before.c, gone[tuple(sample.own)], other) if self.similarity else None
+            pairs[sample.id] = [other[:EXCERPT], alike]
+        return {"text": 0, "documents": 0, "pairs": pairs}
+
+    def _texts(self, wanted: set[tuple[int, int]]) -> dict[tuple[int, int], str]:
+        found = {}
+        for shard in {shard for shard, _ in wanted}:
             for index, (_, document) in enumerate(self.cutting.before.read(shard)):
-                if index in indices:
-                    texts[f"{shard} {index}"] = document.text[:EXCERPT]
-        return {"text": 0, "documents": 0, "texts": texts}
+                if (shard, index) in wanted:
+                    found[shard, index] = document.text
+        return found
 
     def complete(self, tally: Tally) -> None:
-        texts = (self.manifest(0) or {}).get("texts", {})
+        pairs = (self.manifest(0) or {}).get("pairs", {})
         for sample in _samples(tally):
-            sample.other = sample.other or texts.get("{} {}".format(*sample.twin), "")
+            sample.other, alike = pairs.get(sample.id, ("", None))
+            if alike is not None:
+                sample.detail += f" ({alike:.2f})"
 
 
 def _samples(tally: Tally) -> list[Sample]:
@@ -122,12 +135,8 @@ class _Cutting:
     def _pairs(self, doomed: Doomed) -> Mapping[int, Pair]:
         names, winners = Names(self._stage.found.signing, self._places), doomed.columns["winner"]
         ids, where = names.ids(winners), names.where(winners)
-        scores = doomed.columns.get("score")
-        pairs = {}
-        for row, (index, winner) in enumerate(zip(doomed.index.tolist(), winners.tolist())):
-            alike = "the same as" if scores is None else f"{scores[row]:.2f} like"
-            pairs[index] = Pair(ids[winner], *where[winner], f"{alike} {ids[winner]}")
-        return pairs
+        rows = zip(doomed.index.tolist(), winners.tolist())
+        return {index: Pair(ids[winner], *where[winner], f"{self._stage.like} {ids[winner]}") for index, winner in rows}
 
     def _drop(self, shard: int, tally: Tally, kept: Any, rejects: Rejects, pairs: Mapping[int, Pair]) -> None:
         step = tally.steps[0]
@@ -139,7 +148,7 @@ class _Cutting:
                 continue
             few = step.few(self._stage.reason)
             wanted = few.wants(document.id)
-            sample = Sample.of(document, pair.detail, (pair.shard, pair.index)) if wanted else None
+            sample = Sample.of(document, pair.detail, (shard, index), (pair.shard, pair.index)) if wanted else None
             step.drop(self._stage.reason, size, sample)
             rejects.write(document.id, document.source, Dropped(step.name, self._stage.reason, pair.detail), document.text)
 

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.corpus.matching.signatures import Signatures
 from megatron_ext.corpus.matching.shingles import BASE, IMPLEMENTATIONS, mix
+from megatron_ext.corpus.matching.signatures import Signatures
 from megatron_ext.corpus.native import compiled
 from megatron_ext.corpus.whole_file import WholeFile
 
@@ -99,7 +99,7 @@ def read_keys(path: str) -> np.ndarray:
     """What `write_keys` wrote, mapped and not read. UserError: it is damaged, or something else."""
     try:
         keys = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path}: cannot be read as band keys ({error}); remove it and sign its shard again") from None
     if not isinstance(keys, np.ndarray) or keys.dtype != np.uint64 or keys.ndim != 3 or keys.shape[1] != 2:
         raise UserError(f"{path}: holds other things than band keys; remove it and sign its shard again")

@@ -38,6 +38,14 @@ class Normalization:
     whitespace: bool = True
     """Of how much whitespace there is, and which. Where shingles are of words, it never counts."""
 
+    @classmethod
+    def of(cls, ignored: Iterable[str]) -> Normalization:
+        """From the words of --dedup-ignore."""
+        return cls(**{field.name: field.name in tuple(ignored) for field in dataclasses.fields(cls)})
+
+
+DEFAULT = Normalization()
+
 
 def unicode_form(text: str, same: Normalization) -> str:
     """The first step, which stays in Python: its C is fast where there is nothing to do."""
@@ -66,6 +74,15 @@ def table(same: Normalization) -> array:
 
 
 @functools.cache
+def formed() -> bytes:
+    """A byte for each code point: whether NFKC changes it, or may change what stands beside it."""
+    import regex
+
+    pattern = regex.compile(r"[\p{NFKC_Quick_Check=No}\p{NFKC_Quick_Check=Maybe}\P{Canonical_Combining_Class=0}]")
+    return bytes(pattern.match(chr(code)) is not None for code in range(CODES))
+
+
+@functools.cache
 def _translation(same: Normalization) -> dict[int, int | None]:
     return {code: None if new == DROPPED else new for code, new in enumerate(table(same)) if code != new}
 
@@ -76,7 +93,7 @@ def fold(text: str, same: Normalization) -> str:
     return " ".join(folded.split()) if same.whitespace else folded
 
 
-def normalize(text: str, same: Normalization = Normalization(), implementation: str = "auto") -> str:
+def normalize(text: str, same: Normalization = DEFAULT, implementation: str = "auto") -> str:
     """The text as all its copies would be. Texts are without lone surrogates, as `documents.texts` gives them."""
     from megatron_ext.corpus.matching.shingles import Shingles
 

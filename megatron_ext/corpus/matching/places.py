@@ -60,3 +60,7 @@ class Places:
     def shards(self, places: np.ndarray) -> np.ndarray:
         """The shards in which documents lie."""
         return (np.searchsorted(self._begins, places, "right") - 1) % self._shards
+
+    def ranks(self, places: np.ndarray) -> np.ndarray:
+        """How much the documents' sources are preferred."""
+        return (np.searchsorted(self._begins, places, "right") - 1) // self._shards

@@ -21,7 +21,7 @@ import numpy as np
 
 from megatron_ext.corpus import words
 from megatron_ext.corpus.analysis import native_module
-from megatron_ext.corpus.matching.normalize import Normalization, fold, table, unicode_form
+from megatron_ext.corpus.matching.normalize import DEFAULT, Normalization, fold, formed, table, unicode_form
 from megatron_ext.corpus.native import compiled, say_that_the_twins_serve
 
 UNITS = ("words", "characters")
@@ -40,7 +40,7 @@ class Shingles:
         implementation: `auto`, `native` or `python`.
     """
 
-    def __init__(self, n: int = 5, units: str = "words", same: Normalization = Normalization(), implementation: str = "auto"):
+    def __init__(self, n: int = 5, units: str = "words", same: Normalization = DEFAULT, implementation: str = "auto"):
         if n < 1 or units not in UNITS:
             raise ValueError(f"shingles: n is {n} and units {units!r}; n is at least 1, and units are {' or '.join(UNITS)}")
         if implementation == "auto" and not compiled:
@@ -50,7 +50,7 @@ class Shingles:
         self.n, self.units, self.same = n, units, same
         self.native: Any = None
         if compiled and implementation != "python":
-            self.native = native_module().Shingles(table(same).tobytes(), same.whitespace, n, units == "characters")
+            self.native = native_module().Shingles(table(same).tobytes(), formed(), same.whitespace, n, units == "characters")
 
     def normalize(self, text: str) -> str:
         text = unicode_form(text, self.same)
@@ -61,12 +61,17 @@ class Shingles:
 
         A text with such runs is normalised first, since they count there; to normalise it once more changes nothing.
         """
-        text = unicode_form(text, self.same)
-        if self.units == "characters" or text.isascii() or compiled.runs(text) is None:
+        if text.isascii():
+            return text, None
+        form, unspaced = self.native.look(text)
+        if form:
+            text = unicode_form(text, self.same)
+            unspaced = unspaced or self.native.look(text)[1]
+        if self.units == "characters" or not unspaced:
             return text, None
         text = self.native.normalize(text)
-        unspaced = compiled.runs(text)
-        return text, None if unspaced is None else words.lengths(unspaced)
+        runs = compiled.runs(text)
+        return text, None if runs is None else words.lengths(runs)
 
     def hashes(self, text: str) -> np.ndarray:
         """The shingles of a text in order, uint64 [number]."""

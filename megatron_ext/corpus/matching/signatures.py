@@ -33,7 +33,7 @@ class Signatures(NamedTuple):
     values: np.ndarray
     """uint32 [documents, permutations]."""
     shingles: np.ndarray
-    """How many shingles each document has, those that come again too: uint64 [documents]. Where 0, there is nothing to compare."""
+    """How many shingles each document has, repeated ones too: uint64 [documents]. Where 0, there is nothing to compare."""
 
 
 class MinHash:

@@ -49,7 +49,7 @@ def flatten(parents: np.ndarray, implementation: str = "auto") -> None:
 
 
 def clusters(edges: np.ndarray, implementation: str = "auto") -> tuple[np.ndarray, np.ndarray]:
-    """(documents, cluster of each), int64, of all that have an edge, in ascending order; a cluster's id is its smallest member."""
+    """(documents, cluster of each), int64, of all that have an edge, ascending; a cluster's id is its smallest member."""
     documents, numbers = np.unique(np.asarray(edges, np.int64).reshape(-1), return_inverse=True)
     parents = singles(len(documents))
     unite(parents, numbers.reshape(-1, 2), implementation)

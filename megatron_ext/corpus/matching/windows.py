@@ -100,7 +100,11 @@ class Twin:
             if end - begin >= window:
                 hashes = Twin._hashes(items[begin:end], gram, mask)
                 last_first = np.lib.stride_tricks.sliding_window_view(hashes, span)[:, ::-1]
-                places = np.arange(len(last_first), dtype=np.uint64) + np.uint64(span - 1) - last_first.argmin(axis=1).astype(np.uint64)
+                places = (
+                    np.arange(len(last_first), dtype=np.uint64)
+                    + np.uint64(span - 1)
+                    - last_first.argmin(axis=1).astype(np.uint64)
+                )
                 begins = np.flatnonzero(np.diff(places, prepend=np.uint64(ALL_BITS))).astype(np.uint64)
                 yield begin, hashes, places, begins
             begin = end

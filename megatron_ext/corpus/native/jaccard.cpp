@@ -32,8 +32,7 @@ struct Sets {
     double jaccard(int64_t left, int64_t right, double threshold = 0) const {
         const uint64_t *a = values_ + offsets_[left], *const a_end = values_ + offsets_[left + 1];
         const uint64_t *b = values_ + offsets_[right], *const b_end = values_ + offsets_[right + 1];
-        const int64_t sizes = (a_end - a) + (b_end - b);
-        const auto [least, most] = std::minmax(a_end - a, b_end - b);
+        const int64_t sizes = (a_end - a) + (b_end - b), least = std::min(a_end - a, b_end - b), most = sizes - least;
         if (least == 0 || static_cast<double>(least) / static_cast<double>(most) < threshold) return 0;  // cannot reach it
         int64_t shared = 0;
         while (a != a_end && b != b_end) {  // no branch to mispredict

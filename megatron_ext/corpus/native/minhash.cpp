@@ -79,9 +79,16 @@ struct Input {
 
 class Shingles {
   public:
-    Shingles(const std::string& table, bool collapse, std::size_t n, bool characters)
-        : fold_(table, collapse), n_(n), characters_(characters) {
+    Shingles(const std::string& table, const std::string& formed, bool collapse, std::size_t n, bool characters)
+        : fold_(table, formed, collapse), n_(n), characters_(characters) {
         if (n == 0) throw std::invalid_argument("Shingles: n is 0");
+    }
+
+    py::tuple look(const py::str& text) const {
+        const Input input(text, py::none());
+        std::pair<bool, bool> found;
+        work(input.size, [&] { found = fold_.look(input.data, input.size); });
+        return py::make_tuple(found.first, found.second);
     }
 
     py::str normalize(const py::str& text) const {
@@ -162,7 +169,8 @@ class MinHash {
 
 void bind_minhash(py::module_& m) {
     py::class_<Shingles>(m, "Shingles", "The shingles of texts; see corpus/matching/shingles.py.")
-        .def(py::init<py::bytes, bool, std::size_t, bool>())
+        .def(py::init<py::bytes, py::bytes, bool, std::size_t, bool>())
+        .def("look", &Shingles::look)
         .def("normalize", &Shingles::normalize)
         .def("hashes", &Shingles::hashes);
     py::class_<MinHash>(m, "MinHash", "Signatures of texts; see corpus/matching/signatures.py.")

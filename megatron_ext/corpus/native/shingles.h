@@ -8,6 +8,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "analysis.h"
@@ -20,8 +21,10 @@ class Fold {
   public:
     static constexpr std::uint32_t CODES = 0x20000, DROPPED = 0xffffffff;
 
-    Fold(const std::string& table, bool collapse) : collapse_(collapse), table_(CODES) {
-        if (table.size() != CODES * sizeof(std::uint32_t)) throw std::invalid_argument("Fold: the table has another size");
+    // `formed` has a byte for each code point: whether NFKC changes it, or what stands beside it.
+    Fold(const std::string& table, const std::string& formed, bool collapse)
+        : collapse_(collapse), table_(CODES), formed_(formed.begin(), formed.end()) {
+        if (table.size() != CODES * sizeof(std::uint32_t) || formed.size() != CODES) throw std::invalid_argument("Fold: the table has another size");
         std::memcpy(table_.data(), table.data(), table.size());
         for (std::uint32_t c = 0; c < CODES; ++c) {
             if (table_[c] != DROPPED && width(table_[c]) > (c < 0x80 ? 1 : 2 * width(c))) {
@@ -69,6 +72,23 @@ class Fold {
 
     bool collapses() const { return collapse_; }
 
+    // Whether NFKC might change the text, and whether it has runs without spaces.
+    std::pair<bool, bool> look(const std::uint8_t* text, std::size_t size) const {
+        bool form = false, unspaced = false;
+        for (std::size_t i = 0; i < size && !(form && unspaced);) {
+            std::uint64_t block;
+            if (i + 8 <= size && (std::memcpy(&block, text + i, 8), (block & 0x8080808080808080ULL) == 0)) {
+                i += 8;
+                continue;
+            }
+            std::uint32_t c;
+            i += decode_valid(text + i, c);
+            form |= c >= CODES || formed_[c];
+            unspaced |= (kind_of(c) & IS_UNSPACED) != 0;
+        }
+        return {form, unspaced};
+    }
+
   private:
     static std::size_t width(std::uint32_t c) { return c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4; }
 
@@ -82,6 +102,7 @@ class Fold {
 
     bool collapse_;
     std::vector<std::uint32_t> table_;
+    std::vector<std::uint8_t> formed_;
     std::array<std::uint8_t, 128> ascii_{};
 };
 

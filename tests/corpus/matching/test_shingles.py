@@ -12,7 +12,7 @@ from megatron_ext.corpus.matching.normalize import Normalization, normalize
 from megatron_ext.corpus.matching.shingles import BASE, IMPLEMENTATIONS, UNITS, Shingles, mix, unit_hash
 from tests import texts
 from tests.corpus import hard_texts
-from tests.corpus.dedup.test_normalize import EVERY
+from tests.corpus.matching.test_normalize import EVERY
 
 needs_native = pytest.mark.skipif("native" not in IMPLEMENTATIONS, reason="the native module was not built here")
 PINNED_UNITS = [4635109890537377425, 6554142213023214452, 17735061405765339792]

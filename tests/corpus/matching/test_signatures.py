@@ -1,4 +1,4 @@
-"""corpus/matching/signatures.py: estimates have no bias and the variance that theory says; native equals the twin; bands as datasketch's."""
+"""corpus/matching/signatures.py: estimates have no bias and theory's variance; native equals the twin; bands are datasketch's."""
 
 import math
 import pathlib
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megatron_ext.corpus.matching.signatures import EMPTY, IMPLEMENTATIONS, MinHash, bands_and_rows, estimate, meet
 from megatron_ext.corpus.matching.shingles import Shingles
+from megatron_ext.corpus.matching.signatures import EMPTY, IMPLEMENTATIONS, MinHash, bands_and_rows, estimate, meet
 from tests import texts
 from tests.corpus import hard_texts
 

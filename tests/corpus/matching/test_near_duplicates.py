@@ -1,0 +1,91 @@
+"""Everything together on real texts with planted near-duplicates: who is found, who is not merged, who stays."""
+
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+from megatron_ext.corpus.matching import lsh
+from megatron_ext.corpus.matching.jaccard import Sets, check
+from megatron_ext.corpus.matching.keep import kept
+from megatron_ext.corpus.matching.shingles import Shingles
+from megatron_ext.corpus.matching.signatures import MinHash, bands_and_rows
+from megatron_ext.corpus.matching.union_find import flatten, singles, unite
+from tests.corpus.matching.near_duplicates import planted, similarities
+
+DATASKETCH = pathlib.Path(sys.prefix) / "datasketch"
+THRESHOLD, BANDS, ROWS = 0.7, *bands_and_rows(0.7, 128)
+languages = pytest.mark.parametrize("language", ["english", "chinese", "code"])
+
+
+def cluster(documents, folder, checked=True):
+    """(edges, cluster of each document), by three jobs that sign and one a band."""
+    paths, parents, sign = [], singles(len(documents)), MinHash()
+    sets = Sets.of(range(len(documents)), map(Shingles().set, documents))
+    for shard, numbers in enumerate(np.array_split(np.arange(len(documents)), 3)):
+        paths.append(str(folder / f"{shard}.npy"))
+        lsh.write_keys(paths[-1], sign.sign([documents[at] for at in numbers]), numbers, BANDS, ROWS)
+    edges = []
+    for band in range(BANDS):
+        groups = lsh.groups(paths, band)
+        edges.append(check(groups, sets, THRESHOLD) if checked else groups.edges())
+        unite(parents, edges[-1])
+    flatten(parents)
+    return np.concatenate(edges), parents
+
+
+@languages
+def test_near_duplicates_are_found_and_others_are_not(language, tmp_path):
+    """Recall ≥ 95 % of pairs at ≥ 0.85; ≤ 0.1 % of those below 0.6 in one cluster; one copy of each cluster stays."""
+    documents = planted(language)
+    exact = similarities(documents)
+    edges, clusters = cluster(documents, tmp_path)
+    assert min(exact[tuple(sorted(edge))] for edge in edges.tolist()) >= THRESHOLD
+
+    similar = [pair for pair, similarity in exact.items() if similarity >= 0.85]
+    found = sum(clusters[i] == clusters[j] for i, j in similar)
+    assert len(similar) > 200 and found >= 0.95 * len(similar), (found, len(similar))
+
+    merged = clusters[:, None] == clusters[None, :]
+    merged = [(i, j) for i, j in np.argwhere(merged).tolist() if i < j]
+    below = len(documents) * (len(documents) - 1) // 2 - sum(similarity >= 0.6 for similarity in exact.values())
+    wrong = sum(exact.get(pair, 0) < 0.6 for pair in merged)
+    assert wrong <= 0.001 * below, (wrong, below)
+
+    for rule in ("first", "longest"):
+        stays = kept(clusters, lengths=np.array([len(text) for text in documents]), rule=rule)
+        assert sorted(clusters[stays]) == sorted(set(clusters.tolist())) and stays.sum() < 0.7 * len(documents)
+
+
+def test_without_a_check_more_is_merged_and_nothing_is_lost(tmp_path):
+    documents = planted("english")
+    _, checked = cluster(documents, tmp_path)
+    edges, clusters = cluster(documents, tmp_path, checked=False)
+    assert len(set(clusters.tolist())) <= len(set(checked.tolist()))
+    exact = similarities(documents)
+    assert min(exact.get(tuple(sorted(edge)), 0) for edge in edges.tolist()) < THRESHOLD
+
+
+@languages
+def test_candidates_are_as_datasketchs(language, tmp_path, monkeypatch):
+    """The same documents, shingles and bands by datasketch's LSH: of pairs by similarity, as many are candidates, within chance."""
+    assert DATASKETCH.is_dir(), f"{DATASKETCH} is missing: bash tests/run.sh installs it"
+    monkeypatch.syspath_prepend(str(DATASKETCH))
+    import datasketch
+
+    documents = planted(language)
+    index, theirs = datasketch.MinHashLSH(params=(BANDS, ROWS), num_perm=128), set()
+    for number, text in enumerate(documents):
+        signature = datasketch.MinHash(128, seed=7)
+        signature.update_batch([shingle.tobytes() for shingle in Shingles().set(text)])
+        theirs |= {(other, number) for other in index.query(signature)}
+        index.insert(number, signature)
+    keys = lsh.band_keys(MinHash().sign(documents), BANDS, ROWS)
+    ours = {(i, j) for i, j in np.argwhere((keys[:, :, None] == keys[:, None, :]).any(0)).tolist() if i < j}
+    exact = similarities(documents)
+    assert min(exact.get(pair, 0) for pair in ours) > 0.1 and min(exact.get(pair, 0) for pair in theirs) > 0.1
+    for low, high in ((0.3, 0.5), (0.5, 0.6), (0.6, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1.01)):
+        pairs = [pair for pair, similarity in exact.items() if low <= similarity < high]
+        shares = [sum(pair in found for pair in pairs) / len(pairs) for found in (ours, theirs)]
+        assert len(pairs) > 20 and abs(shares[0] - shares[1]) <= 5 * 0.5 / len(pairs) ** 0.5, (low, shares)
