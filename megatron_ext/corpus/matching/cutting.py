@@ -180,7 +180,7 @@ class _Cutting:
             return None
         taken = sum(end - begin for begin, end in spans)
         return Dropped(
-            self._stage.name, self._stage.short, f"{left} characters left, at least {least}; {taken} bytes were there before"
+            self._stage.name, self._stage.reason, f"{left} characters left, at least {least}; {taken} bytes were there before"
         )
 
 

@@ -27,7 +27,7 @@ class DedupFlags:
         DIFFERENCES, "differences between copies that do not count (unicode: NFKC and what is never seen)", choices=DIFFERENCES
     )
     dedup_min_left: int = flag(100, "characters that must be left of a document of which pieces were cut out", least=0)
-    dedup_memory: float = flag(2.0, "GB for a job that looks at the whole corpus; the less, the more such jobs", least=0.01)
+    dedup_memory: float = flag(2.0, "GB for a job that looks at the whole corpus; the less, the more such jobs", positive=True)
     keep_work: bool = flag(False, "keep what lies between the stages, OUTPUT/work, so that a run with more input does less anew")
 
     @staticmethod

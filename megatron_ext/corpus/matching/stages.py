@@ -72,8 +72,12 @@ class _Signing:
         columns |= {"ranks": np.array(ranks, np.uint16), "ids": np.frombuffer(b"".join(ids), np.uint8)}
         columns["id_ends"] = np.cumsum([len(id) for id in ids], dtype=np.uint64)
         write_columns(self._stage.path(shard), columns)
-        counts = np.bincount(columns["ranks"], minlength=self._ranks.count).tolist()
-        return {"text": size, "documents": 0 if before.is_seen(shard) else len(ids), "counts": counts}
+        manifest = {"text": size, "documents": 0 if before.is_seen(shard) else len(ids)}
+        manifest["counts"] = np.bincount(columns["ranks"], minlength=self._ranks.count).tolist()
+        if "bytes" in columns:
+            by_rank = np.bincount(columns["ranks"], columns["bytes"].astype(float), self._ranks.count)
+            manifest["bytes"] = by_rank.astype(int).tolist()
+        return manifest
 
     def _documents(self, shard: int, ids: list[bytes], ranks: list[int]) -> Iterator[str]:
         seen = self._stage.before.is_seen(shard)
@@ -101,13 +105,14 @@ class Finding(Stage):
     Args:
         name: behind the method's.
         needs: the stage before.
-        slices: how many jobs.
+        slices: how many jobs; None: one a shard, and of its documents alone.
         find: called with `(stage, slice)`; columns, and what the manifest is to hold besides (`sizes`: how many clusters have how
             many copies). It must be picklable.
     """
 
-    def __init__(self, before: Before, signing: Signing, name: str, needs: Stage, slices: int, find: Callable):
+    def __init__(self, before: Before, signing: Signing, name: str, needs: Stage, slices: int | None, find: Callable):
         self.before, self.signing, self.needs, self.folder, self.find = before, signing, needs, before.folder, find
+        self.of_shards, slices = slices is None, slices or before.shards
         self.name, self._leaf = f"{before.method}.{name}", name
         key = digest(self.name, before.values, slices, [job.key for job in needs.jobs])
         size = sum(job.size for job in needs.jobs)
@@ -147,7 +152,7 @@ class Doomed:
         mine = places.of(shard, ranks)
         order = np.argsort(mine)
         pieces: list[dict[str, np.ndarray]] = []
-        for slice in range(len(finding.jobs)):
+        for slice in [shard] if finding.of_shards else range(len(finding.jobs)):
             columns = finding.columns(slice)
             starts = columns["starts"]
             for cell in places.cells(shard):

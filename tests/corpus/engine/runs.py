@@ -74,3 +74,23 @@ def corpus(folder: pathlib.Path, files: int = 6, documents: int = 120, seed: int
         write(folder / f"{file}.jsonl", here)
         made += here
     return made
+
+
+def here(*arguments) -> pathlib.Path:
+    """A run in this process, job by job, stage by stage; its folder."""
+    from megatron_ext.arguments.config import read
+    from megatron_ext.corpus.cleaning.flags import groups
+    from megatron_ext.corpus.engine.flags import EngineFlags
+    from megatron_ext.corpus.engine.plan import Plan
+    from megatron_ext.corpus.engine.stages import Runner
+    from megatron_ext.corpus.flags import DocumentFlags, InputFlags
+    from megatron_ext.corpus.matching.flags import groups as dedup_groups
+
+    every = [InputFlags, DocumentFlags, EngineFlags, *groups(), *dedup_groups()]
+    plan = Plan(read(every, list(map(str, arguments)), "clean_corpus.py", ""))
+    runner = Runner(plan.stages)
+    for stage in plan.stages.values():
+        for job in stage.waiting():
+            runner(job)
+        assert not stage.waiting()
+    return plan.folder
