@@ -108,7 +108,7 @@ def _of_their_kinds(found: Mapping[str, Any], settings: Settings) -> dict[str, A
     converted = {}
     for name, value in found.items():
         try:
-            converted[name] = None if value is None else kinds[name].convert(value)
+            converted[name] = kinds[name].convert(value) if value else value  # 0 experts are none
         except ValueError as error:
             raise UserError(
                 f"{settings.path}: means {kinds[name].option} {json.dumps(value)}, which is no such value; {error}"
@@ -140,6 +140,12 @@ def meaning(values: Mapping[str, Any]) -> dict[str, Any]:
         found["max_position_embeddings"] = values["max_position_embeddings"]
     _experts_in_one_form(found, values)
     return found
+
+
+def same_function(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two models' resolved flags mean the same, further predictions left out."""
+    mine, theirs = meaning(one), meaning(other)
+    return all(name == "mtp_num_layers" or _equal(value, theirs.get(name)) for name, value in mine.items())
 
 
 def _experts_in_one_form(found: dict[str, Any], values: Mapping[str, Any]) -> None:

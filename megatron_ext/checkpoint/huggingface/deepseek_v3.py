@@ -78,7 +78,7 @@ def flags(settings):
         qk_pos_emb_head_dim=rotated,
         v_head_dim=settings.get("v_head_dim"),
         rotary_interleaved=settings.get("rope_interleave", default=True),
-        mtp_num_layers=settings.get(*_COUNTS, default=0) or None,
+        mtp_num_layers=settings.get(*_COUNTS, default=0),
     )  # fmt: skip
 
 
