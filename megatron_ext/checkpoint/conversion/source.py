@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 import re
 from collections.abc import Iterable, Mapping
@@ -59,8 +60,9 @@ class HuggingFaceSource:
         return self.folder.dtype(name for name in self.folder.entries if not self._ignored(name))
 
     def dtype(self, place: Placement) -> torch.dtype:
-        """The type in which a parameter lies there."""
-        return DTYPES[self.folder.entries[self._rule(place).names[0]].kind]
+        """The type that holds all numbers of a parameter, whose tensors may be of several."""
+        kinds = (DTYPES[self.folder.entries[name].kind] for name in self._rule(place).names)
+        return functools.reduce(torch.promote_types, kinds)
 
     def refuse_strangers(self, places: Iterable[Placement]) -> None:
         """UserError unless these parameters use every tensor in the folder, but for what the family knows to be no weight.

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from megatron_ext.backend.placement import Placement
 from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
 from tests.checkpoint.huggingface.test_families import imported
 from tests.parity import families
@@ -56,6 +57,17 @@ def test_buffers_are_no_obstacle(folders, pool, tmp_path):
 def test_their_type_is_not_the_weights(name, folders):
     source = HuggingFaceSource(folders / name)
     assert (source.folder.dtype(), source.weights_dtype()) == (torch.float32, torch.bfloat16)
+
+
+def test_no_number_is_rounded_where_a_parameters_tensors_are_of_several_types(folders):
+    file, name = folders / "llama" / "model.safetensors", "model.layers.1.self_attn.k_proj.weight"
+    tensors = load_file(file)
+    finer = tensors[name].float() + 1e-5  # no number of 16 bits
+    save_file(tensors | {name: finer}, file)
+    source = HuggingFaceSource(folders / "llama")
+    place = Placement("decoder.layers.1.self_attention.linear_qkv.weight", (80, 48), (0, 0), (80, 48), 0)
+    assert source.dtype(place) == source.block(place).dtype == torch.float32
+    assert source.block(place).view(2, 5, 8, 48)[:, 3].flatten(0, 1).equal(finer)
 
 
 def test_a_number_of_entries_may_be_written_with_a_point(folders):
