@@ -61,10 +61,12 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def there_and_back(folder, tmp_path_factory):
+def there_and_back(folder, pool, tmp_path_factory):
+    """There as it is called, back in a worker."""
     place = tmp_path_factory.mktemp("ours")
     there = tool("--from-hf", folder, "--to", place / "run", "--check-text", "fox", TEXT)
-    back = tool("--from", place / "run", "--to-hf", place / "back", "--check-tokens", 1, 2, 300, "--max-shard-size", "1e-4")
+    back = ["--from", place / "run", "--to-hf", place / "back", "--check-tokens", 1, 2, 300, "--max-shard-size", "1e-4"]
+    back = pool.run(convert, 1, *back)[0]
     return place, there, back
 
 
