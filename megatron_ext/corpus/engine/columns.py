@@ -14,6 +14,8 @@ from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.engine.stages import writing
 from megatron_ext.corpus.whole_file import write_whole
 
+KINDS = {"BOOL": np.bool_, "U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "U64": np.uint64, "I64": np.int64}
+
 
 def write_columns(path: pathlib.Path, columns: Mapping[str, np.ndarray]) -> None:
     with writing():
@@ -37,7 +39,10 @@ class Columns:
 
     def piece(self, name: str, begin: int, end: int) -> np.ndarray:
         """Rows [begin, end) of a column."""
-        return self._file.get_slice(name)[begin:end]
+        column = self._file.get_slice(name)
+        if begin < end:
+            return column[begin:end]
+        return np.empty((0, *column.get_shape()[1:]), KINDS[column.get_dtype()])  # safetensors slices nothing out of nothing
 
     def rows(self, name: str) -> int:
         return self._file.get_slice(name).get_shape()[0]

@@ -14,7 +14,8 @@ from tests.corpus.engine import runs
 
 def edited(text: str, share: float, draw: random.Random) -> str:
     words = text.split(" ")
-    for place in draw.sample(range(len(words)), int(share * len(words))):
+    places = [place for place, word in enumerate(words) if word.strip()]
+    for place in draw.sample(places, int(share * len(places))):
         words[place] = f"other{draw.randrange(10**6)}"
     return " ".join(words)
 
@@ -41,7 +42,10 @@ def clusters(case: Case) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("flags", [(), ("--no-minhash-check",), ("--dedup-memory", 1e-4), ("--minhash-units", "characters", "--minhash-ngram", 25)])
+CHARACTERS = ("--minhash-units", "characters", "--minhash-ngram", 25)
+
+
+@pytest.mark.parametrize("flags", [(), ("--no-minhash-check",), ("--dedup-memory", 1e-4), CHARACTERS])
 def test_near_copies_go_and_far_ones_stay(flags, planted):
     shards, folder = planted
     case = Case(folder / "-".join(map(str, flags)), shards, "--dedup", "minhash", "--minhash-threshold", 0.7, *flags)
@@ -67,14 +71,14 @@ def test_the_longest_or_the_preferred_source_may_stay(planted):
 def test_every_flag_of_signatures_matters(planted):
     """Threshold, bands and rows, permutations and seed each lead to other candidates, or to other keys of them."""
     shards, folder = planted
-    asked = {"usual": [], "threshold": ["--minhash-threshold", 0.4], "bands": ["--minhash-bands", 40, "--minhash-rows", 2],
+    asked = {"usual": [], "threshold": ["--minhash-threshold", 0.97], "bands": ["--minhash-bands", 40, "--minhash-rows", 2],
              "permutations": ["--minhash-permutations", 16], "seed": ["--minhash-seed", 2], "n": ["--minhash-ngram", 1]}  # fmt: skip
     found = {}
     for name, flags in asked.items():
         case = Case(folder / name, shards, "--dedup", "minhash", "--no-minhash-check", *flags)
         keys = [path.read_bytes() for path in sorted((case.out / "work" / "minhash" / "sign").iterdir())]
         found[name] = (set(case.gone("minhash")), keys)
-    assert len(found["threshold"][0]) > len(found["usual"][0]) and len(found["bands"][0]) > len(found["usual"][0])
+    assert len(found["threshold"][0]) < len(found["usual"][0]) < len(found["bands"][0])
     assert all(found[name][1] != found["usual"][1] for name in asked if name != "usual")
 
 

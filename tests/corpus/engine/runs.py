@@ -87,7 +87,10 @@ def here(*arguments) -> pathlib.Path:
     from megatron_ext.corpus.matching.flags import groups as dedup_groups
 
     every = [InputFlags, DocumentFlags, EngineFlags, *groups(), *dedup_groups()]
-    plan = Plan(read(every, list(map(str, arguments)), "clean_corpus.py", ""))
+    config = read(every, list(map(str, arguments)), "clean_corpus.py", "")
+    plan = Plan(config)
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    (plan.folder / "recipe.yaml").write_text(config.to_yaml())
     runner = Runner(plan.stages)
     for stage in plan.stages.values():
         for job in stage.waiting():
