@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-RULES = ("first", "longest")
+from megatron_ext.corpus.dedup.flags import RULES
 
 
 class Member(NamedTuple):

@@ -17,10 +17,11 @@ it, or here by its twin. Reason for own code: docs/deduplication.md, "Speed".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from megatron_ext.corpus.dedup.normalize import Normalization
 from megatron_ext.corpus.dedup.shingles import Shingles, mix
 from megatron_ext.corpus.native import compiled
 
@@ -59,6 +60,11 @@ class MinHash:
         if self.shingles.native:
             self._native = compiled.MinHash(self.shingles.native, self._a.tolist(), self._b.tolist(), implementation)
 
+    @classmethod
+    def of(cls, c: Any) -> MinHash:
+        """As NearDuplicateFlags say."""
+        return cls(c.permutations, seed=c.minhash_seed, n=c.shingle_size, units=c.shingle_units, same=Normalization.of(c))
+
     def sign(self, texts: Sequence[str]) -> Signatures:
         if self._native:
             pairs = [self.shingles.ready(text) for text in texts]
@@ -85,6 +91,11 @@ def _parameters(permutations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def estimate(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """The estimated Jaccard similarity of signatures `[..., permutations]`."""
     return (left == right).mean(-1)
+
+
+def bands_of(c: Any) -> tuple[int, int]:
+    """Bands and rows as NearDuplicateFlags say."""
+    return bands_and_rows(c.similarity, c.permutations) if c.bands is None else (c.bands, c.rows)
 
 
 def bands_and_rows(

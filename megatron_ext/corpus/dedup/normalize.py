@@ -15,6 +15,7 @@ import dataclasses
 import functools
 import unicodedata
 from array import array
+from typing import Any
 
 from megatron_ext.corpus import words
 
@@ -36,6 +37,11 @@ class Normalization:
     """Of punctuation and symbols: they part words and are nothing else."""
     whitespace: bool = True
     """Of how much whitespace there is, and which. Where shingles are of words, it never counts."""
+
+    @classmethod
+    def of(cls, c: Any) -> Normalization:
+        """As NearDuplicateFlags say."""
+        return cls(c.ignore_unicode_form, c.ignore_case, c.ignore_punctuation, c.ignore_whitespace)
 
 
 DEFAULT = Normalization()
