@@ -5,8 +5,8 @@ document, in memory or mapped (`numpy.memmap`), for up to 2^40 and more. To link
 ranks, costs O(log n) an edge.
 
 Where few of many documents have edges, as after an external sort of ten billion, `clusters` numbers only those: its memory
-goes by edges. Reason for own code: SciPy's connected components hold a matrix of both directions, six times as much, and its
-numbers are of 32 bits. The C++ (`native/union_find.cpp`) has its twin here.
+goes by edges. Reason for own code: SciPy's connected components hold all edges at once, as a matrix, and their numbers have 32
+bits. The C++ (`native/union_find.cpp`) has its twin here.
 """
 
 from __future__ import annotations

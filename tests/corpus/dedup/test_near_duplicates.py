@@ -69,7 +69,7 @@ def test_without_a_check_more_is_merged_and_nothing_is_lost(tmp_path):
 
 @languages
 def test_candidates_are_as_datasketchs(language, tmp_path, monkeypatch):
-    """The same documents, shingles and bands by datasketch's LSH: as many pairs of each similarity are candidates, within chance."""
+    """The same documents, shingles and bands by datasketch's LSH: as many pairs of each similarity are candidates."""
     assert DATASKETCH.is_dir(), f"{DATASKETCH} is missing: bash tests/run.sh installs it"
     monkeypatch.syspath_prepend(str(DATASKETCH))
     import datasketch
