@@ -20,8 +20,17 @@ from tests.corpus.filters.case import make
 from tests.corpus.real_documents import real_documents
 
 PACKAGES = pathlib.Path(sys.prefix) / "datatrove"  # put there by: bash tests/run.sh
-THRESHOLDS = dict(min_doc_words=80, max_doc_words=400, min_avg_word_length=4.5, max_avg_word_length=6, max_symbol_word_ratio=0.02,
-                  max_bullet_lines_ratio=0.5, max_ellipsis_lines_ratio=0.1, max_non_alpha_words_ratio=0.7, min_stop_words=5)  # fmt: skip
+THRESHOLDS = dict(
+    min_doc_words=80,
+    max_doc_words=400,
+    min_avg_word_length=4.5,
+    max_avg_word_length=6,
+    max_symbol_word_ratio=0.02,
+    max_bullet_lines_ratio=0.5,
+    max_ellipsis_lines_ratio=0.1,
+    max_non_alpha_words_ratio=0.7,
+    min_stop_words=5,
+)
 OURS = (
     "--gopher-quality-min-words 80 --gopher-quality-max-words 400 --gopher-quality-min-mean-word-length 4.5 "
     "--gopher-quality-max-mean-word-length 6 --gopher-quality-max-hashes 0.02 --gopher-quality-max-ellipses 0.02 "
