@@ -32,4 +32,19 @@ class GenerationBenchmarkFlags:
     device: str = flag("auto", "where the model runs", choices=("auto", "cpu", "cuda"), front=True)
 
 
-GROUPS = {"data": DataBenchmarkFlags, "checkpoint": CheckpointBenchmarkFlags, "generation": GenerationBenchmarkFlags}
+@flag_group("benchmark", "What is measured")
+class NearDuplicatesBenchmarkFlags:
+    input: str | None = flag(None, "JSONL of real texts, whose signatures are timed, by ours and by --peers", front=True)
+    megabytes: float = flag(5.0, "how much of --input", positive=True, front=True)
+    peers: tuple[str, ...] = flag((), "folders with packages: pip install --target FOLDER datasketch gaoya rensa", front=True)
+    documents: int = flag(1_000_000, "made-up short documents that are deduplicated; 0: none", least=0, front=True)
+    memory: int = flag(1000, "MB that a slice of a band may take", least=1, front=True)
+    folder: str = flag(".", "where their keys are written for the while, 224 bytes a document", front=True)
+
+
+GROUPS = {
+    "data": DataBenchmarkFlags,
+    "checkpoint": CheckpointBenchmarkFlags,
+    "generation": GenerationBenchmarkFlags,
+    "near_duplicates": NearDuplicatesBenchmarkFlags,
+}

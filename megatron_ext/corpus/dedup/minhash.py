@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @flag_group("minhash", "Duplicates, near: MinHash and LSH (Broder 1997)")
 class Flags:
-    minhash_threshold: float = flag(0.8, "Jaccard similarity from which documents are the same", positive=True, most=1.0)
+    minhash_threshold: float = flag(0.7, "Jaccard similarity from which documents are the same", positive=True)
     minhash_ngram: int = flag(5, "words (or characters) of an n-gram", positive=True)
     minhash_units: str = flag("words", "what n-grams are of", choices=("words", "characters"))
     minhash_permutations: int = flag(128, "values of a signature", positive=True)
@@ -34,19 +34,24 @@ class Flags:
     minhash_rows: int | None = flag(None, "values of a band (default: by the threshold)", positive=True)
     minhash_seed: int = flag(1, "of the permutations", least=0)
     minhash_check: bool = flag(True, "check pairs by their exact similarity, for 8 bytes on disk a word meanwhile")
+    minhash_representatives: int = flag(8, "documents of those that share a band with which each other one is checked", least=1)
     minhash_keep: str = flag(
         "first", "which of a cluster stays, among those of the most preferred source", choices=("first", "longest")
     )
 
     @staticmethod
     def resolve(c):
-        if "minhash" in c.dedup and c.minhash_bands is None and c.minhash_rows is None:
+        wanted = "minhash" in c.dedup and c.minhash_threshold < 1
+        if wanted and c.minhash_bands is None and c.minhash_rows is None:
             from megatron_ext.corpus.matching.signatures import bands_and_rows
 
             c.minhash_bands, c.minhash_rows = bands_and_rows(c.minhash_threshold, c.minhash_permutations)
 
     @staticmethod
     def check(c):
+        if c.minhash_threshold >= 1:
+            way_out = "give a share such as 0.7; --dedup exact finds copies that are all the same"
+            yield Problem("--minhash-threshold", c.minhash_threshold, "is not below 1", way_out)
         bands, rows = c.minhash_bands, c.minhash_rows
         if (bands is None) != (rows is None):
             yield Problem("--minhash-bands and --minhash-rows", None, "go together, and one is given", "give both or none")
@@ -126,7 +131,11 @@ def find(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:
     keys, documents = np.concatenate(keys), np.concatenate(documents)
     sort_pairs(keys, documents)
     groups = group(keys, documents)
-    found = check(groups, _sets(signing, places, groups.documents), c.minhash_threshold) if c.minhash_check else groups.edges()
+    if c.minhash_check:
+        sets = _sets(signing, places, groups.documents)
+        found = check(groups, sets, c.minhash_threshold, c.minhash_representatives)
+    else:
+        found = groups.edges()
     return {"left": found[:, 0], "right": found[:, 1]}, {}
 
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from megatron_ext.corpus.dedup.lsh import Groups
+from megatron_ext.corpus.matching.lsh import Groups
 from megatron_ext.corpus.native import compiled
 
 REPRESENTATIVES = 8

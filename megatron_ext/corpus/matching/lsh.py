@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.corpus.dedup.minhash import Signatures
-from megatron_ext.corpus.dedup.shingles import BASE, IMPLEMENTATIONS, mix
+from megatron_ext.corpus.matching.shingles import BASE, IMPLEMENTATIONS, mix
+from megatron_ext.corpus.matching.signatures import Signatures
 from megatron_ext.corpus.native import compiled
 from megatron_ext.corpus.whole_file import WholeFile
 

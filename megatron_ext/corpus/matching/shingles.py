@@ -21,10 +21,10 @@ import numpy as np
 
 from megatron_ext.corpus import words
 from megatron_ext.corpus.analysis import native_module
-from megatron_ext.corpus.dedup.flags import UNITS
-from megatron_ext.corpus.dedup.normalize import DEFAULT, Normalization, fold, formed, table, unicode_form
+from megatron_ext.corpus.matching.normalize import DEFAULT, Normalization, fold, formed, table, unicode_form
 from megatron_ext.corpus.native import compiled, say_that_the_twins_serve
 
+UNITS = ("words", "characters")
 IMPLEMENTATIONS = ("native", "python") if compiled else ("python",)
 BASE = np.uint64(0x9E3779B97F4A7C15)
 _ALL = 2**64 - 1

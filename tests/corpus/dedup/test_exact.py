@@ -53,7 +53,7 @@ def test_short_texts_may_be_left_alone(tmp_path):
 @pytest.mark.parametrize("priority", [(), ("books",), ("wiki", "books")])
 def test_the_copy_of_the_preferred_source_stays(priority, tmp_path):
     sources = ["web", "books", "wiki", "web", "books"]
-    shards = [[{"text": "same", "source": source}, {"text": f"own {source}{n}", "source": source}] for n, source in enumerate(sources)]
+    shards = [[{"text": text, "source": source} for text in ("same", f"own {n}")] for n, source in enumerate(sources)]
     flags = ["--dedup-priority", *priority] if priority else []
     case = Case(tmp_path, shards, "--dedup", "exact", *flags)
     order = [*priority, None]

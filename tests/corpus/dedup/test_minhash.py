@@ -71,8 +71,14 @@ def test_the_longest_or_the_preferred_source_may_stay(planted):
 def test_every_flag_of_signatures_matters(planted):
     """Threshold, bands and rows, permutations and seed each lead to other candidates, or to other keys of them."""
     shards, folder = planted
-    asked = {"usual": [], "threshold": ["--minhash-threshold", 0.97], "bands": ["--minhash-bands", 40, "--minhash-rows", 2],
-             "permutations": ["--minhash-permutations", 16], "seed": ["--minhash-seed", 2], "n": ["--minhash-ngram", 1]}  # fmt: skip
+    asked = {
+        "usual": [],
+        "threshold": ["--minhash-threshold", 0.97],
+        "bands": ["--minhash-bands", 40, "--minhash-rows", 2],
+        "permutations": ["--minhash-permutations", 16],
+        "seed": ["--minhash-seed", 2],
+        "n": ["--minhash-ngram", 1],
+    }
     found = {}
     for name, flags in asked.items():
         case = Case(folder / name, shards, "--dedup", "minhash", "--no-minhash-check", *flags)

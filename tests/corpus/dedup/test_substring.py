@@ -9,7 +9,8 @@ from tests import texts
 from tests.corpus.dedup.case import Case
 
 LENGTH = 16
-WORDS = st.sampled_from(["the same passage of text", " and on", "中文的一段话在这里重复", "é🙂", "x", " \n", "another passage here"])
+PIECES = ["the same passage of text", " and on", "中文的一段话在这里重复", "é🙂", "x", " \n", "another passage here"]
+WORDS = st.sampled_from(PIECES)
 DOCUMENTS = st.lists(WORDS, min_size=1, max_size=6).map("".join)
 
 
