@@ -2,9 +2,9 @@
 
 Items are bytes (uint8), tokens (uint16, uint32) or code points (uint32). The hash of a window is a polynomial over 2^64, mixed.
 
-A window's anchor is the least hash among the grams in it, of N/2 items each, the last one of several (winnowing, Schleimer,
+A window's anchor is the least hash among the grams in it, of 3N/4 items each, the last one of several (winnowing, Schleimer,
 Wilkerson and Aiken, SIGMOD 2003). Equal windows have equal anchors, and windows beside each other mostly share theirs: of N =
-200 bytes one in 50 begins a stretch with another. So few hashes tell for whole stretches that nothing in them can be a copy.
+200 bytes one in 26 begins a stretch with another. So few hashes tell for whole stretches that nothing in them can be a copy.
 
 Pairs are arrays of uint64, [n, 2]: (hash, position), or (position, first position). `kernels` gives what works on them in C++
 (`native/substring.cpp`) or the twin in this file, in numpy. Reason for own code: 50 times the twin's speed, and sorting in place.
@@ -100,7 +100,11 @@ class Twin:
             if end - begin >= window:
                 hashes = Twin._hashes(items[begin:end], gram, mask)
                 last_first = np.lib.stride_tricks.sliding_window_view(hashes, span)[:, ::-1]
-                places = np.arange(len(last_first), dtype=np.uint64) + np.uint64(span - 1) - last_first.argmin(axis=1).astype(np.uint64)
+                places = (
+                    np.arange(len(last_first), dtype=np.uint64)
+                    + np.uint64(span - 1)
+                    - last_first.argmin(axis=1).astype(np.uint64)
+                )
                 begins = np.flatnonzero(np.diff(places, prepend=np.uint64(ALL_BITS))).astype(np.uint64)
                 yield begin, hashes, places, begins
             begin = end
