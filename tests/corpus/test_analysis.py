@@ -109,7 +109,7 @@ def test_long_work_lets_other_threads_run():
 def test_misuse_is_an_error_and_no_crash():
     with pytest.raises(UnicodeEncodeError):
         Analysis("half a \ud800 pair", "native")
-    native = analysis._native()
+    native = analysis.native_with_tables()
     with pytest.raises(TypeError):
         native.Analysis(b"bytes", None)
     assert native.Analysis("三国演义 and more", b"").words() == ["三国演义", "and", "more"]  # cuts are missing

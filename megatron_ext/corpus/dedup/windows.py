@@ -115,7 +115,7 @@ class Twin:
         powers, inverses = _powers(len(items))
         sums = np.zeros(len(items) + 1, np.uint64)
         np.cumsum((items.astype(np.uint64) + np.uint64(1)) * inverses, out=sums[1:])
-        return _mix((sums[size:] - sums[:-size]) * powers[size - 1 :]) & np.uint64(mask)
+        return mix((sums[size:] - sums[:-size]) * powers[size - 1 :]) & np.uint64(mask)
 
 
 @functools.lru_cache(maxsize=4)
@@ -129,7 +129,7 @@ def _powers(count: int) -> tuple[np.ndarray, np.ndarray]:
     return both[0], both[1]
 
 
-def _mix(hashes: np.ndarray) -> np.ndarray:
+def mix(hashes: np.ndarray) -> np.ndarray:
     """The finaliser of MurmurHash3, as in native/hash.h."""
     hashes = (hashes ^ (hashes >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
     hashes = (hashes ^ (hashes >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
