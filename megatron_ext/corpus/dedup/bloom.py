@@ -5,8 +5,9 @@ items in B blocks a block holds i items with probability Poisson(i; n/B), and a 
 
     rate = Σ_i Poisson(i; n/B) · (1 - (1 - 1/512)^(k·i))^k
 
-which `size` turns round: the fewest blocks for a rate, with the best k: 9.9 bits an item at 1 %, 15.5 at 0.1 %. What a filter says is new is new; at the rate
-it takes what is new for known, so a stream that it cleans loses that share. Filters of one size are joined by `union`.
+which `size` turns round: the fewest blocks for a rate, with the best k: 9.9 bits an item at 1 %, 15.5 at 0.1 %. What a filter
+says is new is new; at the rate it takes what is new for known, so a stream that it cleans loses that share. Filters of one size
+are joined by `union`.
 
 `native/bloom.cpp` does the work, or the twin in this file. Reason for own code: no package has blocks, union and a twin.
 """
@@ -49,7 +50,8 @@ def size(items: int, rate: float) -> tuple[int, int]:
         low, high = 0.1, 512.0  # bits an item
         while high / low > 1.001:
             middle = math.sqrt(low * high)
-            low, high = (low, middle) if rate_of(items, max(1, math.ceil(items * middle / BLOCK)), probes) <= rate else (middle, high)
+            enough = rate_of(items, math.ceil(items * middle / BLOCK), probes) <= rate
+            low, high = (low, middle) if enough else (middle, high)
         found.append((math.ceil(items * high / BLOCK), probes))
     return min(found)
 

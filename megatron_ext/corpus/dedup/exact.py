@@ -95,7 +95,7 @@ def repeated(keys: np.ndarray, times: int = 2) -> np.ndarray:
 
 
 def without(text: str, unit: str, numbers: Iterable[int], least: int = 0) -> str | None:
-    """The text without these of its units, numbered from 0; None where something was cut and less than `least` characters are left."""
+    """The text without these of its units, numbered from 0; None where something was cut and fewer characters are left."""
     dropped = set(numbers)
     if not dropped:
         return text
