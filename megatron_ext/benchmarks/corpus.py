@@ -1,0 +1,292 @@
+"""How fast text is cleaned: rules, languages, personal data, the engine around them, and the peers on the same texts.
+
+A row is a function of the bench that yields `(what, how much)`; `--rows` names them. Rates are MB of UTF-8 in a second of CPU
+time, which a busy machine spoils less than the clock; what is compared is measured in turns, and the best round counts. A peer
+runs in a process of its own (`corpus_peers.py`), on the first `--peer-megabytes` of the texts; ours is measured on these, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import NamedTuple
+
+from megatron_ext.arguments.problems import UserError
+from megatron_ext.benchmarks import corpus_peers as peers
+from megatron_ext.benchmarks.corpus_text import Text, size_of, texts, write
+from megatron_ext.benchmarks.flags import CORPUS_ROWS
+
+Rows = Iterator[tuple[str, str]]
+
+
+def run(flags) -> Rows:
+    """`(what, how much)`, line by line."""
+    os.makedirs(flags.folder, exist_ok=True)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="benchmark_corpus_", dir=flags.folder))
+    try:
+        bench = Bench(flags, folder)
+        yield "text", f"{len(bench.texts):,} documents, {bench.size / 1e6:.1f} MB: {flags.input or 'of this Python'}"
+        for row in flags.rows:
+            try:
+                yield from ROWS[row](bench)
+            except (ImportError, UserError) as error:
+                yield row, f"left out: {error}"
+    finally:
+        shutil.rmtree(folder)
+
+
+class Bench:
+    """The texts, all and few of them, and how things are measured on them."""
+
+    def __init__(self, flags, folder: pathlib.Path):
+        self.rounds, self.folder = flags.rounds, folder
+        self.texts = texts(flags.input, flags.megabytes)
+        self.all = [each.text for each in self.texts]
+        self.size = size_of(self.all)
+        few = texts(flags.input, min(flags.peer_megabytes, flags.megabytes))
+        self.few, self._few = [each.text for each in few], folder / "few.jsonl"
+        write(self._few, few)
+        beside = [pathlib.Path(sys.prefix, name) for name in ("datatrove", "presidio")]
+        self._folders = [*map(os.path.abspath, flags.peers), *(str(path) for path in beside if path.is_dir())]
+
+    def seconds(self, *works: Callable[[], object]) -> list[float]:
+        """CPU seconds of each, in its best round; the rounds of all in turns."""
+        best = [float("inf")] * len(works)
+        for _ in range(self.rounds):
+            for number, work in enumerate(works):
+                start = time.process_time()
+                work()
+                best[number] = min(best[number], time.process_time() - start)
+        return best
+
+    def peer(self, name: str, ours: Callable[[list[str]], object]) -> tuple[str, str]:
+        """A peer's row: its rate, and how many times as fast ours is on the same texts."""
+        (before,) = self.seconds(lambda: ours(self.few))
+        found = peers.seconds(name, str(self._few), self.rounds, self._folders)
+        (after,) = self.seconds(lambda: ours(self.few))
+        if isinstance(found, str):
+            return f"… {name}", found
+        best = min(before, after)
+        size = size_of(self.few)
+        return f"… {name}", f"{mb(size, found)}; ours on the same {size / 1e6:.1f} MB {mb(size, best)}, {found / best:.1f} ×"
+
+
+def mb(size: float, seconds: float) -> str:
+    rate = size / max(seconds, 1e-9) / 1e6
+    return f"{rate:,.2f} MB/s" if rate < 10 else f"{rate:,.0f} MB/s"
+
+
+def settings(*argv: str) -> SimpleNamespace:
+    """The flat configuration of tools/clean_corpus.py for these flags."""
+    from megatron_ext.arguments.config import read
+    from megatron_ext.corpus.cleaning.flags import groups
+    from megatron_ext.corpus.engine.flags import EngineFlags
+    from megatron_ext.corpus.flags import DocumentFlags, InputFlags
+
+    return SimpleNamespace(**read([InputFlags, DocumentFlags, EngineFlags, *groups()], argv, "benchmark.py corpus", "").flat())
+
+
+def rule_settings(*names: str) -> SimpleNamespace:
+    """The defaults of these rules' flags."""
+    from megatron_ext.corpus.cleaning.flags import FILTERS
+
+    return SimpleNamespace(**{name: value for rule in names for name, value in vars(FILTERS.load(rule).Flags()).items()})
+
+
+# --- The rows ---------------------------------------------------------------------------------------------------------
+
+
+def rules(bench: Bench) -> Rows:
+    """Gopher's quality and repetition rules and C4's, each asked about every text: of all, and by source."""
+    from megatron_ext.corpus.documents import Document
+    from megatron_ext.corpus.filters import c4, gopher_quality, gopher_repetition
+
+    c = rule_settings("gopher_quality", "gopher_repetition", "c4")
+    each = [module.Filter(c) for module in (gopher_quality, gopher_repetition, c4)]
+
+    def ours(some: list[str]) -> None:
+        for text in some:
+            document = Document("", "", {"text": text})
+            for rule in each:
+                rule(document)
+
+    yield "Gopher quality, repetition and C4", mb(bench.size, *bench.seconds(lambda: ours(bench.all)))
+    sources = Counter(one.source for one in bench.texts)
+    for source in sorted(sources) if 1 < len(sources) <= 5 else ():
+        some = [one.text for one in bench.texts if one.source == source]
+        yield f"… of {source}", mb(size_of(some), *bench.seconds(lambda: ours(some)))
+    yield bench.peer("datatrove_rules", ours)
+
+
+def language(bench: Bench) -> Rows:
+    """The filter and bare fastText on the same pieces of 1,000 characters."""
+    import fasttext
+
+    from megatron_ext.corpus.documents import Document
+    from megatron_ext.corpus.filters.language import Filter, default_model
+
+    if not os.path.isfile(default_model()):
+        raise UserError(f"{default_model()} is not there; run `bash examples/setup_environment.sh data`")
+    pieces = [text[start : start + 1000] for text in bench.few for start in range(0, len(text), 1000)]
+    lines = [piece.replace("\n", " ") for piece in pieces]
+    predict, keeps = fasttext.load_model(default_model()).predict, Filter(rule_settings("language"))
+
+    def bare() -> None:
+        for line in lines:
+            predict(line)
+
+    def ours() -> None:
+        for piece in pieces:
+            keeps(Document("", "", {"text": piece}))
+
+    slow, found = bench.seconds(bare, ours)
+    size = size_of(pieces)
+    yield "language", f"{mb(size, found)}; bare fastText on the same {mb(size, slow)}, {slow / found:.2f} ×"
+
+
+def personal_data(bench: Bench) -> Rows:
+    """All kinds found, checked and masked."""
+    from megatron_ext.corpus.sensitive.candidates import FORMS
+    from megatron_ext.corpus.sensitive.flags import SensitiveFlags
+    from megatron_ext.corpus.sensitive.scrub import Scrubber
+
+    scrub = Scrubber(SimpleNamespace(**{**vars(SensitiveFlags()), "scrub": FORMS}))
+
+    def ours(some: list[str]) -> None:
+        for text in some:
+            scrub(text)
+
+    yield "personal data, all kinds, masked", mb(bench.size, *bench.seconds(lambda: ours(bench.all)))
+    yield bench.peer("regex_patterns", ours)
+    yield bench.peer("presidio", ours)
+
+
+def engine(bench: Bench) -> Rows:
+    """JSONL in, JSONL out, no rule: what everything around the rules costs, MB of the file."""
+    import orjson
+    import zstandard
+
+    path, few = bench.folder / "engine.jsonl", bench.folder / "engine_few.jsonl"
+    size = write(path, bench.texts)
+    write(few, [Text("few", text) for text in bench.few])
+    packed = bench.folder / "engine.jsonl.zst"
+    packed.write_bytes(zstandard.ZstdCompressor(level=3).compress(path.read_bytes()))
+
+    def bare() -> None:
+        with open(path, "rb") as file, open(bench.folder / "bare.jsonl", "wb") as out:
+            for line in file:
+                out.write(orjson.dumps(orjson.loads(line)) + b"\n")
+
+    plain, written, both, loop = bench.seconds(
+        *(_shards(bench, *which) for which in ((path, "none"), (path, "zstd"), (packed, "zstd"))), bare
+    )
+    yield "JSONL to JSONL", f"{mb(size, plain)}; a bare loop of orjson {mb(size, loop)}, {loop / plain:.2f} ×"
+    yield "JSONL to zstd, zstd to zstd", f"{mb(size, written)}, {mb(size, both)}"
+    yield bench.peer("datatrove_jsonl", lambda some: _shards(bench, few, "none")())
+
+
+def _shards(bench: Bench, path: pathlib.Path, compression: str) -> Callable[[], None]:
+    """The work of one worker on one file."""
+    from megatron_ext.corpus.engine.run_shard import ShardRunner
+    from megatron_ext.corpus.engine.shards import cut
+
+    output = bench.folder / "out"
+    c = settings("--input", str(path), "--output", str(output), "--output-compression", compression)
+    runner, shards = ShardRunner(c), list(cut(c))
+
+    def work() -> None:
+        for shard in shards:
+            runner((shard, ""))
+        shutil.rmtree(output)
+
+    return work
+
+
+RECIPE = ("--filters", "gopher_quality", "gopher_repetition", "c4", "--scrub", "email", "phone_number", "ip_address")
+
+
+def workers(bench: Bench) -> Rows:
+    """The whole command with one worker and with two, by the clock, less what starting it takes."""
+    path, nothing = bench.folder / "workers.jsonl", bench.folder / "nothing.jsonl"
+    size = write(path, bench.texts, times=max(1, round(6e7 / bench.size)))
+    write(nothing, bench.texts[:2])
+    best: dict[tuple[str, int], Ran] = {}
+    for _ in range(bench.rounds):
+        for file, count in ((nothing, 1), (path, 1), (nothing, 2), (path, 2)):
+            ran = command(bench, file, "--workers", str(count), "--shard-size", str(size / 16e6))
+            known = best.get((file.name, count), ran)
+            best[file.name, count] = Ran(*(min(pair) for pair in zip(ran, known)))
+    one, two = (best[path.name, count].wall for count in (1, 2))
+    empty = [best[nothing.name, count].wall for count in (1, 2)]
+    yield "the whole command, one worker", f"{one:.1f} s for {size / 1e6:.0f} MB, {empty[0]:.1f} s of it to start"
+    cpu = best[path.name, 2].cpu / best[path.name, 1].cpu
+    ratio, whole = (one - empty[0]) / (two - empty[1]), one / two
+    yield "… two workers", f"{two:.1f} s: {ratio:.2f} × one after the start, {whole:.2f} × with it; {cpu:.2f} × the CPU time"
+
+
+def memory(bench: Bench) -> Rows:
+    """The largest process of the whole command."""
+    path = bench.folder / "memory.jsonl"
+    once = min(bench.size, int(2e7))
+    some = texts_of(bench, once)
+    peaks = []
+    for times in (1, 10):
+        size = write(path, some, times)
+        peaks.append(command(bench, path, "--workers", "2", "--shard-size", "8").memory)
+        yield f"peak memory, {size / 1e6:.0f} MB of input", f"{peaks[-1] / 1e6:.0f} MB in the largest process"
+    yield "… ten times the input", f"{peaks[1] / peaks[0]:.2f} × the memory"
+
+
+def texts_of(bench: Bench, size: int) -> list[Text]:
+    found, total = [], 0
+    for each in bench.texts:
+        total += len(each.text.encode())
+        if total > size and found:
+            break
+        found.append(each)
+    return found
+
+
+class Ran(NamedTuple):
+    """Seconds by the clock and of all cores; bytes of the largest process."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+
+_LAUNCH = (  # from a small process: what a child is said to have held begins with its parent's
+    "import json, os, resource, subprocess, sys, time\n"
+    "start = time.monotonic()\n"
+    "code = subprocess.run(sys.argv[1:], stdout=sys.stderr).returncode\n"
+    "used = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+    "print(json.dumps([time.monotonic() - start, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]))\n"
+    "sys.exit(code)"
+)
+
+
+def command(bench: Bench, path: pathlib.Path, *argv: str) -> Ran:
+    """`tools/clean_corpus.py` on a file, with the rules of RECIPE."""
+    output = bench.folder / "cleaned"
+    tool = pathlib.Path(__file__).resolve().parents[2] / "tools" / "clean_corpus.py"
+    words = [sys.executable, str(tool), "--input", str(path), "--output", str(output), "--log-interval", "0", *RECIPE, *argv]
+    ran = subprocess.run([sys.executable, "-S", "-c", _LAUNCH, *words], capture_output=True, text=True)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(output)
+    if ran.returncode != 0:
+        raise UserError(f"clean_corpus.py failed: {(ran.stderr.strip().splitlines() or ['without a word'])[-1]}")
+    return Ran(*json.loads(ran.stdout))
+
+
+ROWS = {row.__name__: row for row in (rules, language, personal_data, engine, workers, memory)}
+assert tuple(ROWS) == CORPUS_ROWS, "benchmarks/flags.py names the rows of this file, in their order"
