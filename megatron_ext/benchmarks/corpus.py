@@ -17,14 +17,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.benchmarks import corpus_peers as peers
 from megatron_ext.benchmarks.corpus_text import Text, size_of, texts, write
-from megatron_ext.benchmarks.flags import CORPUS_ROWS
 
 Rows = Iterator[tuple[str, str]]
 
@@ -57,28 +56,30 @@ class Bench:
         self.few, self._few = [each.text for each in few], folder / "few.jsonl"
         write(self._few, few)
         beside = [pathlib.Path(sys.prefix, name) for name in ("datatrove", "presidio")]
-        self._folders = [*map(os.path.abspath, flags.peers), *(str(path) for path in beside if path.is_dir())]
+        self.folders = [*map(os.path.abspath, flags.peers), *(str(path) for path in beside if path.is_dir())]
 
-    def seconds(self, *works: Callable[[], object]) -> list[float]:
-        """CPU seconds of each, in its best round; the rounds of all in turns."""
-        best = [float("inf")] * len(works)
-        for _ in range(self.rounds):
-            for number, work in enumerate(works):
-                start = time.process_time()
-                work()
-                best[number] = min(best[number], time.process_time() - start)
-        return best
+    def seconds(self, some: Sequence[Any], *works: Callable[[Sequence[Any]], object], at_once: int = 64) -> list[float]:
+        """CPU seconds of each of `works` on some texts, so many at once; of each piece the best round, in turns with the others'."""
+        total = [0.0] * len(works)
+        for start in range(0, len(some), at_once):
+            piece = some[start : start + at_once]
+            rounds = [[_cpu(work, piece) for work in works] for _ in range(self.rounds)]
+            total = [sofar + min(taken) for sofar, taken in zip(total, zip(*rounds))]
+        return total
 
-    def peer(self, name: str, ours: Callable[[list[str]], object]) -> tuple[str, str]:
+    def peer(self, name: str, ours: Callable[[Sequence[str]], object]) -> tuple[str, str]:
         """A peer's row: its rate, and how many times as fast ours is on the same texts."""
-        (before,) = self.seconds(lambda: ours(self.few))
-        found = peers.seconds(name, str(self._few), self.rounds, self._folders)
-        (after,) = self.seconds(lambda: ours(self.few))
+        found = peers.seconds(name, str(self._few), self.rounds, self.folders)
         if isinstance(found, str):
             return f"… {name}", found
-        best = min(before, after)
-        size = size_of(self.few)
+        (best,), size = self.seconds(self.few, ours), size_of(self.few)
         return f"… {name}", f"{mb(size, found)}; ours on the same {size / 1e6:.1f} MB {mb(size, best)}, {found / best:.1f} ×"
+
+
+def _cpu(work: Callable[[Any], object], what: Any) -> float:
+    start = time.process_time()
+    work(what)
+    return time.process_time() - start
 
 
 def mb(size: float, seconds: float) -> str:
@@ -114,17 +115,17 @@ def rules(bench: Bench) -> Rows:
     c = rule_settings("gopher_quality", "gopher_repetition", "c4")
     each = [module.Filter(c) for module in (gopher_quality, gopher_repetition, c4)]
 
-    def ours(some: list[str]) -> None:
+    def ours(some: Sequence[str]) -> None:
         for text in some:
             document = Document("", "", {"text": text})
             for rule in each:
                 rule(document)
 
-    yield "Gopher quality, repetition and C4", mb(bench.size, *bench.seconds(lambda: ours(bench.all)))
+    yield "Gopher quality, repetition and C4", mb(bench.size, *bench.seconds(bench.all, ours))
     sources = Counter(one.source for one in bench.texts)
     for source in sorted(sources) if 1 < len(sources) <= 5 else ():
         some = [one.text for one in bench.texts if one.source == source]
-        yield f"… of {source}", mb(size_of(some), *bench.seconds(lambda: ours(some)))
+        yield f"… of {source}", mb(size_of(some), *bench.seconds(some, ours))
     yield bench.peer("datatrove_rules", ours)
 
 
@@ -138,19 +139,18 @@ def language(bench: Bench) -> Rows:
     if not os.path.isfile(default_model()):
         raise UserError(f"{default_model()} is not there; run `bash examples/setup_environment.sh data`")
     pieces = [text[start : start + 1000] for text in bench.few for start in range(0, len(text), 1000)]
-    lines = [piece.replace("\n", " ") for piece in pieces]
+    both = [(piece.replace("\n", " "), Document("", "", {"text": piece})) for piece in pieces]
     predict, keeps = fasttext.load_model(default_model()).predict, Filter(rule_settings("language"))
 
-    def bare() -> None:
-        for line in lines:
+    def bare(some: Sequence[Any]) -> None:
+        for line, _ in some:
             predict(line)
 
-    def ours() -> None:
-        for piece in pieces:
-            keeps(Document("", "", {"text": piece}))
+    def ours(some: Sequence[Any]) -> None:
+        for _, document in some:
+            keeps(document)
 
-    slow, found = bench.seconds(bare, ours)
-    size = size_of(pieces)
+    (slow, found), size = bench.seconds(both, bare, ours), size_of(pieces)
     yield "language", f"{mb(size, found)}; bare fastText on the same {mb(size, slow)}, {slow / found:.2f} ×"
 
 
@@ -162,11 +162,11 @@ def personal_data(bench: Bench) -> Rows:
 
     scrub = Scrubber(SimpleNamespace(**{**vars(SensitiveFlags()), "scrub": FORMS}))
 
-    def ours(some: list[str]) -> None:
+    def ours(some: Sequence[str]) -> None:
         for text in some:
             scrub(text)
 
-    yield "personal data, all kinds, masked", mb(bench.size, *bench.seconds(lambda: ours(bench.all)))
+    yield "personal data, all kinds, masked", mb(bench.size, *bench.seconds(bench.all, ours))
     yield bench.peer("regex_patterns", ours)
     yield bench.peer("presidio", ours)
 
@@ -176,26 +176,24 @@ def engine(bench: Bench) -> Rows:
     import orjson
     import zstandard
 
-    path, few = bench.folder / "engine.jsonl", bench.folder / "engine_few.jsonl"
+    path, packed = bench.folder / "engine.jsonl", bench.folder / "engine.jsonl.zst"
     size = write(path, bench.texts)
-    write(few, [Text("few", text) for text in bench.few])
-    packed = bench.folder / "engine.jsonl.zst"
     packed.write_bytes(zstandard.ZstdCompressor(level=3).compress(path.read_bytes()))
 
-    def bare() -> None:
+    def bare(_: Any) -> None:
         with open(path, "rb") as file, open(bench.folder / "bare.jsonl", "wb") as out:
             for line in file:
                 out.write(orjson.dumps(orjson.loads(line)) + b"\n")
 
-    plain, written, both, loop = bench.seconds(
-        *(_shards(bench, *which) for which in ((path, "none"), (path, "zstd"), (packed, "zstd"))), bare
-    )
+    works = [_shards(bench, *which) for which in ((path, "none"), (path, "zstd"), (packed, "none"), (packed, "zstd"))]
+    plain, written, read, both, loop = bench.seconds([None], *works, bare)
     yield "JSONL to JSONL", f"{mb(size, plain)}; a bare loop of orjson {mb(size, loop)}, {loop / plain:.2f} ×"
-    yield "JSONL to zstd, zstd to zstd", f"{mb(size, written)}, {mb(size, both)}"
-    yield bench.peer("datatrove_jsonl", lambda some: _shards(bench, few, "none")())
+    yield "… to zstd, from zstd, from and to zstd", f"{mb(size, written)}, {mb(size, read)}, {mb(size, both)}"
+    found = peers.seconds("datatrove_jsonl", str(path), bench.rounds, bench.folders)
+    yield "… datatrove_jsonl", found if isinstance(found, str) else f"{mb(size, found)}; ours {found / plain:.1f} ×"
 
 
-def _shards(bench: Bench, path: pathlib.Path, compression: str) -> Callable[[], None]:
+def _shards(bench: Bench, path: pathlib.Path, compression: str) -> Callable[[Any], None]:
     """The work of one worker on one file."""
     from megatron_ext.corpus.engine.run_shard import ShardRunner
     from megatron_ext.corpus.engine.shards import cut
@@ -204,7 +202,7 @@ def _shards(bench: Bench, path: pathlib.Path, compression: str) -> Callable[[], 
     c = settings("--input", str(path), "--output", str(output), "--output-compression", compression)
     runner, shards = ShardRunner(c), list(cut(c))
 
-    def work() -> None:
+    def work(_: Any) -> None:
         for shard in shards:
             runner((shard, ""))
         shutil.rmtree(output)
@@ -212,13 +210,14 @@ def _shards(bench: Bench, path: pathlib.Path, compression: str) -> Callable[[], 
     return work
 
 
+_MUCH = 2.4e8  # bytes that two workers share: the start is to be little beside it
 RECIPE = ("--filters", "gopher_quality", "gopher_repetition", "c4", "--scrub", "email", "phone_number", "ip_address")
 
 
 def workers(bench: Bench) -> Rows:
     """The whole command with one worker and with two, by the clock, less what starting it takes."""
     path, nothing = bench.folder / "workers.jsonl", bench.folder / "nothing.jsonl"
-    size = write(path, bench.texts, times=max(1, round(6e7 / bench.size)))
+    size = write(path, bench.texts, times=max(1, round(_MUCH / bench.size)))
     write(nothing, bench.texts[:2])
     best: dict[tuple[str, int], Ran] = {}
     for _ in range(bench.rounds):
@@ -288,5 +287,5 @@ def command(bench: Bench, path: pathlib.Path, *argv: str) -> Ran:
     return Ran(*json.loads(ran.stdout))
 
 
+# benchmarks/flags.py names them too, in this order.
 ROWS = {row.__name__: row for row in (rules, language, personal_data, engine, workers, memory)}
-assert tuple(ROWS) == CORPUS_ROWS, "benchmarks/flags.py names the rows of this file, in their order"
