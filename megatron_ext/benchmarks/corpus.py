@@ -59,7 +59,7 @@ class Bench:
         self.folders = [*map(os.path.abspath, flags.peers), *(str(path) for path in beside if path.is_dir())]
 
     def seconds(self, some: Sequence[Any], *works: Callable[[Sequence[Any]], object], at_once: int = 64) -> list[float]:
-        """CPU seconds of each of `works` on some texts, so many at once; of each piece the best round, in turns with the others'."""
+        """CPU seconds of each of `works` on some texts, so many at once; of each piece the best round, in turns."""
         total = [0.0] * len(works)
         for start in range(0, len(some), at_once):
             piece = some[start : start + at_once]

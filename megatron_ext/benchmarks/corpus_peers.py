@@ -25,7 +25,7 @@ PATTERNS = {
     "iban": r"(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)",
     "chinese_id": r"(?<!\w)[1-9]\d{5}(?:19|20)\d{9}[\dXx](?!\w)",
     "us_ssn": r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])",
-    "secret": r"(?<!\w)(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{36}|sk-[\w-]{20,}|xox[abp]-[\w-]{10,}|-----BEGIN [A-Z ]*PRIVATE KEY-----)",
+    "secret": r"(?<!\w)(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{36}|sk-[\w-]{20,}|xox[abp]-[\w-]{10,}|-----BEGIN [A-Z ]*KEY-----)",
 }
 """The forms of --scrub's kinds as they are most often written: one pass each, and nothing is checked."""
 

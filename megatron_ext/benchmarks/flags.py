@@ -38,7 +38,7 @@ CORPUS_ROWS = ("rules", "language", "personal_data", "engine", "workers", "memor
 @flag_group("benchmark", "What is measured")
 class CorpusBenchmarkFlags:
     rows: tuple[str, ...] = flag(CORPUS_ROWS, "what is measured", choices=CORPUS_ROWS, front=True)
-    input: str | None = flag(None, "JSONL with the texts (default: Python's manual and library, packages' descriptions)", front=True)
+    input: str | None = flag(None, "JSONL with the texts (default: Python's manual, library and packages)", front=True)
     megabytes: float = flag(10.0, "MB of text at most", positive=True, front=True)
     peer_megabytes: float = flag(1.0, "MB of it that the peers get, which are slow", positive=True, front=True)
     rounds: int = flag(3, "times that each is measured; the best counts", least=1, front=True)

