@@ -82,6 +82,7 @@ def test_rows_of_the_whole_command(tmp_path, monkeypatch):
     monkeypatch.setattr(corpus, "_MUCH", 4e5)
     found = rows(tmp_path, "--megabytes", "0.2", "--rows", "workers", "memory")
     assert re.search(r"[\d.]+ × one after the start", found["… two workers"])
+    assert "two workers give" in found["… two commands of one worker at once"]
     assert re.fullmatch(r"[\d.]+ × the memory", found["… ten times the input"])
 
 
