@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+from megatron_ext.arguments.config import Config, read
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.benchmarks import corpus_peers as peers
 from megatron_ext.benchmarks.corpus_text import Text, size_of, texts, write
@@ -87,14 +88,13 @@ def mb(size: float, seconds: float) -> str:
     return f"{rate:,.2f} MB/s" if rate < 10 else f"{rate:,.0f} MB/s"
 
 
-def settings(*argv: str) -> SimpleNamespace:
-    """The flat configuration of tools/clean_corpus.py for these flags."""
-    from megatron_ext.arguments.config import read
+def configuration(*argv: str) -> Config:
+    """The configuration of tools/clean_corpus.py for these flags."""
     from megatron_ext.corpus.cleaning.flags import groups
     from megatron_ext.corpus.engine.flags import EngineFlags
     from megatron_ext.corpus.flags import DocumentFlags, InputFlags
 
-    return SimpleNamespace(**read([InputFlags, DocumentFlags, EngineFlags, *groups()], argv, "benchmark.py corpus", "").flat())
+    return read([InputFlags, DocumentFlags, EngineFlags, *groups()], argv, "benchmark.py corpus", "")
 
 
 def rule_settings(*names: str) -> SimpleNamespace:
@@ -185,7 +185,7 @@ def engine(bench: Bench) -> Rows:
             for line in file:
                 out.write(orjson.dumps(orjson.loads(line)) + b"\n")
 
-    works = [_shards(bench, *which) for which in ((path, "none"), (path, "zstd"), (packed, "none"), (packed, "zstd"))]
+    works = [_jobs(bench, *which) for which in ((path, "none"), (path, "zstd"), (packed, "none"), (packed, "zstd"))]
     plain, written, read, both, loop = bench.seconds([None], *works, bare)
     yield "JSONL to JSONL", f"{mb(size, plain)}; a bare loop of orjson {mb(size, loop)}, {loop / plain:.2f} ×"
     yield "… to zstd, from zstd, from and to zstd", f"{mb(size, written)}, {mb(size, read)}, {mb(size, both)}"
@@ -193,18 +193,19 @@ def engine(bench: Bench) -> Rows:
     yield "… datatrove_jsonl", found if isinstance(found, str) else f"{mb(size, found)}; ours {found / plain:.1f} ×"
 
 
-def _shards(bench: Bench, path: pathlib.Path, compression: str) -> Callable[[Any], None]:
+def _jobs(bench: Bench, path: pathlib.Path, compression: str) -> Callable[[Any], None]:
     """The work of one worker on one file."""
-    from megatron_ext.corpus.engine.run_shard import ShardRunner
-    from megatron_ext.corpus.engine.shards import cut
+    from megatron_ext.corpus.engine.plan import Plan
+    from megatron_ext.corpus.engine.stages import Runner
 
     output = bench.folder / "out"
-    c = settings("--input", str(path), "--output", str(output), "--output-compression", compression)
-    runner, shards = ShardRunner(c), list(cut(c))
+    plan = Plan(configuration("--input", str(path), "--output", str(output), "--output-compression", compression))
+    runner = Runner(plan.stages)
 
     def work(_: Any) -> None:
-        for shard in shards:
-            runner((shard, ""))
+        for stage in plan.stages.values():
+            for job in stage.jobs:
+                runner(job)
         shutil.rmtree(output)
 
     return work
