@@ -103,9 +103,11 @@ texts = st.one_of(
 ).map(lambda text: text.encode("utf-8", "ignore").decode())
 
 REAL = {
-    "english": "It was the best of times, it was the worst of times; it's Mr. Smith's U.S.-made state-of-the-art car. “Well,” he said...\n",
+    "english": "It was the best of times, it was the worst of times; it's Mr. Smith's U.S.-made state-of-the-art car. “Well,” "
+    "he said...\n",
     "chinese": "话说天下大势，分久必合，合久必分。周末七国分争，并入于秦。及秦灭之后，楚、汉分争，又并入于汉。\n",
-    "japanese": "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。ニャーニャー泣いていた事だけは記憶している。\n",
+    "japanese": "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。"
+    "ニャーニャー泣いていた事だけは記憶している。\n",
     "thai": "ภาษาไทยเป็นภาษาที่ใช้ในประเทศไทย และเป็นภาษาราชการ\n",
     "russian": "Все счастливые семьи похожи друг на друга, каждая несчастливая семья несчастлива по-своему.\n",
     "code": "def f(x=None, *a):\n    # TODO: what's this?\n    return {k: v**2 for k, v in x.items() if v != 'a.B'}\n",

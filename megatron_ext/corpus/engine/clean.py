@@ -1,4 +1,4 @@
-"""A whole corpus: planned, its shards scheduled on this machine's cores, what became of them added up into one receipt.
+"""A whole corpus: planned, its jobs scheduled stage by stage, what became of its documents added up into one receipt.
 
 Memory: a worker holds one document at a time, at most sources.LONGEST_RECORD of it, a few MB of lines to be written and its
 rules' models; this process the shards' names and one tally. None of it grows with the input.
@@ -11,7 +11,6 @@ import pathlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import NamedTuple
 
 from megatron_ext.arguments.config import Config
@@ -19,9 +18,8 @@ from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.cleaning.steps import Cleaner, empty_tally
 from megatron_ext.corpus.cleaning.tally import Tally
 from megatron_ext.corpus.engine import local
-from megatron_ext.corpus.engine.keys import key_of
-from megatron_ext.corpus.engine.run_shard import ShardRunner, read_manifest
-from megatron_ext.corpus.engine.shards import Shard, cut
+from megatron_ext.corpus.engine.plan import Plan
+from megatron_ext.corpus.engine.stages import Job, Runner, Stage
 from megatron_ext.corpus.progress import Meter
 from megatron_ext.corpus.receipt.write import RECEIPTS, write_receipt
 from megatron_ext.corpus.whole_file import write_whole
@@ -60,63 +58,68 @@ class Cleaned(NamedTuple):
 
 def clean(config: Config) -> Cleaned:
     """Do what is not done yet. UserError: something that the user can mend; what is done stays, and the same command goes on."""
-    c, folder = SimpleNamespace(**config.flat()), pathlib.Path(config.engine.output)
     start = time.monotonic()
-    Cleaner(c)  # what cannot be built is found out here, not in every worker
+    folder = pathlib.Path(config.engine.output)
     with _locked(folder):
-        shards = list(cut(c))
-        jobs = [(shard, key_of(config, shard)) for shard in shards]
-        done = {job for job in jobs if read_manifest(folder, *job) is not None}
-        waiting = [job for job in jobs if job not in done]
-        _sweep(folder, {shard.name for shard, _ in done})
+        plan = Plan(config)
+        Cleaner(plan.c)  # what cannot be built is found out here, not in every worker
+        skipped = _sweep(plan)
         write_whole(folder / RECIPE, config.to_yaml())
-        failures = _work(c, waiting)
-        tally, seconds = _added_up(c, folder, jobs)
-        told = [f"{shard.file} ({shard.name}): {reason}" for shard, reason in failures]
-        warnings = write_receipt(f"{folder}/", c, tally, len(shards), seconds, told)
+        failures = _work(plan)
+        tally, seconds = _added_up(plan)
+        told = [f"{job.where}: {reason}" for job, reason in failures]
+        warnings = write_receipt(f"{folder}/", plan.c, tally, len(plan.shards), seconds, told)
     if told:
         raise UserError(
-            f"{len(told)} of {len(shards)} shards were set aside, and their documents are missing from {folder}:\n"
+            f"{len(told)} of {len(plan.shards)} shards were set aside, and their documents are missing from {folder}:\n"
             + "\n".join(f"  - {each}" for each in told)
             + "\nThe same command, once that is mended, does these and nothing else"
         )
-    return Cleaned(tally, len(shards), len(shards) - len(waiting), time.monotonic() - start, warnings)
+    return Cleaned(tally, len(plan.shards), skipped, time.monotonic() - start, warnings)
 
 
 def clean_one(config: Config, number: int) -> None:
     """One shard of a run, in this process: what a cluster's scheduler calls."""
-    c = SimpleNamespace(**config.flat())
-    shards = list(cut(c))
-    if number >= len(shards):
-        raise UserError(f"--run-shard {number}: the run has {len(shards)} shards, 0 to {len(shards) - 1}")
-    folder, job = pathlib.Path(c.output), (shards[number], key_of(config, shards[number]))
-    _ours(folder)
-    write_whole(folder / RECIPE, config.to_yaml())
-    if read_manifest(folder, *job) is None:
-        ShardRunner(c)(job)
+    plan = Plan(config)
+    jobs = next(iter(plan.stages.values())).jobs
+    if number >= len(jobs):
+        raise UserError(f"--run-shard {number}: the run has {len(jobs)} shards, 0 to {len(jobs) - 1}")
+    _ours(plan.folder)
+    write_whole(plan.folder / RECIPE, config.to_yaml())
+    if jobs[number] in plan.stages[jobs[number].stage].waiting():
+        Runner(plan.stages)(jobs[number])
 
 
-def _work(c: SimpleNamespace, jobs: list[tuple[Shard, str]]) -> list[tuple[Shard, str]]:
-    """Do the jobs; the shards that were set aside, with the reason, in order."""
-    failures = []
-    with Meter("cleaning", sum(shard.size for shard, _ in jobs), c.log_interval) as meter:
-        for done in local.work(ShardRunner, (c,), jobs, c.workers, c.attempts):
-            shard, _ = done.item
+def _work(plan: Plan) -> list[tuple[Job, str]]:
+    """Do what waits, stage by stage; the jobs that were set aside, with the reason, in order. A stage in which there are some is
+    the last."""
+    for stage in plan.stages.values():
+        failures = _stage(plan, stage)
+        if failures:
+            return sorted(failures, key=lambda failure: failure[0].number)
+    return []
+
+
+def _stage(plan: Plan, stage: Stage) -> list[tuple[Job, str]]:
+    failures, jobs, c = [], stage.waiting(), plan.c
+    with Meter(stage.name, sum(job.size for job in jobs), c.log_interval) as meter:
+        for done in local.work(Runner, (plan.stages,), jobs, c.workers, c.attempts):
             if done.failure is None:
-                meter.advance(shard.size, *done.result)
+                meter.advance(done.item.size, *done.result)
             else:
-                failures.append((shard, done.failure))
-    return sorted(failures, key=lambda failure: failure[0].number)
+                failures.append((done.item, done.failure))
+    return failures
 
 
-def _added_up(c: SimpleNamespace, folder: pathlib.Path, jobs: list[tuple[Shard, str]]) -> tuple[Tally, float]:
-    """The tally of all shards that are done, and the seconds that they took."""
-    tally, seconds = empty_tally(c), 0.0
-    for job in jobs:
-        manifest = read_manifest(folder, *job)
-        if manifest is not None:
-            tally.update(Tally.from_dict(manifest["tally"]))
-            seconds += manifest["seconds"]
+def _added_up(plan: Plan) -> tuple[Tally, float]:
+    """The tally of all jobs that are done, and the seconds that they took."""
+    tally, seconds = empty_tally(plan.c), 0.0
+    for stage in plan.stages.values():
+        for job in stage.jobs:
+            manifest = stage.manifest(job.number)
+            if manifest is not None:
+                seconds += manifest["seconds"]
+                tally.update(Tally.from_dict(manifest["tally"]))
     return tally, seconds
 
 
@@ -153,8 +156,13 @@ def _ours(folder: pathlib.Path) -> None:
         raise UserError(f"--output {folder}: holds {sorted(others)[0]} and is no folder of ours; name an empty one")
 
 
-def _sweep(folder: pathlib.Path, done: set[str]) -> None:
-    """Remove what no finished shard stands for: an earlier configuration's, a killed run's, and the receipt of before."""
+def _sweep(plan: Plan) -> int:
+    """Remove what no finished job stands for: an earlier configuration's, a killed run's, and the receipt of before. The shards
+    that are done."""
+    [stage] = plan.stages.values()
+    done = {f"part-{job.number:05d}" for job in stage.jobs} - {f"part-{job.number:05d}" for job in stage.waiting()}
+    folder = plan.folder
     for path in [*folder.glob("part-*"), *folder.glob("*/part-*"), *(folder / name for name in RECEIPTS)]:
         if path.name.partition(".")[0] not in done:
             path.unlink(missing_ok=True)
+    return len(done)

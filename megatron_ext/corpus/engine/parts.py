@@ -1,0 +1,119 @@
+"""What a stage leaves that writes documents: a file a shard, its documents in order, a line of JSON each.
+
+Between two stages the files lie in `work/STAGE/`, those of the last in the run's folder itself. `rejects/` has a line for every
+document that is not kept.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import zlib
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+
+from megatron_ext.corpus.documents import Document, Record, document, open_source, records
+from megatron_ext.corpus.engine.stages import writing
+from megatron_ext.corpus.flags import InputFlags
+from megatron_ext.corpus.readers import jsonl
+from megatron_ext.corpus.whole_file import WholeFile
+
+ENDINGS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
+
+
+class Parts:
+    """Where a stage's documents are. Attributes: folder."""
+
+    def __init__(self, folder: pathlib.Path, compression: str):
+        self.folder, self._compression = folder, compression
+
+    def path(self, number: int) -> pathlib.Path:
+        return self.folder / f"part-{number:05d}.jsonl{ENDINGS[self._compression]}"
+
+    def writer(self, number: int) -> Lines:
+        return Lines(self.path(number), self._compression)
+
+    def read(self, number: int) -> Iterator[tuple[Record, Document]]:
+        """The documents of a shard, in order, each with the record that it was read from."""
+        with open_source(str(self.path(number)), jsonl) as source:
+            for record in records(source, jsonl, None, InputFlags()):
+                yield record, document(record, jsonl)
+
+
+def line_of(found: Document, record: Record) -> bytes:
+    """A document as a line of JSON: as it was read, with the id and source that it lacked put in front, unless it was edited."""
+    lacking = {"id": found.id, "source": found.source}
+    if isinstance(record.payload, bytes) and record.payload.lstrip()[:1] == b"{" and not found.edited:
+        if all(key in found.values for key in lacking):
+            return record.payload.strip() + b"\n"
+        if not any(key in found.values for key in lacking):
+            return orjson.dumps(lacking)[:-1] + b"," + record.payload.strip()[1:] + b"\n"
+    return (
+        orjson.dumps(lacking | {key: value for key, value in found.values.items() if value is not None or key not in lacking})
+        + b"\n"
+    )
+
+
+class Rejects:
+    """The lines of what is not kept, a shard's."""
+
+    def __init__(self, lines: Lines, c: SimpleNamespace):
+        self.lines, self._with_text = lines, c.rejects_with_text
+
+    def write(self, id: str, source: str, why: Any, record: Record, text: str | None) -> None:
+        """Args: why: `Dropped`."""
+        place = {"file": record.file, "record": record.number, "place": record.place}
+        line = {"id": id, "source": source, **why._asdict(), **place}
+        self.lines.write(orjson.dumps(line | {"text": text} if self._with_text and text is not None else line) + b"\n")
+
+
+class Lines:
+    """A file of lines, compressed or not, that is there whole or not at all. A context manager: what is not published is gone."""
+
+    def __init__(self, path: pathlib.Path, compression: str):
+        with writing():
+            self._file = WholeFile(str(path))
+        self._packed = _compressor(compression)
+        self._held: list[bytes] = []
+        self._size = 0
+
+    def write(self, line: bytes) -> None:
+        self._held.append(line)
+        self._size += len(line)
+        if self._size >= 2**20:
+            self._flush()
+
+    def _flush(self) -> None:
+        data = b"".join(self._held)
+        self._held, self._size = [], 0
+        self._put(self._packed.compress(data) if self._packed else data)
+
+    def _put(self, data: bytes) -> None:
+        with writing():
+            self._file.write(data)
+
+    def publish(self) -> None:
+        self._flush()
+        if self._packed:
+            self._put(self._packed.flush())
+        with writing():
+            self._file.seal()
+            self._file.publish()
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._file.discard()
+
+
+def _compressor(name: str) -> Any:
+    if name == "gzip":
+        return zlib.compressobj(6, zlib.DEFLATED, 31)
+    if name == "zstd":
+        import zstandard
+
+        return zstandard.ZstdCompressor(level=3, write_checksum=True).compressobj()
+    return None
