@@ -271,7 +271,8 @@ def _measure(folder: str, megabytes: float = 50, slices: int = 1) -> None:
     cut_away = sum(int((spans.end - spans.begin).sum()) for spans in found)
     print(
         f"{size / 1e6:,.0f} MB in {len(whole):,} documents: {size / 1e6 / seconds:.1f} MB/s of one core, {cut_away / size:.1%} cut, "
-        f"peak {(after - before) * 1024 / size:.2f} bytes a byte" + (", pages of the mapped file among them" if slices > 1 else "")
+        f"peak {(after - before) * 1024 / size:.2f} bytes a byte"
+        + (", pages of the mapped file among them" if slices > 1 else "")
     )
 
 
