@@ -248,7 +248,7 @@ def find(shards: Sequence[Shard], how: How = DEFAULT, slices: int = 1, folder: p
 
 
 def _measure(folder: str, megabytes: float = 50, slices: int = 1) -> None:
-    """Prints speed and memory on the files below a folder; with more slices than one, from a file in 8 shards and through files."""
+    """Prints speed and memory on the files below a folder; with several slices, from a mapped file in 8 shards and through files."""
     import resource
     import tempfile
     import time
@@ -269,11 +269,9 @@ def _measure(folder: str, megabytes: float = 50, slices: int = 1) -> None:
         found = find(shards, slices=slices, folder=pathlib.Path(temporary) if slices > 1 else None)
         seconds, after = time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     cut_away = sum(int((spans.end - spans.begin).sum()) for spans in found)
-    print(
-        f"{size / 1e6:,.0f} MB in {len(whole):,} documents: {size / 1e6 / seconds:.1f} MB/s of one core, {cut_away / size:.1%} cut, "
-        f"peak {(after - before) * 1024 / size:.2f} bytes a byte"
-        + (", pages of the mapped file among them" if slices > 1 else "")
-    )
+    print(f"{size / 1e6:,.0f} MB in {len(whole):,} documents: {size / 1e6 / seconds:.1f} MB/s of one core,", end=" ")
+    print(f"{cut_away / size:.1%} cut, peak {(after - before) * 1024 / size:.2f} bytes a byte", end="")
+    print(", pages of the mapped file among them" if slices > 1 else "")
 
 
 if __name__ == "__main__":
