@@ -248,7 +248,7 @@ def find(shards: Sequence[Shard], how: How = DEFAULT, slices: int = 1, folder: p
 
 
 def _measure(folder: str, megabytes: float = 50, slices: int = 1) -> None:
-    """Prints speed and memory on the files below a folder; with several slices, from a mapped file in 8 shards and through files."""
+    """Prints speed and memory on the files below a folder; with several slices, from a mapped file in 8 shards, through files."""
     import resource
     import tempfile
     import time
