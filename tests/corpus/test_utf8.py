@@ -116,7 +116,7 @@ def test_an_unknown_implementation_is_named():
         scan(b"", "sse9")
 
 
-def test_without_the_native_module_the_twin_serves_and_says_so_once():
+def test_without_the_native_with_tables_the_twin_serves_and_says_so_once():
     program = (
         "import sys; sys.modules['megatron_ext.corpus.native.compiled'] = None\n"
         "from megatron_ext.corpus.utf8 import IMPLEMENTATIONS, scan\n"

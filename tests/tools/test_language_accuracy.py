@@ -1,4 +1,4 @@
-"""The table of docs/corpora_filters.md: what was not translated does not count, and a wrong answer shows."""
+"""The table of docs/corpora_rules.md: what was not translated does not count, and a wrong answer shows."""
 
 import pathlib
 import subprocess

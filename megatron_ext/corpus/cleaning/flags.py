@@ -23,6 +23,7 @@ class CleaningFlags:
 
 def groups() -> list[type]:
     """The groups of flags of everything that looks at documents, each rule's own last."""
+    from megatron_ext.corpus.decontamination.flags import DecontaminationFlags
     from megatron_ext.corpus.sensitive.flags import SensitiveFlags
 
-    return [CleaningFlags, SensitiveFlags, *(FILTERS.load(name).Flags for name in FILTERS)]
+    return [CleaningFlags, DecontaminationFlags, SensitiveFlags, *(FILTERS.load(name).Flags for name in FILTERS)]

@@ -1,4 +1,4 @@
-"""The steps that a document goes through, in order: each rule of `--filters`, then `--scrub`. What each did is tallied."""
+"""The steps that a document goes through, in order: each rule of `--filters`, `--decontaminate`, `--scrub`. What each did is tallied."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 from megatron_ext.corpus.cleaning.flags import FILTERS
 from megatron_ext.corpus.cleaning.tally import Sample, StepTally, Tally
+from megatron_ext.corpus.decontamination.decontaminator import REASONS as CONTAMINATED
+from megatron_ext.corpus.decontamination.decontaminator import Decontaminator
 from megatron_ext.corpus.documents import REASONS, Document, Reject
 from megatron_ext.corpus.matching.flags import METHODS
 from megatron_ext.corpus.sensitive.scrub import Scrubber
 
-READ, SCRUB = "read", "scrub"
+READ, DECONTAMINATE, SCRUB = "read", "decontaminate", "scrub"
 LENGTHS = ("characters", "bytes")
 _HELD = 512  # documents whose numbers wait to be counted at once
 
@@ -41,6 +43,7 @@ class Cleaner:
 
     def __init__(self, c: SimpleNamespace):
         self._rules = [_Rule(name, FILTERS.load(name), FILTERS.load(name).Filter(c)) for name in c.filters]
+        self._decontaminator = Decontaminator(c) if c.decontaminate else None
         self._scrubber = Scrubber(c) if c.scrub else None
         self._c = c
         self.begin()
@@ -75,7 +78,9 @@ class Cleaner:
             if dropped is not None:
                 break
         else:
-            if self._scrubber is not None:
+            if self._decontaminator is not None:
+                dropped, size = self._decontaminate(self.tally.steps[len(self._rules) + 1], document, size)
+            if self._scrubber is not None and dropped is None:
                 size = self._scrub(self.tally.steps[-1], document, size)
         self._language(document, whole, size, dropped is None)
         if dropped is None:
@@ -100,6 +105,23 @@ class Cleaner:
             size = self._edit(step, document, verdict.text, size)
         step.seconds += time.perf_counter() - start
         dropped = None if verdict.reason is None else Dropped(rule.name, verdict.reason, verdict.detail)
+        return dropped, size
+
+    def _decontaminate(self, step: StepTally, document: Document, size: int) -> tuple[Dropped | None, int]:
+        """The size of the text after it, where it stays."""
+        start = time.perf_counter()
+        step.documents += 1
+        step.bytes += size
+        found = self._decontaminator(document.text)
+        step.found.update(found.tests)
+        dropped = None
+        if found.detail:
+            [reason] = CONTAMINATED
+            dropped = Dropped(step.name, reason, found.detail)
+            step.drop(reason, size, Sample.of(document, found.detail) if step.few(reason).wants(document.id) else None)
+        elif found.text is not None:
+            size = self._edit(step, document, found.text, size)
+        step.seconds += time.perf_counter() - start
         return dropped, size
 
     def _scrub(self, step: StepTally, document: Document, size: int) -> int:
@@ -153,10 +175,11 @@ class Cleaner:
 def reasons(names: Sequence[str]) -> dict[str, str]:
     """Why these rules, ways to find duplicates, and reading itself drop documents, and how a person reads it."""
     modules = [(FILTERS if name in FILTERS.names() else METHODS).load(name) for name in names]
-    return {**REASONS, **{reason: told for module in modules for reason, told in module.REASONS.items()}}
+    return {**REASONS, **CONTAMINATED, **{reason: told for module in modules for reason, told in module.REASONS.items()}}
 
 
 def empty_tally(c: SimpleNamespace) -> Tally:
     """A tally of no document, of the steps of a configuration."""
     rules = [StepTally(name, tuple(FILTERS.load(name).NUMBERS)) for name in c.filters]
-    return Tally([StepTally(READ, LENGTHS), *rules, *([StepTally(SCRUB)] if c.scrub else [])])
+    further = [StepTally(name) for name, asked in ((DECONTAMINATE, c.decontaminate), (SCRUB, c.scrub)) if asked]
+    return Tally([StepTally(READ, LENGTHS), *rules, *further])

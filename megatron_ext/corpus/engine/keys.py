@@ -23,7 +23,8 @@ def key_of(config: Config, shard: Shard) -> str:
     """Of a configuration and a shard: of the flags, those that results depend on, so no thresholds of rules that are not asked
     for."""
     groups = vars(config)
-    used = [*config.cleaning.filters, "cleaning", *(["sensitive"] if config.sensitive.scrub else [])]
+    further = [("decontamination", config.decontamination.decontaminate), ("sensitive", config.sensitive.scrub)]
+    used = [*config.cleaning.filters, "cleaning", *(name for name, asked in further if asked)]
     values: dict[str, Any] = {name: value for name, value in vars(config.input).items() if name != "input"}
     values |= vars(config.document)
     for name in used:
@@ -38,9 +39,9 @@ def digest(*content: Any) -> str:
 
 
 def said(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Names and values of flags. One whose value is a file stands for the file as it is now, too."""
+    """Names and values of flags. One whose value is a file or folder stands for what it is now, too."""
     for name, value in values.items():
         yield name, repr(value)
         for each in value if isinstance(value, tuple) else [value]:
-            if isinstance(each, str) and os.path.isfile(each):
+            if isinstance(each, str) and os.path.exists(each):
                 yield name, state_of(each)

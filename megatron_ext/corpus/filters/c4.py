@@ -18,6 +18,7 @@ import re
 from typing import Any
 
 from megatron_ext.arguments.flags import flag, flag_group
+from megatron_ext.arguments.problems import Problem
 from megatron_ext.corpus import words
 from megatron_ext.corpus.analysis import Analysis, Plain, count_sentences
 from megatron_ext.corpus.filters import Verdict, ratio
@@ -27,7 +28,7 @@ EDITS = True
 
 @flag_group("c4", "Rule c4: keeps the lines that are sentences (arXiv:1910.10683)")
 class Flags:
-    c4_min_sentences: int = flag(5, "fewest sentences that must be left", least=0)
+    c4_min_sentences: int = flag(5, "fewest sentences that must be left", least=0, front=True)
     c4_min_words_per_line: int = flag(3, "fewest words of a line", least=0)
     c4_max_word_length: int = flag(1000, "longest word of a line, in characters", least=1)
     c4_terminal_punctuation: bool = flag(True, "take out lines that do not end with a mark")
@@ -37,6 +38,12 @@ class Flags:
     c4_javascript: bool = flag(True, "take out lines that say javascript")
     c4_curly_bracket: bool = flag(True, "drop pages with a curly bracket")
     c4_policy: bool = flag(True, "take out lines about cookies, privacy policies and terms of use")
+
+    @staticmethod
+    def check(c):
+        for mark in c.c4_marks:
+            if len(mark) != 1:
+                yield Problem("--c4-marks", repr(mark), "is not a single character", "give the marks one by one: . ? !")
 
 
 REASONS = {

@@ -52,7 +52,7 @@ _SEEN = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^<>]*>|\s+", re.I
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
-@flag_group("code", "Filter code: files of source code")
+@flag_group("code", "Rule code: files of source code (arXiv:2211.15533)")
 class Flags:
     code_path_key: str = flag("path", "where the file's name lies in a record", front=True)
     code_max_line: int = flag(1000, "characters of the longest line", least=1)

@@ -19,10 +19,12 @@ EDITS = False
 
 @flag_group("fineweb", "Rule fineweb: is it prose, not a list (arXiv:2406.17557)")
 class Flags:
-    fineweb_min_ended_lines: float = flag(0.12, "smallest share of lines that end as sentences do", least=0)
-    fineweb_max_short_lines: float = flag(0.67, "largest share of short lines", least=0)
+    fineweb_min_ended_lines: float = flag(0.12, "smallest share of lines that end as sentences do", least=0, most=1, front=True)
+    fineweb_max_short_lines: float = flag(0.67, "largest share of short lines", least=0, most=1)
     fineweb_short_line: int = flag(30, "characters that a short line has at most", least=0)
-    fineweb_max_repeated_characters: float = flag(0.1, "largest share of characters in lines that were there before", least=0)
+    fineweb_max_repeated_characters: float = flag(
+        0.1, "largest share of characters in lines that were there before", least=0, most=1
+    )
     fineweb_max_newlines: float = flag(0.3, "most line breaks a word", least=0)
 
 

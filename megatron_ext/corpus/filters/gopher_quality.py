@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from megatron_ext.arguments.flags import flag, flag_group
+from megatron_ext.arguments.problems import Problem, option
 from megatron_ext.corpus.filters import Bound, Judge, Verdict, ratio
 
 EDITS = False
@@ -24,17 +25,30 @@ STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 
 @flag_group("gopher_quality", "Rule gopher_quality: is it running text (arXiv:2112.11446)")
 class Flags:
-    gopher_quality_min_words: int = flag(50, "fewest words", least=0)
+    gopher_quality_min_words: int = flag(50, "fewest words", least=0, front=True)
     gopher_quality_max_words: int = flag(100_000, "most words", least=0)
     gopher_quality_min_mean_word_length: float = flag(3.0, "shortest mean word, in characters", least=0)
     gopher_quality_max_mean_word_length: float = flag(10.0, "longest mean word, in characters", least=0)
     gopher_quality_max_hashes: float = flag(0.1, "most hash signs a word", least=0)
     gopher_quality_max_ellipses: float = flag(0.1, "most ellipses a word", least=0)
-    gopher_quality_max_bullet_lines: float = flag(0.9, "largest share of lines that begin with a bullet", least=0)
-    gopher_quality_max_ellipsis_lines: float = flag(0.3, "largest share of lines that end with an ellipsis", least=0)
-    gopher_quality_min_alphabetic: float = flag(0.8, "smallest share of words with an alphabetic character", least=0)
-    gopher_quality_min_stop_words: int = flag(2, "fewest different stop words in it", least=0)
+    gopher_quality_max_bullet_lines: float = flag(0.9, "largest share of lines that begin with a bullet", least=0, most=1)
+    gopher_quality_max_ellipsis_lines: float = flag(0.3, "largest share of lines that end with an ellipsis", least=0, most=1)
+    gopher_quality_min_alphabetic: float = flag(0.8, "smallest share of words with an alphabetic character", least=0, most=1)
+    gopher_quality_min_stop_words: int = flag(2, "fewest different stop words in it", least=0, front=True)
     gopher_quality_stop_words: tuple[str, ...] = flag(STOP_WORDS, "the stop words")
+
+    @staticmethod
+    def check(c):
+        for what in ("words", "mean_word_length"):
+            least, most = (f"gopher_quality_{which}_{what}" for which in ("min", "max"))
+            if getattr(c, most) < getattr(c, least):
+                reason = f"is below {option(least)} {getattr(c, least)}"
+                yield Problem(option(most), getattr(c, most), reason, "raise it, or lower the other")
+        if c.gopher_quality_min_stop_words > len({*c.gopher_quality_stop_words}):
+            there = f"is more than the {len({*c.gopher_quality_stop_words})} of --gopher-quality-stop-words"
+            yield Problem(
+                "--gopher-quality-min-stop-words", c.gopher_quality_min_stop_words, there, "ask for fewer, or name more"
+            )
 
 
 REASONS = {

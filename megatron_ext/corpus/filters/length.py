@@ -18,7 +18,7 @@ NUMBERS = ("characters", "words", "bytes")
 EDITS = False
 
 
-@flag_group("length", "Filter length")
+@flag_group("length", "Rule length: too short or too long")
 class Flags:
     length_min_characters: int = flag(200, "characters that a document must have", least=0, front=True)
     length_max_characters: int | None = flag(None, "characters that it may have [no bound]", least=1)

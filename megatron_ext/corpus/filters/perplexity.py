@@ -32,7 +32,7 @@ ADDS = ("perplexity", "perplexity_bucket")
 _BUCKETS = ("head", "middle", "tail")
 
 
-@flag_group("perplexity", "Filter perplexity")
+@flag_group("perplexity", "Rule perplexity: what n-gram models find unlikely (arXiv:1911.00359)")
 class Flags:
     perplexity_models: tuple[str, ...] = flag((), "n-gram models of tools/train_ngram.py, one a language", front=True)
     perplexity_keep: tuple[str, ...] = flag(("head", "middle"), "buckets of perplexity to keep", choices=_BUCKETS, front=True)

@@ -19,8 +19,8 @@ EDITS = False
 
 @flag_group("symbols", "Rule symbols: is it writing, or signs")
 class Flags:
-    symbols_max_punctuation: float = flag(0.2, "largest share of punctuation in visible characters", least=0)
-    symbols_max_symbols: float = flag(0.1, "largest share of symbols in visible characters", least=0)
+    symbols_max_punctuation: float = flag(0.2, "largest share of punctuation in visible characters", least=0, most=1, front=True)
+    symbols_max_symbols: float = flag(0.1, "largest share of symbols in visible characters", least=0, most=1)
 
 
 REASONS = {"symbols_punctuation": "too much punctuation", "symbols_symbols": "too many symbols"}

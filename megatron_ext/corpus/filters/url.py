@@ -34,7 +34,7 @@ NUMBERS = ("has an address",)
 EDITS = False
 
 
-@flag_group("url", "Filter url: block lists")
+@flag_group("url", "Rule url: block lists of addresses")
 class Flags:
     url_domains: tuple[str, ...] = flag((), "files of domains whose pages are dropped, sub-domains too; plain or .gz", front=True)
     url_pages: tuple[str, ...] = flag((), "files of single pages that are dropped; plain or .gz")

@@ -103,11 +103,9 @@ def _samples(tally: Tally) -> list[Sample]:
 
 
 class Pair(NamedTuple):
-    """Of a document that goes: the one that stays."""
+    """Of a document that goes: shard and index of the one that stays, where that is known."""
 
-    id: str
-    shard: int
-    index: int
+    twin: tuple[int, int] | None
     detail: str
 
 
@@ -122,10 +120,10 @@ class _Cutting:
         doomed = Doomed(self._stage.found, self._places, shard)
         with self._stage.parts.writer(shard) as kept, self._stage.rejects.writer(shard) as rejected:
             rejects = Rejects(rejected, self._before.c)
-            if "winner" in doomed.columns:
-                self._drop(shard, tally, kept, rejects, self._pairs(doomed))
-            else:
+            if "begin" in doomed.columns:
                 self._cut(shard, tally, kept, rejects, doomed)
+            else:
+                self._drop(shard, tally, kept, rejects, self._pairs(doomed))
             for lines in (kept, rejected):
                 lines.publish()
         step = tally.steps[0]
@@ -133,10 +131,12 @@ class _Cutting:
         return {"text": step.bytes, "documents": step.documents, "tally": tally.as_dict()}
 
     def _pairs(self, doomed: Doomed) -> Mapping[int, Pair]:
+        if "winner" not in doomed.columns:
+            return {index: Pair(None, f"{self._stage.like} the filter") for index in doomed.index.tolist()}
         names, winners = Names(self._stage.found.signing, self._places), doomed.columns["winner"]
         ids, where = names.ids(winners), names.where(winners)
         rows = zip(doomed.index.tolist(), winners.tolist())
-        return {index: Pair(ids[winner], *where[winner], f"{self._stage.like} {ids[winner]}") for index, winner in rows}
+        return {index: Pair(where[winner], f"{self._stage.like} {ids[winner]}") for index, winner in rows}
 
     def _drop(self, shard: int, tally: Tally, kept: Any, rejects: Rejects, pairs: Mapping[int, Pair]) -> None:
         step = tally.steps[0]
@@ -148,7 +148,7 @@ class _Cutting:
                 continue
             few = step.few(self._stage.reason)
             wanted = few.wants(document.id)
-            sample = Sample.of(document, pair.detail, (shard, index), (pair.shard, pair.index)) if wanted else None
+            sample = Sample.of(document, pair.detail, (shard, index), pair.twin) if wanted else None
             step.drop(self._stage.reason, size, sample)
             rejects.write(document.id, document.source, Dropped(step.name, self._stage.reason, pair.detail), document.text)
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from megatron_ext.corpus import words
-from megatron_ext.corpus.analysis import native_module
+from megatron_ext.corpus.analysis import native_with_tables
 from megatron_ext.corpus.matching.normalize import DEFAULT, Normalization, fold, formed, table, unicode_form
 from megatron_ext.corpus.native import compiled, say_that_the_twins_serve
 
@@ -50,7 +50,7 @@ class Shingles:
         self.n, self.units, self.same = n, units, same
         self.native: Any = None
         if compiled and implementation != "python":
-            self.native = native_module().Shingles(table(same).tobytes(), formed(), same.whitespace, n, units == "characters")
+            self.native = native_with_tables().Shingles(table(same).tobytes(), formed(), same.whitespace, n, units == "characters")
 
     def normalize(self, text: str) -> str:
         text = unicode_form(text, self.same)

@@ -1,5 +1,7 @@
 // n-grams of test sets, looked for in texts. Its twin, with the rules in full: corpus/decontamination/ngrams.py.
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <stdexcept>
 #include <string>
@@ -36,11 +38,15 @@ class TestGrams {
         keys_.resize(1 << 12);
         values_.resize(keys_.size());
         maybe_.resize(keys_.size() / 4);
+        powers_.assign(n_ / CHARACTER + 2, 1);  // no gram, and no short item, has more units
+        for (std::size_t i = 1; i < powers_.size(); ++i) powers_[i] = powers_[i - 1] * BASE;
     }
 
-    // Adds a test item; how many n-grams it has (1 for a short item that is taken as a whole).
-    std::size_t add(const py::str& text, std::uint32_t item) {
+    // Adds a test item of this group; how many n-grams it has (1 for a short item that is taken as a whole). Items that have some
+    // are numbered as they come.
+    std::size_t add(const py::str& text, std::uint32_t group) {
         Text units(*this, text);
+        const auto item = static_cast<std::uint32_t>(group_.size());
         std::size_t added = 0;
         if (units.weight() < n_) {
             const std::size_t head = units.end_of(0, least_), all = units.size();
@@ -49,6 +55,7 @@ class TestGrams {
             const std::uint32_t* first = find(key);
             shorts_.push_back({units.hash(0, all), static_cast<std::uint32_t>(all), item, first ? *first : NONE});
             put(key, static_cast<std::uint32_t>(shorts_.size() - 1), true);
+            group_.push_back(group);
             return 1;
         }
         for (std::size_t i = 0, end; (end = units.end_of(i, n_)) != 0; ++i) {
@@ -56,20 +63,25 @@ class TestGrams {
             put(units.hash(i, end), item, false);
             ++added;
         }
+        if (added != 0) group_.push_back(group);
         return added;
     }
 
     // Stretches (begin, end, item) in characters; hits that overlap and whose items are of one group are one stretch.
-    py::list scan(const py::str& text, const std::vector<std::uint32_t>& group) const {
+    py::list scan(const py::str& text) const {
         const Text units(*this, text);
         std::vector<Hit> hits;
         work(units.bytes(), [&] {
-            for (std::size_t i = 0; i < units.size(); ++i) {
-                const std::size_t end = units.end_of(i, n_);
-                if (end != 0) {
-                    if (const auto* item = find(units.hash(i, end))) hit(hits, units, i, end, *item, group);
+            std::array<Keys, 16> keys;  // so many bits are asked for at once, since each is a cache miss
+            for (std::size_t begin = 0; begin < units.size(); begin += keys.size()) {
+                const std::size_t count = std::min(keys.size(), units.size() - begin);
+                for (std::size_t i = 0; i < count; ++i) keys[i] = keys_at(units, begin + i);
+                for (std::size_t i = 0; i < count; ++i) {
+                    if (keys[i].end != 0) {
+                        if (const auto* item = find(keys[i].gram)) hit(hits, units, begin + i, keys[i].end, *item);
+                    }
+                    if (keys[i].head_end != 0) look_for_short(hits, units, begin + i, keys[i].head);
                 }
-                if (!shorts_.empty()) look_for_short(hits, units, i, group);
             }
             units.to_characters(hits);
         });
@@ -107,9 +119,7 @@ class TestGrams {
             return end;
         }
         std::uint64_t hash(std::size_t i, std::size_t end) const {
-            std::uint64_t power = 1, base = BASE;
-            for (std::size_t left = end - i; left != 0; left >>= 1, base *= base) power *= left & 1 ? base : 1;
-            return mix(prefix_[end] - prefix_[i] * power);
+            return mix(prefix_[end] - prefix_[i] * grams_.powers_[end - i]);
         }
         bool mostly_numbers(std::size_t i, std::size_t end) const { return 2 * (numbers_[end] - numbers_[i]) > weight_[end] - weight_[i]; }
 
@@ -181,28 +191,48 @@ class TestGrams {
 
     std::uint32_t lower(std::uint32_t c) const { return c < lower_.size() ? lower_[c] : c; }
 
-    void look_for_short(std::vector<Hit>& hits, const Text& units, std::size_t i, const std::vector<std::uint32_t>& group) const {
-        const std::size_t head = units.end_of(i, least_);
-        if (head == 0) return;
-        const std::uint32_t* first = find(mix(units.hash(i, head) ^ SHORT));
+    // What is looked for at a unit: the n-gram, and the first words of short items; where each ends, or 0.
+    struct Keys {
+        std::uint64_t gram, head;
+        std::size_t end, head_end;
+    };
+
+    Keys keys_at(const Text& units, std::size_t i) const {
+        Keys keys{0, 0, units.end_of(i, n_), shorts_.empty() ? 0 : units.end_of(i, least_)};
+        if (keys.end != 0) ask_for(keys.gram = units.hash(i, keys.end));
+        if (keys.head_end != 0) ask_for(keys.head = mix(units.hash(i, keys.head_end) ^ SHORT));
+        return keys;
+    }
+
+    void look_for_short(std::vector<Hit>& hits, const Text& units, std::size_t i, std::uint64_t head) const {
+        const std::uint32_t* first = find(head);
         for (std::uint32_t at = first ? *first : NONE; at != NONE; at = shorts_[at].next) {
             const Short& item = shorts_[at];
-            if (i + item.units <= units.size() && units.hash(i, i + item.units) == item.hash) hit(hits, units, i, i + item.units, item.item, group);
+            if (i + item.units <= units.size() && units.hash(i, i + item.units) == item.hash) hit(hits, units, i, i + item.units, item.item);
         }
     }
 
-    static void hit(std::vector<Hit>& hits, const Text& units, std::size_t i, std::size_t end, std::uint32_t item,
-                    const std::vector<std::uint32_t>& group) {
+    void hit(std::vector<Hit>& hits, const Text& units, std::size_t i, std::size_t end, std::uint32_t item) const {
         const std::uint32_t from = units[i].start, to = units[end - 1].end;
-        if (!hits.empty() && from < hits.back().end && group.at(item) == group.at(hits.back().item)) {
+        if (!hits.empty() && from < hits.back().end && group_[item] == group_[hits.back().item]) {
             hits.back().end = std::max(hits.back().end, to);
         } else {
             hits.push_back({from, to, item});
         }
     }
 
+    std::size_t bit_of(std::uint64_t key) const { return key >> 20 & (maybe_.size() * 64 - 1); }
+
+    INLINE void ask_for(std::uint64_t key) const {
+#if defined(__GNUC__)
+        __builtin_prefetch(&maybe_[bit_of(key) / 64]);
+#else
+        (void)key;
+#endif
+    }
+
     const std::uint32_t* find(std::uint64_t key) const {
-        const std::size_t bit = key >> 20 & (maybe_.size() * 64 - 1);  // most grams are no test's: one bit says so
+        const std::size_t bit = bit_of(key);  // most grams are no test's: one bit says so
         if (!(maybe_[bit / 64] >> (bit % 64) & 1)) return nullptr;
         for (std::size_t at = key & (keys_.size() - 1); values_[at] != 0; at = (at + 1) & (keys_.size() - 1)) {
             if (keys_[at] == key) return &found_[values_[at] - 1];
@@ -227,7 +257,7 @@ class TestGrams {
     void place(std::size_t at, std::uint64_t key, std::uint32_t value) {
         keys_[at] = key;
         values_[at] = value;
-        const std::size_t bit = key >> 20 & (maybe_.size() * 64 - 1);
+        const std::size_t bit = bit_of(key);
         maybe_[bit / 64] |= std::uint64_t{1} << (bit % 64);
     }
 
@@ -247,8 +277,8 @@ class TestGrams {
 
     unsigned n_, least_;
     std::vector<std::uint32_t> lower_;
-    std::vector<std::uint64_t> keys_, maybe_;  // a table with open addressing; 16 bits a slot that say whether a key may be in it
-    std::vector<std::uint32_t> values_, found_;
+    std::vector<std::uint64_t> powers_, keys_, maybe_;  // a table with open addressing; 16 bits a slot that say whether a key may be in it
+    std::vector<std::uint32_t> values_, found_, group_;
     std::vector<Short> shorts_;
     std::size_t used_ = 0;
 };

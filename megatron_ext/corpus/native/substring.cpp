@@ -65,9 +65,9 @@ INLINE unsigned digit_of(const Pair& pair, int digit) {
     return (digit < 8 ? pair.key >> (56 - 8 * digit) : pair.value >> (120 - 8 * digit)) & 255;
 }
 
-// Sorts in place by bytes, the highest first (American flag sort), and what is small enough for the cache by comparing.
+// Sorts in place by bytes, the highest first (American flag sort), and what is small by comparing.
 void sort(Pair* pairs, std::size_t size, int digit = 0) {
-    while (size > 4096 && digit < 16) {
+    while (size > 128 && digit < 16) {
         std::array<std::size_t, 257> end{};
         for (std::size_t i = 0; i < size; ++i) ++end[digit_of(pairs[i], digit) + 1];
         if (*std::max_element(end.begin(), end.end()) == size) {
@@ -103,7 +103,7 @@ class Rolling {
         for (std::size_t i = 0; i < size_; ++i) hash_ = hash_ * BASE + items[i] + 1;
     }
     // From the items at `items` to those one further.
-    INLINE void step(const T* items) { hash_ = hash_ * BASE + (items[size_] + 1 - (items[0] + std::uint64_t{1}) * power_); }
+    INLINE void step(const T* items) { hash_ = hash_ * BASE + (items[size_] + std::uint64_t{1} - (items[0] + std::uint64_t{1}) * power_); }
     INLINE std::uint64_t mixed() const { return mix(hash_); }
 
   private:

@@ -40,6 +40,10 @@ OURS = (
 OPTIONS = ("terminal_punctuation", "citations", "lorem_ipsum", "javascript", "curly_bracket", "policy")
 WITHOUT = dict(filter_no_terminal_punct=False, remove_citations=False, filter_lorem_ipsum=False, filter_javascript=False,
                filter_curly_bracket=False, filter_policy=False)  # fmt: skip
+LINES = (
+    "--fineweb-min-ended-lines 0 --fineweb-max-short-lines 1 --fineweb-max-newlines 0.15 --fineweb-max-repeated-characters 0.05"
+)
+LINE_THRESHOLDS = dict(line_punct_thr=0, short_line_thr=1, new_line_ratio=0.15, char_duplicates_ratio=0.05)
 CASES = {
     "Gopher quality": (gopher_quality, "", "GopherQualityFilter", {}),
     "Gopher quality, other thresholds": (gopher_quality, OURS, "GopherQualityFilter", THRESHOLDS),
@@ -47,6 +51,7 @@ CASES = {
     "C4": (c4, "--c4-marks . ? ! \" '", "C4QualityFilter", {}),  # datatrove's marks have the apostrophe, too
     "C4 without its options": (c4, " ".join(f"--no-c4-{o}".replace("_", "-") for o in OPTIONS), "C4QualityFilter", WITHOUT),
     "FineWeb": (fineweb, "--fineweb-max-repeated-characters 0.01", "FineWebQualityFilter", {}),
+    "FineWeb, other thresholds": (fineweb, LINES, "FineWebQualityFilter", LINE_THRESHOLDS),
 }
 EXPECTED = {
     "Gopher quality": {"gopher_short_doc", "gopher_below_avg_threshold", "gopher_above_avg_threshold", "gopher_too_many_hashes",
@@ -57,7 +62,8 @@ EXPECTED = {
                           "duplicated_5_n_grams", "duplicated_6_n_grams"},
     "C4": {"too_few_sentences", "lorem_ipsum", "curly_bracket"},
     "C4 without its options": {"too_few_sentences"},
-    "FineWeb": {"line_punct_ratio", "short_line_ratio", "char_dup_ratio", "list_ratio"},
+    "FineWeb": {"line_punct_ratio", "short_line_ratio", "char_dup_ratio"},
+    "FineWeb, other thresholds": {"char_dup_ratio", "list_ratio"},  # lines of few words are short, and that is asked before
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from megatron_ext.corpus.analysis import IMPLEMENTATIONS, Analysis
 from megatron_ext.corpus.filters import c4
 from tests import texts
 from tests.corpus import hard_texts
-from tests.corpus.filters.case import judge
+from tests.corpus.filters.case import judge, problems
 
 needs_native = pytest.mark.skipif("native" not in IMPLEMENTATIONS, reason="the native module was not built here")
 SENTENCES = "".join(f"  This is sentence number {number}.\n" for number in range(1, 6))
@@ -102,3 +102,10 @@ def test_only_whole_lines_are_taken_out(text, chosen):
         lines = iter(text.splitlines(keepends=True))
         assert left != text and all(any(line == other for other in lines) for line in left.splitlines(keepends=True))
         assert len(left.splitlines()) == kept
+
+
+def test_marks_are_single_characters():
+    assert problems(c4, "--c4-marks", "。", "!") == []
+    for mark in ("...", ""):
+        (said,) = problems(c4, "--c4-marks", ".", mark)
+        assert f"--c4-marks {mark!r}: is not a single character" in said

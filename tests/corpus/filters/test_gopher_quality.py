@@ -6,7 +6,7 @@ import pytest
 from megatron_ext.corpus.filters import gopher_quality
 from tests import texts
 from tests.corpus import hard_texts
-from tests.corpus.filters.case import CHINESE, judge, make
+from tests.corpus.filters.case import CHINESE, judge, make, problems
 
 PROSE = "It is a truth that the rules of prose have to be held, and that they do what they can with words.\n"
 GOOD = PROSE * 4
@@ -107,3 +107,15 @@ def test_against_the_papers_sentences():
         assert verdict.text is None
         reasons.add(verdict.reason)
     assert len(reasons) >= 4
+
+
+def test_bounds_that_nothing_can_meet_are_refused():
+    assert problems(gopher_quality) == []
+    (said,) = problems(gopher_quality, "--gopher-quality-max-words", 49)
+    assert "--gopher-quality-max-words 49: is below --gopher-quality-min-words 50" in said
+    (said,) = problems(gopher_quality, "--gopher-quality-min-mean-word-length", 11)
+    assert "--gopher-quality-max-mean-word-length 10.0: is below" in said
+    (said,) = problems(gopher_quality, "--gopher-quality-stop-words", "der", "die", "--gopher-quality-min-stop-words", 3)
+    assert "is more than the 2 of --gopher-quality-stop-words" in said
+    (said,) = problems(gopher_quality, "--gopher-quality-min-alphabetic", 80)  # per cent
+    assert "must be at most 1" in said
