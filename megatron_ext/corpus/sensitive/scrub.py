@@ -1,8 +1,8 @@
 """A text without its personal data: what is found is removed, masked or replaced, and everything else stays byte for byte.
 
-One pass proposes spans of all kinds (`candidates.py`), each kind checks its own. Of spans that overlap, the kind with the higher
-CERTAINTY stays, then the longer one, then the first. Once something was taken out its neighbours may read otherwise, so the text is
-looked at again until nothing more is found: removing or masking twice changes nothing that once did not.
+One pass proposes spans of all kinds (`candidates.py`), each kind checks its own. Of spans that overlap, the kind with the
+higher CERTAINTY stays, then the longer one, then the first. Once something was taken out its neighbours may read otherwise,
+so the text is looked at again until nothing more is found: removing or masking twice changes nothing that once did not.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ class Scrubber:
         self._candidates = Candidates(kinds, implementation)
         form = c.scrub_placeholder if c.scrub_mode == "mask" else ""
         self._placeholders = {kind: form.format(kind=kind, KIND=kind.upper()) for kind in kinds}
-        for kind, text in self._placeholders.items():
+        for text in self._placeholders.values():
             if self.spans(text):
                 raise UserError(f"--scrub-placeholder {text}: is found as personal data itself; choose another text")
 
     def __call__(self, text: str) -> Scrubbed:
         counts: collections.Counter[str] = collections.Counter()
-        if self._c.scrub_mode == "replace":  # fakes have the form of what they replace, and what was found must not hide its neighbours
+        if self._c.scrub_mode == "replace":  # fakes have the form of what they replace, and must not be found as values
             spans, covered = [], text
             while new := self.spans(covered):
                 spans = sorted(spans + new)

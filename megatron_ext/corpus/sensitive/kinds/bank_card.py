@@ -1,8 +1,8 @@
-"""Numbers of payment cards (ISO/IEC 7812): a network's prefix, a length that it issues, and Luhn's check digit. `--scrub bank_card`.
+"""Payment cards (ISO/IEC 7812): a network's prefix, a length that it issues, Luhn's check digit. `--scrub bank_card`.
 
-Luhn: from the right, every second digit doubled, its digits summed; the sum of all is a multiple of 10. One number in ten passes, so
-prefixes and lengths are checked too. In one run, or in groups as cards print them (4-4-4-4, 4-6-5, …). A fake keeps the form and
-begins with the prefix of the network's published test numbers.
+Luhn: from the right, every second digit doubled, its digits summed; the sum of all is a multiple of 10. One number in ten
+passes, so prefixes and lengths are checked too. In one run, or in groups as cards print them (4-4-4-4, 4-6-5, …). A fake
+keeps the form and begins with the prefix of the network's published test numbers.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Addresses of the internet protocol, versions 4 and 6. `--scrub ip_address`.
 
-Public addresses only; `--scrub-private-addresses` takes private, loopback, link-local, multicast and reserved ones too. The ranges
-are those of IANA's registries, as Python's `ipaddress` has them, and 2000::/3 for version 6; addresses for documentation count as
-public. Not found: four numbers behind a word that says version, release, section …, or inside a file's or a package's name
-(`foo-1.2.3.4.tar.gz`); four numbers below 30, as sections and versions have, without a word before them that says address, unless all
-are the same (1.1.1.1, 8.8.8.8); slices of Python (`[::2]`). A fake lies in TEST-NET-1 to -3 (RFC 5737) or in 2001:db8::/32 (RFC 3849).
+Public addresses only; `--scrub-private-addresses` takes private, loopback, link-local, multicast and reserved ones too. The
+ranges are those of IANA's registries, as Python's `ipaddress` has them, and 2000::/3 for version 6; addresses for
+documentation count as public. Not found: four numbers behind a word that says version, release, section …, or inside a file's
+or a package's name (`foo-1.2.3.4.tar.gz`); four numbers below 30, as sections and versions have, without a word before them
+that says address, unless all are the same (1.1.1.1, 8.8.8.8); slices of Python (`[::2]`). A fake lies in TEST-NET-1 to -3
+(RFC 5737) or in 2001:db8::/32 (RFC 3849).
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ _VERSION = re.compile(
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(
-    r"(?:\bip|ipv4|addr|host|server|dns|ping|gateway|router|proxy|net|地址|服务器|主机|网关|代理|https?://)[^\n。]{0,10}\Z|@\Z", re.IGNORECASE
+    r"(?:\bip|ipv4|addr|host|server|dns|ping|gateway|router|proxy|net|地址|服务器|主机|网关|代理|https?://)[^\n。]{0,10}\Z|@\Z",
+    re.IGNORECASE,
 )
 _PACKAGE = re.compile(r"[-+~][0-9A-Za-z]*[a-z]|\.(?:tar|zip|tgz|whl|exe|deb|rpm|dll|so|jar|msi|dmg|gz|html?)\b|-[0-9]+(?![0-9.])")
 

@@ -1,9 +1,10 @@
 """Phone numbers that can be called: international (+…, 00…) and national forms. `--scrub phone_number`, `--scrub-phone-regions`.
 
-A pre-scan proposes shapes; a number is one if the numbering plan of its country has it, by the patterns of Google's libphonenumber
-(package phonenumbers). They are compiled here once a region: the package's own parse() takes 40 µs a number, a match 1 µs. Digits in
-one run are a number only with a word that says phone before them, but for mobile numbers of China (1xx…) and Britain (07…). Extensions
-stay. A fake keeps the form: 555-01xx in North America, Ofcom's numbers for drama in Britain, elsewhere one that no plan has.
+A pre-scan proposes shapes; a number is one if the numbering plan of its country has it, by the patterns of Google's
+libphonenumber (package phonenumbers). They are compiled here once a region: the package's own parse() takes 40 µs a number, a
+match 1 µs. Digits in one run are a number only with a word that says phone before them, but for mobile numbers of China
+(1xx…) and Britain (07…). Extensions stay. A fake keeps the form: 555-01xx in North America, Ofcom's numbers for drama in
+Britain, elsewhere one that no plan has.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ TITLE = "phone numbers"
 CERTAINTY = 2
 
 CUES = (
-    *("tel", "phone", "telephone", "fax", "mobile", "cell", "call", "dial", "whatsapp", "wechat", "sms", "text me", "contact", "hotline"),
+    *("tel", "phone", "telephone", "fax", "mobile", "cell", "call", "dial", "whatsapp", "wechat", "sms", "text me", "contact"),
+    "hotline",
     *("电话", "手机", "传真", "联系", "热线", "致电", "拨打", "来电", "客服", "短信", "微信"),
 )
 """Words one of which stands before digits in one run that are a number."""
@@ -28,9 +30,11 @@ _TYPES = "fixed_line mobile toll_free premium_rate shared_cost personal_number v
 _GROUP = re.compile("[0-9]+")
 _BESIDE_BEFORE, _BESIDE_BEHIND = re.compile("[0-9] $"), re.compile(" [0-9]")
 _DECIMAL = re.compile(r"\+[0-9]+\.[0-9]+")
-_NUMBERED = re.compile(r"[./#]\Z|(?:\b(?:id|no|nr|order|invoice|isbn|issn|doi|pmid|oclc|lccn)|编号|单号|文号|书号)[.:：#\s]{0,3}\Z", re.IGNORECASE)
+_NUMBERED = re.compile(
+    r"[./#]\Z|(?:\b(?:id|no|nr|order|invoice|isbn|issn|doi|pmid|oclc|lccn)|编号|单号|文号|书号)[.:：#\s]{0,3}\Z", re.IGNORECASE
+)
 _HAN = re.compile("[\u4e00-\u9fff]")
-_NANP = (*range(201, 204), 206, 212, 213, 215, 216, 303, 305, 312, 313, 404, 408, 412, 415, 503, 512, 602, 617, 702, 713, 718, 805, 816)
+_NANP = (201, 202, 203, 206, 212, 213, 215, 216, 303, 305, 312, 313, 404, 408, 412, 415, 503, 512, 602, 617, 702, 713, 718, 805)
 
 
 @functools.cache
@@ -40,7 +44,7 @@ def _plan(region: str) -> re.Pattern[str]:
 
     plan = PhoneMetadata.metadata_for_region(region, None)
     if plan is None:
-        raise UserError(f"--scrub-phone-regions {region}: is no region of phonenumbers; write a code of ISO 3166, such as US, GB, CN")
+        raise UserError(f"--scrub-phone-regions {region}: is no region of phonenumbers; write a code of ISO 3166: US, GB, CN …")
     return _any_of(plan)
 
 
@@ -91,7 +95,8 @@ def _national(digits: str, regions) -> str | None:
             if _plan(region).fullmatch(digits[len(prefix) :]):
                 return region
         if (prefix != "0" or digits[0] != "0") and _plan(region).fullmatch(digits):
-            if prefix != "0" or (region == "CN" and (digits.startswith(("400", "800")) or (len(digits) == 11 and digits[0] == "1"))):
+            mobile = len(digits) == 11 and digits[0] == "1"
+            if prefix != "0" or (region == "CN" and (mobile or digits.startswith(("400", "800")))):
                 return region
     return None
 

@@ -1,10 +1,10 @@
 """Keys, tokens and passwords in code and configuration. `--scrub secret`.
 
-Three signs: a form that a service gives its keys (AWS, GitHub, GitLab, Slack, Google, OpenAI, Stripe, Hugging Face, npm, PyPI, JWT …,
-and private key blocks in PEM); a password in a URL (`scheme://user:password@host`); and a value of high entropy that is assigned to a
-name such as api_key, secret, token, password. Entropy is Shannon's over the value's characters, in bits a character. Words, calls,
-paths, variables (`${TOKEN}`) and values that say they are examples are no secrets. A fake keeps the form's prefix and each character's
-class, and ends in EXAMPLE.
+Three signs: a form that a service gives its keys (AWS, GitHub, GitLab, Slack, Google, OpenAI, Stripe, Hugging Face, npm,
+PyPI, JWT …, and private key blocks in PEM); a password in a URL (`scheme://user:password@host`); and a value of high entropy
+that is assigned to a name such as api_key, secret, token, password. Entropy is Shannon's over the value's characters, in bits
+a character. Words, calls, paths, variables (`${TOKEN}`) and values that say they are examples are no secrets. A fake keeps
+the form's prefix and each character's class, and ends in EXAMPLE.
 """
 
 from __future__ import annotations
@@ -52,8 +52,12 @@ _BEGIN = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")
 _END = re.compile(r"-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")
 _BODY = re.compile(r"(?:[0-9A-Za-z+/=]|\\[nr]|[\s:,\"'>#-])+")
 _BASE64 = re.compile(r"[0-9A-Za-z+/=]{30,}")
-_EXAMPLE = re.compile(r"example|your|change.?me|placeholder|dummy|redacted|x{6}|\*{3}|\.{3}|1234567|abcdef|test.?(?:key|token|pass)", re.IGNORECASE)
-_VARIABLE = re.compile(r"[$%&]\(?\{?\(?[A-Za-z_]|[A-Za-z_]+[.:/][A-Za-z_./:]*$|[.~]{0,2}/[a-z0-9_.-]+(?:/|$)|https?:|#[0-9A-Fa-f]{3,8}$")
+_EXAMPLE = re.compile(
+    r"example|your|change.?me|placeholder|dummy|redacted|x{6}|\*{3}|\.{3}|1234567|abcdef|test.?(?:key|token|pass)", re.IGNORECASE
+)
+_VARIABLE = re.compile(
+    r"[$%&]\(?\{?\(?[A-Za-z_]|[A-Za-z_]+[.:/][A-Za-z_./:]*$|[.~]{0,2}/[a-z0-9_.-]+(?:/|$)|https?:|#[0-9A-Fa-f]{3,8}$"
+)
 _PASSWORD_WORDS = frozenset("password passwd pass secret pwd user username token pw mypassword mypass key apikey hunter2".split())
 _WORDS = re.compile(r"[A-Za-z]+(?:[_.-][A-Za-z]+)*[_.-]?[0-9]{0,2}")
 _URL = re.compile(r"//[^\s/:@]*:$")
