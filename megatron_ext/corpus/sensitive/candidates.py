@@ -46,9 +46,7 @@ _LAST = r"(?! [0-9]{3})"  # behind them
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"(?<![0-9]\.)(?:{_OCTET}\.){{3}}{_OCTET}(?![0-9A-Za-z_])(?!\.[0-9])")
-_SSN = re.compile(
-    rf"{_OPEN}[0-9]{{3}}-[0-9]{{2}}-[0-9]{{4}}{_CLOSED}|{_APART}[0-9]{{3}} [0-9]{{2}} [0-9]{{4}}{_CLOSED}{_LAST}"
-)
+_SSN = re.compile(rf"{_OPEN}[0-9]{{3}}-[0-9]{{2}}-[0-9]{{4}}{_CLOSED}|{_APART}[0-9]{{3}} [0-9]{{2}} [0-9]{{4}}{_CLOSED}{_LAST}")
 _NINE = re.compile(rf"{_OPEN}[0-9]{{9}}{_CLOSED}")
 _ONE_RUN = re.compile(rf"{_OPEN}[2-69][0-9]{{13,18}}{_CLOSED}")
 _CARDS = [_ONE_RUN] + [

@@ -26,13 +26,16 @@ _NETWORKS = {  # prefixes, lengths, prefix of test numbers
     "Maestro": (r"50[0-9]|5[6-8]|6(?:304|759|76[1-3])", (16, 18, 19), "676770"),
     "RuPay": (r"60|508[5-9]", (16,), "607000"),
 }
+_FACTOR = re.compile(r"[*^+] ?\Z"), re.compile(r" ?[*^]")
 _PREFIXES = {name: re.compile(prefix) for name, (prefix, _, _) in _NETWORKS.items()}
 
 
 def check(text, start, end, c):
     digits = digits_of(text[start:end])
-    if len(set(digits)) == 1 or _network(digits) is None or luhn(digits):
+    if len(set(digits)) == 1 or "00000000" in digits or _network(digits) is None or luhn(digits):
         return None
+    if _FACTOR[0].search(text, max(0, start - 2), start) or _FACTOR[1].match(text, end):
+        return None  # a number in a formula
     return start, end
 
 

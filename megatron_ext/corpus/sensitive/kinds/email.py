@@ -54,6 +54,8 @@ def check(text, start, end, c):
         return None
     if top in ("py", "md", "sh", "pl", "rs", "so", "cc", "ps", "app") and labels[-1] != top:
         return None
+    if top == "py" and len(labels) < 3:  # Paraguay's addresses are under com.py, edu.py …
+        return None
     before = text[max(0, start - 80) : start]
     if before[-1:] in ("$", "}", "{") or _USER_OF_URL.search(before):
         return None

@@ -22,14 +22,16 @@ _NETS = [ipaddress.ip_network(net) for net in ("192.0.2.0/24", "198.51.100.0/24"
 _PUBLIC6, _LOCAL6 = ipaddress.ip_network("2000::/3"), ipaddress.ip_network("fc00::/7")
 _VERSION = re.compile(
     r"(?:\b(?:v|ver|vers|versions?|release[sd]?|rev|revision|build|firmware|driver|sections?|sect?|chapter|clause|appendix|table|fig(?:ure)?|"
-    r"equation|theorem|lemma|oid|update|upgraded?|patch|kernel|since|linux|python|java|chrome|firefox|safari|opera|msie|mozilla)"
-    r"|版本|版|第|章|节|§|[<>=~!^]=|[A-Za-z]/|[0-9A-Za-z_)+~][-+]|[a-z]_)[ \t.:：#(\"'是为号]{0,3}(?:to |from |is |of )?\Z",
+    r"equation|theorem|lemma|oid|objectidentifier|update|upgraded?|patch|kernel|since|linux|python|java|chrome|firefox|safari|opera|msie|mozilla)"
+    r"|版本|版|第|章|节|§|[<>=~!^]=|[A-Za-z]/|[0-9A-Za-z_)+~][-+]|[a-z]_)\.?[ \t:：#(\"'是为号]{0,3}(?:to |from |is |of )?\Z",
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(
     r"(?:\bip|ipv4|addr|host|server|dns|ping|gateway|router|proxy|net|地址|服务器|主机|网关|代理|https?://)[^\n。]{0,10}\Z|@\Z",
     re.IGNORECASE,
 )
+_HEADING = re.compile(r"(?:^|\n)[ \t]*\Z"), re.compile(r"\.?[ \t]+[A-Z]|\.[ \t]")
+_RESOLVERS = frozenset(("1.1.1.1", "8.8.8.8", "9.9.9.9"))
 _PACKAGE = re.compile(r"[-+~][0-9A-Za-z]*[a-z]|\.(?:tar|zip|tgz|whl|exe|deb|rpm|dll|so|jar|msi|dmg|gz|html?)\b|-[0-9]+(?![0-9.])")
 
 
@@ -43,8 +45,11 @@ def check(text, start, end, c):
     before = fold(text[max(0, start - 24) : start])
     if _VERSION.search(before) or _PACKAGE.match(text, end):
         return None
-    parts = value.split(".")
-    if all(int(part) < 30 for part in parts) and len(set(parts)) > 1 and not _ADDRESS.search(before):
+    parts = list(map(int, value.split(".")))
+    if parts[0] < 30 and max(parts) < 100 and _HEADING[0].search(before) and _HEADING[1].match(text, end):
+        return None
+    low = max(parts) < 30 and value not in _RESOLVERS
+    if (low or parts[:2] == [2, 5]) and not _ADDRESS.search(before):
         return None
     return start, end
 

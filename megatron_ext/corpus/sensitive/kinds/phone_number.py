@@ -29,9 +29,11 @@ _CUE = re.compile("|".join(f"(?<![A-Za-z]){cue}" if cue.isascii() else cue for c
 _TYPES = "fixed_line mobile toll_free premium_rate shared_cost personal_number voip pager uan voicemail".split()
 _GROUP = re.compile("[0-9]+")
 _BESIDE_BEFORE, _BESIDE_BEHIND = re.compile("[0-9] $"), re.compile(" [0-9]")
-_DECIMAL = re.compile(r"\+[0-9]+\.[0-9]+")
+_DECIMAL = re.compile(r"\+?([0-9]+)\.[0-9]+")
+_HAN_NEAR = 60  # characters: a mobile number of China without a word that says phone stands in Chinese text
 _NUMBERED = re.compile(
-    r"[./#]\Z|(?:\b(?:id|no|nr|order|invoice|isbn|issn|doi|pmid|oclc|lccn)|编号|单号|文号|书号)[.:：#\s]{0,3}\Z", re.IGNORECASE
+    r"[./#]\Z|(?:^|[^0-9A-Za-z])-\Z|(?:\b(?:id|no|nr|order|invoice|isbn|issn|doi|pmid|oclc|lccn)|编号|单号|文号|书号)[.:：#\s]{0,3}\Z",
+    re.IGNORECASE,
 )
 _HAN = re.compile("[\u4e00-\u9fff]")
 _NANP = (201, 202, 203, 206, 212, 213, 215, 216, 303, 305, 312, 313, 404, 408, 412, 415, 503, 512, 602, 617, 702, 713, 718, 805)
@@ -109,16 +111,27 @@ def check(text, start, end, c):
         digits = digits_of(found[:stop])
         if len(digits) < 7:
             break
+        if _is_decimal(found, stop, text, start):
+            continue
         if international:
-            sound = _split(digits) is not None and not _DECIMAL.fullmatch(found[:stop])
+            sound = _split(digits) is not None
         elif digits.startswith("00"):
-            alone = not found[:stop].isdigit() and not _crowded(found[:stop], text, start, least=2)
+            alone = not (found[:stop].isdigit() or _NUMBERED.search(text, max(0, start - 12), start))
+            alone = alone and not _crowded(found[:stop], text, start, least=2)
             sound = _split(digits[2:]) is not None and (alone or _cued(text, start))
         else:
             sound = _sounds(digits, found[:stop], text, start, c)
         if sound:
             return start, start + stop
     return None
+
+
+def _is_decimal(found: str, stop: int, text: str, start: int) -> bool:
+    """A number with a decimal point: `+35236450.6`, `-0345678.5432`, `1.319 590 9068`; not behind a word that says phone."""
+    whole = _DECIMAL.match(fold(text[start : start + 32]))  # the point may stand behind what was proposed
+    if whole is None or _cued(text, start):
+        return False
+    return whole.end() >= stop or len(whole[1]) > 3 or (found.startswith("1.") and found[whole.end()] == " ")
 
 
 def _cued(text: str, start: int) -> bool:
@@ -139,7 +152,8 @@ def _sounds(digits: str, found: str, text: str, start: int, c) -> bool:
     if _NUMBERED.search(text, max(0, start - 12), start):
         return False
     if len(digits) == 11 and digits[0] == "1" and "CN" in c.scrub_phone_regions and _plan("CN").fullmatch(digits):
-        return True
+        near = text[max(0, start - _HAN_NEAR) : start + len(found) + _HAN_NEAR]
+        return not found.isdigit() or _HAN.search(near) is not None or _cued(text, start)
     region = _national(digits, c.scrub_phone_regions)
     if region is None:
         return False

@@ -56,10 +56,13 @@ _EXAMPLE = re.compile(
     r"example|your|change.?me|placeholder|dummy|redacted|x{6}|\*{3}|\.{3}|1234567|abcdef|test.?(?:key|token|pass)", re.IGNORECASE
 )
 _VARIABLE = re.compile(
-    r"[$%&]\(?\{?\(?[A-Za-z_]|[A-Za-z_]+[.:/][A-Za-z_./:]*$|[.~]{0,2}/[a-z0-9_.-]+(?:/|$)|https?:|#[0-9A-Fa-f]{3,8}$"
+    r"[$%&][A-Za-z_][0-9A-Za-z_]*(?:[%/:.]|$)|[A-Za-z_]+[.:/][A-Za-z_./:]*$|[.~]{0,2}/[a-z0-9_.-]+(?:/|$)|https?:|#[0-9A-Fa-f]{3,8}$"
 )
 _PASSWORD_WORDS = frozenset("password passwd pass secret pwd user username token pw mypassword mypass key apikey hunter2".split())
 _WORDS = re.compile(r"[A-Za-z]+(?:[_.-][A-Za-z]+)*[_.-]?[0-9]{0,2}")
+_DOTTED = re.compile(r"[A-Za-z_][0-9A-Za-z_]*(?:\.[A-Za-z_][0-9A-Za-z_]*)+")
+_TURN = re.compile(r"(?:next|page|lock|request|continuation|starting|pagination|marker|sync)token$")
+_NEXT_FIELD = re.compile(r"&(?:amp;)?[A-Za-z_]+=")
 _URL = re.compile(r"//[^\s/:@]*:$")
 
 
@@ -88,7 +91,7 @@ def _block(text: str, start: int):
     body = _BODY.match(text, begin.end(), begin.end() + 16_384)
     end = close.end() if close else body.end() if body else begin.end()
     inside = text[begin.end() : close.start() if close else end]
-    if not _BASE64.search(inside) or "EXAMPLE" in inside:
+    if not _BASE64.search(inside) or "EXAMPLE" in inside or "-----BEGIN " in inside:
         return None
     return start, start + len(text[start:end].rstrip())
 
@@ -99,12 +102,16 @@ def _assigned(text: str, value: str, before: str, start: int, end: int):
     if (quoted and after != before[-1]) or after in ("(", "[", "{", "<") or _VARIABLE.match(value):
         return None
     if not quoted:
-        kept = value.rstrip(".:!?|&*")
+        kept = _NEXT_FIELD.split(value)[0].rstrip(".:!?|&*")
         end, value = start + len(kept), kept
     name = re.sub(r"[^0-9A-Za-z\u4e00-\u9fff]", "", before[-50:]).lower()
+    if value.count(":") > 1 or _TURN.search(name) or (_DOTTED.fullmatch(value) and sum(map(str.isdigit, value)) < 4):
+        return None  # paths such as arn:aws:… and times; marks of a page or a lock; names of classes
     if re.search(r"(?:pass|pwd|密码|口令)[a-z0-9]{0,8}$", name):
         return (start, end) if _is_password(value, 8) and (quoted or _classes(value) > 2) else None
-    return (start, end) if len(value) >= 16 and _mixed(value) and _entropy(value) >= (3.0 if _hex(value) else 3.5) else None
+    if len(value) < (20 if _hex(value) else 16):
+        return None
+    return (start, end) if _mixed(value) and _entropy(value) >= (3.0 if _hex(value) else 3.5) else None
 
 
 def _hex(value: str) -> bool:
@@ -113,8 +120,12 @@ def _hex(value: str) -> bool:
 
 def _is_password(value: str, least: int) -> bool:
     plain = re.sub("[^a-z0-9]", "", value.lower())
-    return len(value) >= least and plain not in _PASSWORD_WORDS and not _EXAMPLE.search(value) and _classes(value) > 1 and (
-        _entropy(value) > 2 and not re.fullmatch(r"[A-Za-z]+[0-9]?|[a-z]+(?:[_.-][a-z]+)+|[A-Z]+(?:_[A-Z]+)+", value)
+    return (
+        len(value) >= least
+        and plain not in _PASSWORD_WORDS
+        and not _EXAMPLE.search(value)
+        and _classes(value) > 1
+        and (_entropy(value) > 2 and not re.fullmatch(r"[A-Za-z]+[0-9]?|[a-z]+(?:[_.-][a-z]+)+|[A-Z]+(?:_[A-Z]+)+", value))
     )
 
 
