@@ -29,10 +29,11 @@ _CUE = re.compile("|".join(f"(?<![A-Za-z]){cue}" if cue.isascii() else cue for c
 _TYPES = "fixed_line mobile toll_free premium_rate shared_cost personal_number voip pager uan voicemail".split()
 _GROUP = re.compile("[0-9]+")
 _BESIDE_BEFORE, _BESIDE_BEHIND = re.compile("[0-9] $"), re.compile(" [0-9]")
+_YEAR = re.compile(r"\((?:19|20)[0-9]{2}\)")  # (2012) 755-767: pages of a journal
 _DECIMAL = re.compile(r"\+?([0-9]+)\.[0-9]+")
 _HAN_NEAR = 60  # characters: a mobile number of China without a word that says phone stands in Chinese text
 _NUMBERED = re.compile(
-    r"[./#]\Z|(?:^|[^0-9A-Za-z])-\Z|(?:\b(?:id|no|nr|order|invoice|isbn|issn|doi|pmid|oclc|lccn)|编号|单号|文号|书号)[.:：#\s]{0,3}\Z",
+    r"[./#]\Z|(?:^|[^0-9A-Za-z])-\Z|(?:\b(?:id|no|nr|order|invoice|isbn|issn|doi|pmid|oclc|lccn)|编号|单号|文号|书号)[.:：#=\s]{0,3}\Z",
     re.IGNORECASE,
 )
 _HAN = re.compile("[\u4e00-\u9fff]")
@@ -131,6 +132,8 @@ def _is_decimal(found: str, stop: int, text: str, start: int) -> bool:
     whole = _DECIMAL.match(fold(text[start : start + 32]))  # the point may stand behind what was proposed
     if whole is None or _cued(text, start):
         return False
+    if text[start + stop : start + stop + 1] == "." and text[start + stop + 1 : start + stop + 2].isdigit():
+        return True  # an address or a version goes on
     return whole.end() >= stop or len(whole[1]) > 3 or (found.startswith("1.") and found[whole.end()] == " ")
 
 
@@ -149,7 +152,9 @@ def _crowded(found: str, text: str, start: int, least: int = 3) -> bool:
 def _sounds(digits: str, found: str, text: str, start: int, c) -> bool:
     if digits.startswith("86") and len(digits) == 13:
         return "CN" in c.scrub_phone_regions and _plan("CN").fullmatch(digits[2:]) is not None
-    if _NUMBERED.search(text, max(0, start - 12), start):
+    if _NUMBERED.search(text, max(0, start - 12), start) or text[start + len(found) : start + len(found) + 1] in ("*", "^"):
+        return False
+    if _YEAR.match(found):
         return False
     if len(digits) == 11 and digits[0] == "1" and "CN" in c.scrub_phone_regions and _plan("CN").fullmatch(digits):
         near = text[max(0, start - _HAN_NEAR) : start + len(found) + _HAN_NEAR]
