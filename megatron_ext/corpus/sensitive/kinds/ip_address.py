@@ -21,13 +21,14 @@ CERTAINTY = 4
 _NETS = [ipaddress.ip_network(net) for net in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")]
 _PUBLIC6, _LOCAL6 = ipaddress.ip_network("2000::/3"), ipaddress.ip_network("fc00::/7")
 _VERSION = re.compile(
-    r"(?:\b(?:v|ver|vers|versions?|release[sd]?|rev|revision|build|firmware|driver|sections?|sect?|chapter|clause|appendix|table|fig(?:ure)?|"
-    r"equation|theorem|lemma|oid|objectidentifier|update|upgraded?|patch|kernel|since|linux|python|java|chrome|firefox|safari|opera|msie|mozilla)"
-    r"|版本|版|第|章|节|§|[<>=~!^]=|[A-Za-z]/|[0-9A-Za-z_)+~][-+]|[a-z]_)\.?[ \t:：#(\"'是为号]{0,3}(?:to |from |is |of )?\Z",
+    r"(?:\b(?:(?:v|vers?|rev|sect?|fig)\.?|versions?|release[sd]?|revision|build|firmware|driver|sections?|chapter|clause|appendix|"
+    r"table|figure|equation|theorem|lemma|oid|objectidentifier|update|upgraded?|patch|kernel|since|linux|python|java|chrome|firefox|"
+    r"safari|opera|msie|mozilla)"
+    r"|版本|版|第|章|节|§|[<>=~!^]=|[A-Za-z]/|[0-9A-Za-z_)+~][-+]|[a-z]_)[ \t:：#(\"'是为号]{0,3}(?:to |from |is |of )?\Z",
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(
-    r"(?:\bip|ipv4|addr|host|server|dns|ping|gateway|router|proxy|net|地址|服务器|主机|网关|代理|https?://)[^\n。]{0,10}\Z|@\Z",
+    r"(?:\bip|ipv4|addr|host|server|dns|ping|gateway|router|proxy|(?<!\.)net|地址|服务器|主机|网关|代理|https?://)[^\n。]{0,10}\Z|@\Z",
     re.IGNORECASE,
 )
 _HEADING = re.compile(r"(?:^|\n)[ \t]*\Z"), re.compile(r"\.?[ \t]+[A-Z]|\.[ \t]")

@@ -37,6 +37,8 @@ _NUMBERED = re.compile(
     re.IGNORECASE,
 )
 _HAN = re.compile("[\u4e00-\u9fff]")
+_DRAMA = ("7700900", "1632960", "2079460")  # Ofcom's
+_LEADS = [f"{lead:0{width}d}" for width in (1, 2, 3) for lead in range(10**width)]
 _NANP = (201, 202, 203, 206, 212, 213, 215, 216, 303, 305, 312, 313, 404, 408, 412, 415, 503, 512, 602, 617, 702, 713, 718, 805)
 
 
@@ -184,19 +186,20 @@ def fake(found, draw):
         made = lead + f"{_NANP[number % len(_NANP)]}55501{number // 97 % 100:02d}"
         return found if rest[-7:-2] == "55501" else pour(digits[:head] + made, found)
     zero, rest = ("0", rest[1:]) if rest[0] == "0" else ("", rest)
-    if (code == "44" or (not code and _national("0" + rest, ("GB",)))) and len(rest) == 10:
-        homes = ("7700900", "1632960", "2079460")
-        home = homes[0] if rest[0] == "7" else homes[1] if rest[0] == "1" else homes[2]
-        return found if rest.startswith(homes) else pour(digits[:head] + zero + home + f"{number % 1000:03d}", found)
+    if (code == "44" or (not code and zero)) and len(rest) == 10 and rest.startswith(_DRAMA):
+        return found
+    if (code == "44" or (not code and zero and _national("0" + rest, ("GB",)))) and len(rest) == 10:
+        home = _DRAMA[0] if rest[0] == "7" else _DRAMA[1] if rest[0] == "1" else _DRAMA[2]
+        return pour(digits[:head] + zero + home + f"{number % 1000:03d}", found)
     return pour(digits[:head] + zero + _uncalled(rest, code, number), found)
 
 
 def _uncalled(rest: str, code: str, number: int) -> str:
     """As many digits that no plan of the country (of China, where none is given) has."""
-    width = len(rest)
-    lead = "154" if width == 11 and rest[0] == "1" else "00"
-    while True:
+    width, plans = len(rest), _plans(int(code or 86))
+    first = "100" if width == 11 and rest[0] == "1" else "000"  # no area of North America either begins so
+    for lead in [first, *_LEADS]:
         made = (lead + f"{number % 10**width:0{width}d}")[:width]
-        if not any(plan.fullmatch(made) or plan.fullmatch(made.lstrip("0")) for plan in _plans(int(code or 86))):
+        if not any(plan.fullmatch(made) or plan.fullmatch(made.lstrip("0")) for plan in plans):
             return made
-        lead, number = "000", number // 7 + 1
+    return "0" * width

@@ -63,6 +63,7 @@ _VARIABLE = re.compile(
 _PASSWORD_WORDS = frozenset("password passwd pass secret pwd user username token pw mypassword mypass key apikey hunter2".split())
 _WORDS = re.compile(r"[A-Za-z]+(?:[_.-][A-Za-z]+)*[_.-]?[0-9]{0,2}")
 _DOTTED = re.compile(r"[A-Za-z_][0-9A-Za-z_]*(?:\.[A-Za-z_][0-9A-Za-z_]*)+")
+_SIGN = re.compile(r"[:=>][ \t]*[\"'`]?\Z")
 _TURN = re.compile(
     r"(?:next|page|lock|request|continuation|starting|pagination|marker|sync|client|change|idempotency|update|action)token$"
 )
@@ -82,10 +83,10 @@ def check(text, start, end, c):
                 found = match[0].rstrip(".-_") if prefix != "AIza" else match[0]
                 if not _EXAMPLE.search(found) and (prefix != "sk-" or _mixed(found[3:])):
                     return start, start + len(found)
-    before = text[max(0, start - 120) : start]
+    before = fold(text[max(0, start - 120) : start])
     if _URL.search(before):
         return (start, end) if _is_password(value, 4) and not value.startswith(("$", "{", "%", "<", "[")) else None
-    return _assigned(text, value, before, start, end)
+    return _assigned(text, value, before, start, end) if _SIGN.search(before) else None
 
 
 def _block(text: str, start: int):
@@ -113,7 +114,7 @@ def _assigned(text: str, value: str, before: str, start: int, end: int):
         return None  # paths such as arn:aws:… and times; marks of a page, a lock, a request; names of classes
     if _DOTTED.fullmatch(value) and sum(map(str.isdigit, value)) < 4:
         return None
-    if re.search(r"(?:pass|pwd|密码|口令)[a-z0-9]{0,8}$", name):
+    if re.search(r"(?:pass|(?<![a-z])pwd|密码|口令)[a-z0-9]{0,8}$", name):
         return (start, end) if _is_password(value, 8) and (quoted or _classes(value) > 2) else None
     if len(value) < (20 if _hex(value) else 16):
         return None
