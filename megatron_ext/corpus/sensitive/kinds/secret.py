@@ -53,6 +53,7 @@ _END = re.compile(r"-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")
 _APART = r"(?:\s|\\[nr]|[\"',>#+*/])*"  # between the lines of a block, which may stand in a string, a comment or a patch
 _HEADERS = rf"(?:{_APART}[A-Z][A-Za-z-]+: [^\n\\]*)*"
 _BODY = re.compile(rf"{_HEADERS}(?:{_APART}[0-9A-Za-z+/=]{{16,}})+")
+_LINE = re.compile("[0-9A-Za-z+/=]{40}")
 _LAST = re.compile(rf"{_APART}[0-9A-Za-z+/=]{{0,80}}{_APART}")
 _EXAMPLE = re.compile(
     r"example|your|change.?me|placeholder|dummy|redacted|x{6}|\*{3}|\.{3}|1234567|abcdef|test.?(?:key|token|pass)", re.IGNORECASE
@@ -64,6 +65,7 @@ _PASSWORD_WORDS = frozenset("password passwd pass secret pwd user username token
 _WORDS = re.compile(r"[A-Za-z]+(?:[_.-][A-Za-z]+)*[_.-]?[0-9]{0,2}")
 _DOTTED = re.compile(r"[A-Za-z_][0-9A-Za-z_]*(?:\.[A-Za-z_][0-9A-Za-z_]*)+")
 _SIGN = re.compile(r"[:=>][ \t]*[\"'`]?\Z")
+_NAMED = re.compile("|".join(NAMES))
 _TURN = re.compile(
     r"(?:next|page|lock|request|continuation|starting|pagination|marker|sync|client|change|idempotency|update|action)token$"
 )
@@ -97,8 +99,9 @@ def _block(text: str, start: int):
     if body is None or "EXAMPLE" in body[0]:
         return None
     close = _END.search(text, body.end(), body.end() + 200)
-    whole = close is not None and _LAST.fullmatch(text, body.end(), close.start())
-    return start, close.end() if whole else body.end()
+    if close is not None and _LAST.fullmatch(text, body.end(), close.start()):
+        return start, close.end()
+    return (start, body.end()) if _LINE.search(body[0]) else None
 
 
 def _assigned(text: str, value: str, before: str, start: int, end: int):
@@ -110,6 +113,8 @@ def _assigned(text: str, value: str, before: str, start: int, end: int):
         kept = _NEXT_FIELD.split(value)[0].rstrip(".:!?|&*")
         end, value = start + len(kept), kept
     name = re.sub(r"[^0-9A-Za-z\u4e00-\u9fff]", "", before[-50:]).lower()
+    if not _NAMED.search(name):
+        return None
     if value.count(":") > 1 or _TURN.search(name) or _CLASS.fullmatch(value):
         return None  # paths such as arn:aws:… and times; marks of a page, a lock, a request; names of classes
     if _DOTTED.fullmatch(value) and sum(map(str.isdigit, value)) < 4:
