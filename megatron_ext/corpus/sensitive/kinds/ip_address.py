@@ -4,8 +4,8 @@ Public addresses only; `--scrub-private-addresses` takes private, loopback, link
 ranges are those of IANA's registries, as Python's `ipaddress` has them, and 2000::/3 for version 6; addresses for
 documentation count as public. Not found: four numbers behind a word that says version, release, section …, or inside a file's
 or a package's name (`foo-1.2.3.4.tar.gz`); four numbers below 30, as sections and versions have, without a word before them
-that says address, unless all are the same (1.1.1.1, 8.8.8.8); slices of Python (`[::2]`). A fake lies in TEST-NET-1 to -3
-(RFC 5737) or in 2001:db8::/32 (RFC 3849).
+that says address, but for the public resolvers 1.1.1.1, 8.8.8.8 and 9.9.9.9; a heading's number at the beginning of a line;
+slices of Python (`[::2]`). A fake lies in TEST-NET-1 to -3 (RFC 5737) or in 2001:db8::/32 (RFC 3849).
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _VERSION = re.compile(
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(
-    r"(?:\bip|ipv4|addr|host|server|dns|ping|gateway|router|proxy|(?<!\.)net|地址|服务器|主机|网关|代理|https?://)[^\n。]{0,10}\Z|@\Z",
+    r"(?:\bip|ipv4|addr|host|server|dns|\bping|gateway|router|proxy|\b(?:sub|i)?net(?:work|mask)?\b(?<!\.net)|地址|服务器|主机|网关|"
+    r"代理|https?://)[^\n。]{0,10}\Z|@\Z",
     re.IGNORECASE,
 )
 _HEADING = re.compile(r"(?:^|\n)[ \t]*\Z"), re.compile(r"\.?[ \t]+[A-Z]|\.[ \t]")
@@ -47,7 +48,7 @@ def check(text, start, end, c):
     if _VERSION.search(before) or _PACKAGE.match(text, end):
         return None
     parts = list(map(int, value.split(".")))
-    if parts[0] < 30 and max(parts) < 100 and _HEADING[0].search(before) and _HEADING[1].match(text, end):
+    if max(parts) < 100 and _HEADING[0].search(before) and _HEADING[1].match(text, end):
         return None
     low = max(parts) < 30 and value not in _RESOLVERS
     if (low or parts[:2] == [2, 5]) and not _ADDRESS.search(before):

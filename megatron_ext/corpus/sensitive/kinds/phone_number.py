@@ -2,9 +2,9 @@
 
 A pre-scan proposes shapes; a number is one if the numbering plan of its country has it, by the patterns of Google's
 libphonenumber (package phonenumbers). They are compiled here once a region: the package's own parse() takes 40 µs a number, a
-match 1 µs. Digits in one run are a number only with a word that says phone before them, but for mobile numbers of China
-(1xx…) and Britain (07…). Extensions stay. A fake keeps the form: 555-01xx in North America, Ofcom's numbers for drama in
-Britain, elsewhere one that no plan has.
+match 1 µs. Digits in one run are a number only with a word that says phone before them, but for Britain's mobile numbers
+(07…), and for China's (1xx…) in Chinese text. Extensions stay. A fake keeps the form: 555-01xx in North America, Ofcom's
+numbers for drama in Britain, elsewhere one that no plan has.
 """
 
 from __future__ import annotations
