@@ -1,6 +1,6 @@
 """Real documents for the rules to judge: English Wikipedia as prose and as markup, and Python's library; some damaged on purpose.
 
-The pages lie in gensim's test data, which `bash tests/run.sh` puts into a folder of .venv.
+The pages lie in the test data of gensim's wheel, which `bash tests/run.sh` puts into a folder of .venv.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import random
 import re
 import sys
 import sysconfig
+import zipfile
 from xml.etree import ElementTree
 
 from examples.quickstart_corpus import WIKI_DUMP, strip_markup
 
-DUMP = pathlib.Path(sys.prefix) / "gensim" / WIKI_DUMP
+WHEELS = pathlib.Path(sys.prefix) / "gensim"
 PROSE, MARKUP, CODE = 1500, 2300, 1300
 NOTICES = (
     *("Please enable Javascript to see this page.", "Lorem ipsum dolor sit amet.", "We use cookies to improve this site."),
@@ -45,8 +46,9 @@ def real_documents() -> list[str]:
 
 
 def _wikipedia():
-    assert DUMP.is_file(), f"{DUMP} is missing: bash tests/run.sh installs it"
-    with bz2.open(DUMP) as dump:
+    found = sorted(WHEELS.glob("gensim-*.whl"))
+    assert found, f"{WHEELS}/gensim-*.whl is missing: bash tests/run.sh fetches it"
+    with zipfile.ZipFile(found[0]) as wheel, wheel.open(WIKI_DUMP) as packed, bz2.open(packed) as dump:
         for _, element in ElementTree.iterparse(dump):
             if element.tag.endswith("}text") and element.text:
                 yield element.text
