@@ -165,7 +165,9 @@ def test_code(tmp_path):
 def test_books(tmp_path):
     english, chinese = "\n\n".join(articles()[:8]), "\n".join(chapters()[:10])
     scanned = "".join(letter if number % 9 else "|~^"[number % 3] for number, letter in enumerate(english))
-    verse = "\n".join(f"{line}\nAnd so the wind went over all the sea," for line in articles()[0].split(". ")[:150])
+    words = articles()[0].split()
+    lines = [" ".join(words[place : place + 8]) for place in range(0, 2400, 8)]
+    verse = "\n".join(f"{line}\nThe king. Ay," if number % 2 else line for number, line in enumerate(lines))  # half of the lines
     german = "Der alte Mann und das Haus am Fluss waren seit vielen Jahren verlassen, sagte man im Dorf. " * 40
     given = write(tmp_path, english=english, chinese=chinese, scanned=scanned, stub=english[:900], german=german, verse=verse)
     kept, dropped = clean(tmp_path, "books", *given)
