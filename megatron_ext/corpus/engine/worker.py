@@ -65,7 +65,7 @@ def _serve(pipe: Any, make: Callable, arguments: tuple) -> None:
         work = make(*arguments)
     except Exception as error:
         failure = _sendable(error)
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+    with contextlib.suppress(EOFError, OSError):  # the other side has gone, maybe in the middle of a message
         while True:
             item = pipe.recv()
             try:
