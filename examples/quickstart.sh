@@ -33,7 +33,8 @@ $python examples/quickstart_corpus.py --output "$OUT/raw"
 # ---- 2 · clean text, tokenizer, .bin/.idx ------------------------------------------------------------------------------
 title "3/8  cleaning by examples/recipes/quickstart.yaml; the receipt says what was dropped and why"
 for part in train heldout; do
-    $python tools/clean_corpus.py --recipe quickstart --input "$OUT/raw/$part.jsonl" --output "$OUT/clean/$part"
+    $python tools/clean_corpus.py --recipe quickstart --input "$OUT/raw/$part.jsonl" --output "$OUT/clean/$part" \
+        --output-compression none
 done
 
 title "4/8  tokenizer: byte-level BPE, $VOCAB entries; then text → .bin/.idx"

@@ -24,7 +24,8 @@ from megatron_ext.corpus.engine.flags import EngineFlags
 from megatron_ext.corpus.flags import DocumentFlags, InputFlags
 
 PROGRAM = "clean_corpus.py"
-ABOUT = "Raw text to clean text: rules that documents must pass, personal data taken out, a receipt of all that is dropped.\n" + ABOUT_RECIPES
+ABOUT = "Raw text to clean text: rules that documents must pass, personal data taken out, a receipt of all that is dropped.\n"
+ABOUT += ABOUT_RECIPES
 
 
 def main(argv: Sequence[str]) -> int:

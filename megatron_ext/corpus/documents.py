@@ -127,8 +127,8 @@ def name_of(reader: Any) -> str:
 def document(record: Record, reader: Any, key: str = "text", source: str | None = None) -> Document:
     """The record as a document whose text is under `key`, with all that it brings; Reject where that is not fit to be used.
 
-    Its source is `source`, where that is given (`source_of`), else its own `source`, else the reader's name. Its id is its own `id`,
-    else the place where it was read.
+    Its source is `source`, where that is given (`source_of`), else its own `source`, else the reader's name. Its id is its own
+    `id`, else the place where it was read.
     """
     if record.payload is None:
         raise Reject("too_long", "the record is longer than a record may be")

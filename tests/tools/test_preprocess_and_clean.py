@@ -19,7 +19,17 @@ from tests import texts
 from tests.corpus.engine.test_clean import call as clean_corpus
 from tests.tools.test_preprocess_data import TOOL, call, gone, hear_ctrl_c, workers_of
 
-RULES = ["--filters", "length", "symbols", "--length-min-characters", "300", "--symbols-max-punctuation", "0.14", "--scrub", "email"]
+RULES = [
+    "--filters",
+    "length",
+    "symbols",
+    "--length-min-characters",
+    "300",
+    "--symbols-max-punctuation",
+    "0.14",
+    "--scrub",
+    "email",
+]
 
 
 @pytest.fixture
@@ -51,8 +61,16 @@ def test_the_same_as_cleaning_first(prepared, tmp_path):
     assert done.returncode == 0 and "receipt  " in done.stdout, done.stderr
     cleaned = clean_corpus("--input", tmp_path / "?.*", "--output", tmp_path / "clean", *RULES)
     assert cleaned.returncode == 0, cleaned.stderr
-    again = call("--input", tmp_path / "clean" / "part-*", *arguments[arguments.index("--tokenizer-model") : arguments.index("--filters")][:2],
-                 "--output-prefix", out / "y", "--append-eod")  # fmt: skip
+    again = [
+        "--input",
+        tmp_path / "clean" / "part-*",
+        "--tokenizer-model",
+        tmp_path,
+        "--output-prefix",
+        out / "y",
+        "--append-eod",
+    ]
+    again = call(*again)
     assert again.returncode == 0, again.stderr
     assert (out / "x_text_document.bin").read_bytes() == (out / "y_text_document.bin").read_bytes()
     assert receipt(out / "x_receipt.json") == receipt(tmp_path / "clean" / "receipt.json")
@@ -120,7 +138,9 @@ def test_a_full_disk_leaves_nothing_and_the_next_run_is_whole(prepared, tmp_path
 def test_killed_at_a_random_moment_it_leaves_nothing_that_is_taken_for_whole(victim, prepared, tmp_path):
     arguments, out = prepared
     (tmp_path / "a.jsonl").write_bytes((tmp_path / "a.jsonl").read_bytes() * 40)
-    process = subprocess.Popen([*TOOL, *map(str, arguments), "--workers", "2"], stdout=-1, stderr=-1, text=True, preexec_fn=hear_ctrl_c)
+    process = subprocess.Popen(
+        [*TOOL, *map(str, arguments), "--workers", "2"], stdout=-1, stderr=-1, text=True, preexec_fn=hear_ctrl_c
+    )
     while len(children := workers_of(process)) < 2:
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)

