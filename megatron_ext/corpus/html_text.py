@@ -80,7 +80,7 @@ def page(html: str, extractor: str) -> Page:
 
 
 def _unlink_headings(tree: Any) -> None:
-    """Take headings and terms that link to themselves out of their links: to Resiliparse what is nothing but a link is no content,
+    """Take headings and terms that link to themselves out of their links: what is nothing but a link is no content to extractors,
     and a manual would lose the names of its options. A mark beside a heading (¶, #) stays a link."""
     for link in tree.document.query_selector_all(_LINKED_HEADINGS):
         if any(map(str.isalnum, link.text)):
