@@ -31,6 +31,9 @@ class Pool:
 
     def run(self, function: Callable, world_size: int, *args: Any, timeout: float = 90) -> list[Any]:
         """The workers' results by rank; CaseFailed with the first traceback, TimeoutError after the pool was restarted."""
+        if ended := [rank for rank, (process, _) in enumerate(self._workers) if not process.is_alive()]:
+            self.close()  # the next case has a new pool
+            raise CaseFailed(f"workers {ended} died between two cases")
         if not self._workers:
             self._start()
         for rank in range(world_size):

@@ -104,7 +104,7 @@ def test_ctrl_c_while_torchrun_starts(seconds, endless, tmp_path):
 
 
 @pytest.mark.parametrize(("number", "times"), [
-    (signal.SIGINT, 1), (signal.SIGTERM, 2), pytest.param(signal.SIGHUP, 1, marks=pytest.mark.full),
+    (signal.SIGTERM, 2), *(pytest.param(number, 1, marks=pytest.mark.full) for number in (signal.SIGINT, signal.SIGHUP)),
 ])  # fmt: skip
 def test_the_script_ends_after_the_save(number, times, endless, tmp_path):
     """Whatever a terminal or a launcher sends to the whole group, more than once too."""

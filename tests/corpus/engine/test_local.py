@@ -42,8 +42,20 @@ def numbers(count):
     return [(number, "number", 0) for number in range(count)]
 
 
+@pytest.fixture(autouse=True)
+def others():
+    """Processes of other tests' pools, which these tests must not take for their own workers."""
+    OTHERS.update(each.pid for each in psutil.Process().children())
+    yield
+    OTHERS.clear()
+
+
+OTHERS: set[int] = set()
+
+
 def workers_alive():
-    return [each for each in psutil.Process().children() if "spawn_main" in " ".join(each.cmdline())]
+    mine = [each for each in psutil.Process().children() if each.pid not in OTHERS]
+    return [each for each in mine if "spawn_main" in " ".join(each.cmdline())]
 
 
 def begun(folder, name):
