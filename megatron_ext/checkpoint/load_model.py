@@ -9,9 +9,11 @@ import torch
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.distributed import all_or_none
-from megatron_ext.backend.placement import learned_otherwise, placements
+from megatron_ext.backend.placement import Placement, learned_otherwise, placements
+from megatron_ext.checkpoint.conversion import inventory
+from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
 from megatron_ext.checkpoint.restore import WEIGHT_NAMES, open_source
-from megatron_ext.checkpoint.source import Wanted
+from megatron_ext.checkpoint.source import Source, Wanted
 from megatron_ext.checkpoint.verification import verify
 
 
@@ -25,4 +27,11 @@ def load_weights(model: torch.nn.Module, path: pathlib.Path) -> None:
         Wanted(place, 0, tensor.numel(), WEIGHT_NAMES, tensor.data.view(-1))
         for place, tensor in itertools.chain(placements(model), learned_otherwise(model))
     ]
-    all_or_none(lambda: open_source(path, model.config).read(wanted), f"loading {path}")
+    places = inventory.of_everybody(want.place for want in wanted)
+    all_or_none(lambda: _read(open_source(path, model.config), wanted, places), f"loading {path}")
+
+
+def _read(source: Source | HuggingFaceSource, wanted: list[Wanted], places: list[Placement]) -> None:
+    if isinstance(source, HuggingFaceSource):
+        source.refuse_strangers(places)
+    source.read(wanted)

@@ -9,6 +9,7 @@ from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.distributed import all_or_none
 from megatron_ext.checkpoint import manifest, megatron_lm
 from megatron_ext.checkpoint.compatibility import changed_updates, refuse_another_architecture, refuse_another_schedule
+from megatron_ext.checkpoint.conversion import inventory
 from megatron_ext.checkpoint.conversion.families import meaning
 from megatron_ext.checkpoint.conversion.folder import is_huggingface
 from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
@@ -69,6 +70,9 @@ def restore(path: pathlib.Path, run, state, parts: Parts = Parts()) -> None:
         run.monitor.say(f"{path} holds weights alone: counts, optimizer and random states start anew, as with --finetune")
     saved = all_or_none(lambda: _what_agrees(path, run, parts))
     same_layout = saved.get("layout") == str(run.layout) and saved.get("device", run.device.type) == run.device.type
+    if is_huggingface(path):
+        places = inventory.of_pieces(state.sharding.pieces())
+        all_or_none(lambda: HuggingFaceSource(path).refuse_strangers(places))
     all_or_none(lambda: _read(path, run, state, parts, parts.random_states and same_layout), f"loading {path}")
     if parts.progress:
         state.set_counts(saved["counts"])

@@ -28,7 +28,7 @@ def saved_arguments(save: str | None, load: str | None, ckpt_step: int | None) -
         raise UserError(f"--use-checkpoint-args: there is no checkpoint in {' or '.join(filter(None, (save, load)))}")
     if is_huggingface(found):
         source = HuggingFaceSource(found)
-        kind = {torch.bfloat16: {"bf16": True}, torch.float16: {"fp16": True}}.get(source.folder.dtype(), {})
+        kind = {torch.bfloat16: {"bf16": True}, torch.float16: {"fp16": True}}.get(source.weights_dtype(), {})
         options = iter(tokenizer_of(found))
         tokenizer = {option[2:].replace("-", "_"): value for option, value in zip(options, options)}
         return source.values | {"vocab_size": source.vocab_size} | kind | tokenizer

@@ -148,8 +148,7 @@ class Store:
     def _clear(self, partial: pathlib.Path) -> None:
         """An empty hidden folder to write into, and no left-overs of saves that were killed."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for stale in self.folder.glob(".iter_*.partial"):
-            shutil.rmtree(stale)
+        clear_partial(self.folder)
         partial.mkdir()
 
     def _prune(self) -> None:
@@ -170,6 +169,12 @@ class Store:
 def partial_of(final: pathlib.Path) -> pathlib.Path:
     """The hidden folder that a checkpoint is written into."""
     return final.with_name(f".{final.name}.partial")
+
+
+def clear_partial(folder: pathlib.Path) -> None:
+    """Delete the hidden folders that killed saves left behind."""
+    for stale in [path for path in folder.glob(".iter_*.partial") if path.is_dir()]:
+        shutil.rmtree(stale)
 
 
 def publish(partial: pathlib.Path, final: pathlib.Path) -> None:

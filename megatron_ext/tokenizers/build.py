@@ -14,7 +14,8 @@ def build(flags: TokenizerFlags) -> Tokenizer:
     if tokenizer.model_entries < tokenizer.vocab_size:
         file = flags.tokenizer_model or flags.vocab_file
         raise UserError(
-            f"--vocab-size {flags.vocab_size}: {file} has {tokenizer.vocab_size} entries; leave --vocab-size out (to round the "
-            "embedding up there is --make-vocab-size-divisible-by)"
+            f"{file}: has {tokenizer.vocab_size} entries, and the model has --vocab-size {flags.vocab_size} (typed, in run.yaml, "
+            "or the vocab_size of a Hugging Face folder's config.json); give the model's own tokenizer, or leave --vocab-size "
+            "out where it was typed (to round the embedding up there is --make-vocab-size-divisible-by)"
         )
     return tokenizer

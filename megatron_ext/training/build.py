@@ -14,7 +14,7 @@ from megatron_ext.arguments.config import Config
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.backend.busy import BusyClock
-from megatron_ext.backend.distributed import all_or_none, first_finds
+from megatron_ext.backend.distributed import all_or_none, first_alone, first_finds
 from megatron_ext.backend.kernels import start_userbuffers, transformer_impl
 from megatron_ext.checkpoint.claim import claimed
 from megatron_ext.checkpoint.compatibility import architecture, schedule, updates
@@ -22,7 +22,7 @@ from megatron_ext.checkpoint.conversion import inventory
 from megatron_ext.checkpoint.conversion.export_folder import Export, export_of
 from megatron_ext.checkpoint.regions import Experts
 from megatron_ext.checkpoint.restore import Parts, open_source, refuse_to_start_over, restore, same_folder
-from megatron_ext.checkpoint.store import SaveFailed, Store
+from megatron_ext.checkpoint.store import SaveFailed, Store, clear_partial
 from megatron_ext.data.build import Data
 from megatron_ext.data.build import build as build_data
 from megatron_ext.data.loader import Loader
@@ -131,12 +131,14 @@ class Run:
 
     def export(self, state: TrainState) -> None:
         """Write a Hugging Face folder from the checkpoint just saved, all processes together. One that fails is said."""
+        folder = self.store.folder / "huggingface"
         try:
             self.store.finish()
+            first_alone(lambda: clear_partial(folder))
             checkpoint = self.store.folder / f"iter_{state.iteration:07d}"
             places = inventory.of_pieces(state.sharding.pieces())
             source = all_or_none(lambda: open_source(checkpoint, self.model_config), f"{checkpoint}: cannot be read")
-            self.exports.write(source, places, self.store.folder / "huggingface" / checkpoint.name)
+            self.exports.write(source, places, folder / checkpoint.name)
         except UserError as error:
             self.monitor.warn(f"{error}; the run goes on, and tries again at the next --save-hf-interval")
 

@@ -44,7 +44,7 @@ def from_huggingface(flags) -> None:
         places = inventory.of_model(config.model, core)
         try:
             _begin(partial)
-            tokenizer_files.copy(folder, partial / "tokenizer")
+            tokenizer_files.take_home(folder, partial / "tokenizer")
             yaml = _yaml(config, pathlib.Path(flags.to) / "tokenizer")
             (partial / "run.yaml").write_text(yaml, encoding="utf-8")
             checkpoint = partial / "iter_0000000"

@@ -21,6 +21,7 @@ NEEDS = {
     "moe_router_topk": "num_experts",
     "moe_ffn_hidden_size": "num_experts",
     "moe_shared_expert_intermediate_size": "num_experts",
+    "moe_shared_expert_gate": "num_experts",
     "moe_router_score_function": "num_experts",
     "moe_router_pre_softmax": "num_experts",
     "moe_router_topk_scaling_factor": "num_experts",

@@ -114,7 +114,7 @@ def configuration_of(checkpoint: pathlib.Path) -> Config:
 
 def of_folder(source: HuggingFaceSource, argv: Sequence[str], checked: Sequence[type] = ()) -> Config:
     """The configuration that a Hugging Face folder means: its model, its weights' type, its tokenizer unless one is given."""
-    kind = {torch.bfloat16: ["--bf16"], torch.float16: ["--fp16"]}.get(source.folder.dtype(), [])
+    kind = {torch.bfloat16: ["--bf16"], torch.float16: ["--fp16"]}.get(source.weights_dtype(), [])
     given = any(each in argv for each in ("--tokenizer-model", "--vocab-file", "--tokenizer-type"))
     whose = [] if given else tokenizer_of(source.path)
     size = ["--vocab-size", str(source.vocab_size)]

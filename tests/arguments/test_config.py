@@ -194,6 +194,8 @@ def test_defaults_are_the_textbooks():
     (["--eval-iters", "3"], "--eval-iters 3: has no effect without --eval-interval"),
     (["--exit-interval", "3"], "has no effect without --save"),
     (["--moe-router-topk", "1"], "has no effect without --num-experts"),
+    (["--moe-shared-expert-gate"], "has no effect without --num-experts"),
+    (["--num-experts", "4", "--moe-router-load-balancing-type", "aux_loss"], "has no effect without --moe-aux-loss-coeff"),
     (["--lr-decay-samples", "9", "--lr-warmup-iters", "1"], "--lr-decay-samples and --lr-warmup-iters: count different things"),
     (["--lr-warmup-fraction", ".1", "--lr-warmup-iters", "0"], "--lr-warmup-fraction and --lr-warmup-iters: contradict"),
     (["--lr-warmup-fraction", "0.005", "--lr-warmup-samples", "9"], "--lr-warmup-fraction and --lr-warmup-samples: contradict"),

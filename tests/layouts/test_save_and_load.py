@@ -31,8 +31,25 @@ LAYOUTS = {
     "CP2.DP2+ZeRO1": (4, ["--context-parallel-size", "2", "--zero-stage", "1"]),
     "PP2.DP2+ZeRO1": (4, ["--pipeline-model-parallel-size", "2", "--zero-stage", "1"]),
 }
+EP2, SEQUENCES = ["--expert-model-parallel-size", "2"], ["--sequence-parallel", "--expert-tensor-parallel-size"]
+EXPERT_LAYOUTS = {
+    "EP2.TP2+SP": (2, [*TP2, *SEQUENCES, "1", *EP2]),
+    "EP2.PP2+ZeRO1": (4, ["--pipeline-model-parallel-size", "2", *EP2, "--zero-stage", "1"]),
+    "TP2+SP, experts in TP2": (2, [*TP2, *SEQUENCES, "2"]),
+}
+# Balanced by biases alone, which are no parameters, and with a layer that predicts further, which the last stage holds.
+EXPERTS = (
+    "--num-layers 2 --num-experts 4 --moe-ffn-hidden-size 64 --moe-router-score-function sigmoid --adam-eps 1e-6 "
+    "--moe-router-enable-expert-bias --moe-router-bias-update-rate 0.02 --mtp-num-layers 1"
+).split()
 NAMES = list(LAYOUTS)
 DEFAULT = {(NAMES[i], NAMES[(i + 5) % len(NAMES)]) for i in range(len(NAMES))}
+EXPERT_PAIRS = [
+    ("EP2.TP2+SP", "EP2.PP2+ZeRO1"),
+    ("EP2.PP2+ZeRO1", "EP2.TP2+SP"),
+    pytest.param("EP2.PP2+ZeRO1", "TP2+SP, experts in TP2", marks=pytest.mark.full),
+    pytest.param("TP2+SP, experts in TP2", "EP2.TP2+SP", marks=pytest.mark.full),
+]
 PAIRS = [pytest.param(a, b, marks=[] if (a, b) in DEFAULT else [pytest.mark.full]) for a in NAMES for b in NAMES]
 
 
@@ -43,19 +60,29 @@ def straight(pool, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def straight_experts(pool, tmp_path_factory):
+    return outcome(pool, [*RUN, *EXPERTS], 1, tmp_path_factory.mktemp("straight"))
+
+
+@pytest.fixture(scope="module")
 def saved(pool, tmp_path_factory):
     """`saved(layout)`: the folder of a run stopped after four updates, and its state read back by one process."""
     known = {}
 
     def of(layout):
         if layout not in known:
-            world_size, flags = LAYOUTS[layout]
+            world_size, flags, run = layout_of(layout)
             folder = tmp_path_factory.mktemp("saved")
-            outcome(pool, [*RUN, *flags, "--exit-interval", "4"], world_size, folder)
-            known[layout] = folder, whole(pool.run(restored, 1, ["--load", str(folder)], tensors, RUN))
+            outcome(pool, [*run, *flags, "--exit-interval", "4"], world_size, folder)
+            known[layout] = folder, whole(pool.run(restored, 1, ["--load", str(folder)], tensors, run))
         return known[layout]
 
     return of
+
+
+def layout_of(name: str) -> tuple[int, list[str], list[str]]:
+    """Processes, flags, and the run that they are flags of."""
+    return (*EXPERT_LAYOUTS[name], [*RUN, *EXPERTS]) if name in EXPERT_LAYOUTS else (*LAYOUTS[name], RUN)
 
 
 def whole(ranks) -> dict[str, torch.Tensor]:
@@ -75,14 +102,29 @@ def whole(ranks) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize(("before", "after"), PAIRS)
 def test_saved_on_one_and_loaded_on_the_other(before, after, pool, saved, straight, tmp_path):
+    moved(before, after, pool, saved, straight, tmp_path)
+
+
+@pytest.mark.parametrize(("before", "after"), EXPERT_PAIRS)
+def test_biases_and_further_layers_move_too(before, after, pool, saved, straight_experts, tmp_path):
+    run = moved(before, after, pool, saved, straight_experts, tmp_path)
+    for name, tensor in straight_experts.final.items():
+        if name.endswith("expert_bias"):  # steps of 0.02, which may go either way where an expert has just its share
+            assert run.final[name].any() and (run.final[name] - tensor).abs().max() <= 1e-6, name
+    assert [r["mtp_loss"] for r in run.records] == pytest.approx([r["mtp_loss"] for r in straight_experts.records[4:]], rel=1e-5)
+
+
+def moved(before, after, pool, saved, straight, tmp_path):
+    """Assert that a run which changed its layout is the one that did not; what it was from there on."""
     folder, state = saved(before)
-    world_size, flags = LAYOUTS[after]
-    loaded = whole(pool.run(restored, world_size, [*flags, "--load", str(folder)], tensors, RUN))
+    world_size, flags, run = layout_of(after)
+    loaded = whole(pool.run(restored, world_size, [*flags, "--load", str(folder)], tensors, run))
     assert loaded.keys() == state.keys()
     for name, tensor in state.items():
         assert torch.equal(loaded[name], tensor), name
-    moved = outcome(pool, [*RUN, *flags, "--load", str(folder)], world_size, tmp_path)
-    assert [record["iteration"] for record in moved.records] == list(range(5, 15))
-    for ours, theirs in zip(moved.records, straight.records[4:], strict=True):
+    found = outcome(pool, [*run, *flags, "--load", str(folder)], world_size, tmp_path)
+    assert [record["iteration"] for record in found.records] == list(range(5, 15))
+    for ours, theirs in zip(found.records, straight.records[4:], strict=True):
         for key in ("loss", "grad_norm"):
             assert ours[key] == pytest.approx(theirs[key], rel=1e-5), f"{key} of iteration {ours['iteration']}"
+    return found

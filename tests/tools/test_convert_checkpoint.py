@@ -61,10 +61,12 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def there_and_back(folder, tmp_path_factory):
+def there_and_back(folder, pool, tmp_path_factory):
+    """There as it is called, back in a worker."""
     place = tmp_path_factory.mktemp("ours")
     there = tool("--from-hf", folder, "--to", place / "run", "--check-text", "fox", TEXT)
-    back = tool("--from", place / "run", "--to-hf", place / "back", "--check-tokens", 1, 2, 300, "--max-shard-size", "1e-4")
+    back = ["--from", place / "run", "--to-hf", place / "back", "--check-tokens", 1, 2, 300, "--max-shard-size", "1e-4"]
+    back = pool.run(convert, 1, *back)[0]
     return place, there, back
 
 
@@ -128,6 +130,35 @@ def test_a_run_that_was_moved_is_whole(there_and_back, pool, tmp_path):
 
 def test_tools_open_a_folder_of_hugging_faces_itself(folder, pool):
     assert pool.run(text_of, 1, folder)[0] == (TEXT, 301, True)
+
+
+def test_tools_refuse_a_tensor_that_no_parameter_takes(theirs, pool):
+    tensors = load_file(theirs / "model.safetensors")
+    add(tensors)
+    save_file(tensors, theirs / "model.safetensors")
+    with pytest.raises(AssertionError, match="k_proj.bias belongs to no parameter of llama"):
+        pool.run(text_of, 1, theirs)
+
+
+def test_how_another_model_generates_is_not_taken_with_its_tokenizer(folder, pool, tmp_path):
+    """Of a folder with config.json: only where that is this model's."""
+    borrowed = tmp_path / "borrowed"
+    shutil.copytree(folder, borrowed)
+    (borrowed / "generation_config.json").write_text('{"temperature": 0.6, "eos_token_id": [1, 2]}')
+    (borrowed / "model.safetensors").unlink()
+    like = (
+        "--num-layers 3 --hidden-size 48 --num-attention-heads 6 --num-query-groups 2 --ffn-hidden-size 80 --norm-epsilon 1e-6 "
+    )
+    like += "--untie-embeddings-and-output-weights --rotary-base 500 --kv-channels 8"
+    for name, own in (("same", like.split()), ("another", ["--rotary-base", "501"])):
+        argv = [*own, "--train-iters", "1", "--tokenizer-model", str(borrowed)]
+        save(pool, tmp_path / name, *argv)
+        written = tmp_path / f"{name}_hf"
+        said = pool.run(convert, 1, "--from", tmp_path / name, "--to-hf", written, "--no-check")[0]
+        assert said[1:] == ("", 0), said
+        found = json.loads((written / "generation_config.json").read_text())
+        assert (found.get("temperature") == 0.6) == (name == "same"), found
+        assert found["eos_token_id"] == ([1, 2] if name == "same" else 1)
 
 
 def compared(launch, run, folder):

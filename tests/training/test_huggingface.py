@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import pathlib
+import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from megatron_ext.backend.placement import Placement
 from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
@@ -116,6 +117,18 @@ def test_another_architecture_or_vocabulary_is_named(folder, pool, tmp_path):
     assert "--vocab-size was 131, is 140" in text
 
 
+def test_a_tensor_that_no_parameter_takes_is_refused(folder, pool, tmp_path):
+    """config.json says that there are no biases: a model without them would be another one."""
+    shutil.copytree(folder, tmp_path / "biased")
+    tensors = load_file(folder / "model.safetensors") | {"model.layers.2.self_attn.q_proj.bias": torch.ones(48)}
+    save_file(tensors, tmp_path / "biased" / "model.safetensors")
+    argv = [*RUN, *SPREAD, "--load", str(tmp_path / "biased"), "--use-checkpoint-args"]
+    expected = (
+        "model.safetensors: its tensor model.layers.2.self_attn.q_proj.bias belongs to no parameter of llama by config.json"
+    )
+    assert all(expected in text for text in pool.run(said, 4, argv, str(tmp_path / "run")))
+
+
 def test_folders_are_written_while_it_trains(pool, tmp_path):
     """On four processes, of which each writes its share; the same as the tool makes of the checkpoint; a failure is said."""
     from tests.tools.test_convert_checkpoint import convert
@@ -123,6 +136,7 @@ def test_folders_are_written_while_it_trains(pool, tmp_path):
     run = tmp_path / "run"
     (run / "huggingface").mkdir(parents=True)
     (run / "huggingface" / ".iter_0000002.partial").touch()  # a file where a folder is to be made
+    (run / "huggingface" / ".iter_0000001.partial").mkdir()  # of a run that was killed
     spread = "--tensor-model-parallel-size 2 --pipeline-model-parallel-size 2 --save-hf-interval 2 --async-save --bf16".split()
     text = pool.run(said, 4, [*TINY, *spread], str(run))[0]
     assert "iter_0000002: was not written: " in text and "the run goes on, and tries again at the next --save-hf-interval" in text

@@ -20,7 +20,7 @@ from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.distributed import all_or_none, first_alone
 from megatron_ext.backend.placement import VOCABULARY, Placement
 from megatron_ext.checkpoint.conversion import tokenizer_files
-from megatron_ext.checkpoint.conversion.families import Family, family_for
+from megatron_ext.checkpoint.conversion.families import Family, family_for, family_of, same_function
 from megatron_ext.checkpoint.conversion.folder import DTYPES, INDEX, SINGLE, Folder, SafetensorsFile
 from megatron_ext.checkpoint.conversion.mapping import Heads, Rule, rule_for
 from megatron_ext.checkpoint.conversion.settings import CONFIG
@@ -107,6 +107,14 @@ class Export:
     def _without_padding(self, place: Placement) -> tuple[int, ...]:
         return (self.vocab_size, *place.shape[1:]) if place.name in VOCABULARY else place.shape
 
+    def _in_another_models_folder(self) -> bool:
+        """Whether the tokenizer is borrowed from a model of another architecture: how that one generates is not ours."""
+        try:
+            settings = tokenizer_files.settings_beside(self.tokenizer_flags)
+            return settings is not None and not same_function(family_of(settings).flags(settings), self.values)
+        except UserError:
+            return True
+
     def _finish(self, partial: pathlib.Path, final: pathlib.Path, names: list[str]) -> str | None:
         """What stands beside the tensors; then the folder gets its name."""
         entries = Folder(partial, names).entries  # what other processes wrote must be here, and whole
@@ -119,7 +127,7 @@ class Export:
         dtype = str(self.dtype).removeprefix("torch.")
         config = self.family.config(self.values) | {"vocab_size": self.vocab_size, **ids, "dtype": dtype, "torch_dtype": dtype}
         _write_json(partial / CONFIG, config)
-        if not (partial / "generation_config.json").exists():
+        if self._in_another_models_folder() or not (partial / "generation_config.json").exists():
             _write_json(partial / "generation_config.json", ids)
         if final.is_dir() and not any(final.iterdir()):
             final.rmdir()

@@ -7,6 +7,7 @@ the two differ from the model's own flags, the family cannot hold them.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Mapping
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -37,13 +38,14 @@ class Family:
 
     def flags(self, settings: Settings) -> dict[str, Any]:
         """All flags of the model that a config.json means, resolved; UserError names the key that is not there."""
+        settings = Settings({**getattr(self.module, "DEFAULTS", {}), **settings.values}, settings.path)
         try:
             found = self.module.flags(settings)
         except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
             if isinstance(error, UserError):
                 raise
             raise UserError(f"{settings.path}: holds a value of the wrong kind ({error})") from None
-        return resolved({"seq_length": found["max_position_embeddings"], **found})
+        return resolved(_of_their_kinds({"seq_length": found["max_position_embeddings"], **found}, settings))
 
     def config(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """config.json's keys of a model, without those of the vocabulary and the type."""
@@ -100,6 +102,20 @@ def family_for(values: Mapping[str, Any], asked: str | None = None) -> Family:
     )
 
 
+def _of_their_kinds(found: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Flags, each a value of its kind and within its bounds; UserError names the flag, since several keys may make it up."""
+    kinds = {flag.name: flag for flag in flags_of(ModelFlags)}
+    converted = {}
+    for name, value in found.items():
+        try:
+            converted[name] = kinds[name].convert(value) if value else value  # 0 experts are none
+        except ValueError as error:
+            raise UserError(
+                f"{settings.path}: means {kinds[name].option} {json.dumps(value)}, which is no such value; {error}"
+            ) from None
+    return converted
+
+
 def resolved(flags: Mapping[str, Any]) -> dict[str, Any]:
     """All flags of the model by field name, from those that are given."""
     defaults = {flag.name: flag.default for flag in flags_of(ModelFlags)}
@@ -124,6 +140,12 @@ def meaning(values: Mapping[str, Any]) -> dict[str, Any]:
         found["max_position_embeddings"] = values["max_position_embeddings"]
     _experts_in_one_form(found, values)
     return found
+
+
+def same_function(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two models' resolved flags mean the same, further predictions left out."""
+    mine, theirs = meaning(one), meaning(other)
+    return all(name == "mtp_num_layers" or _equal(value, theirs.get(name)) for name, value in mine.items())
 
 
 def _experts_in_one_form(found: dict[str, Any], values: Mapping[str, Any]) -> None:

@@ -98,6 +98,8 @@ class Folder:
 
     def _files(self) -> dict[pathlib.Path, list[str]]:
         """Each file with the tensors that the index names, or none where there is no index."""
+        if (self.path / SINGLE).exists():  # as transformers has it, whose save leaves an older index beside one file
+            return {self.path / SINGLE: []}
         if (self.path / INDEX).exists():
             try:
                 places = json.loads((self.path / INDEX).read_text(encoding="utf-8"))["weight_map"]
@@ -107,17 +109,16 @@ class Folder:
                 return files
             except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
                 raise UserError(f"{self.path / INDEX}: cannot be read as an index of tensors ({error!r})") from None
-        if (self.path / SINGLE).exists():
-            return {self.path / SINGLE: []}
         pickles = sorted(file.name for pattern in ("pytorch_model*.bin", "*.pt", "*.pth") for file in self.path.glob(pattern))
         if pickles:
             raise UserError(f"{self.path / pickles[0]}: is a pickle, which can run any code, and is not read; {_AS_SAFETENSORS}")
         raise UserError(f"{self.path}: has neither {SINGLE} nor {INDEX}")
 
-    def dtype(self) -> torch.dtype:
-        """Of most numbers that may be weights: masks are none."""
+    def dtype(self, names: Iterable[str] | None = None) -> torch.dtype:
+        """Of most numbers, in all tensors or in those of these names."""
         counts: dict[str, int] = {}
-        for entry in [entry for entry in self.entries.values() if entry.kind in DTYPES]:
+        entries = [self.entries[name] for name in (self.entries if names is None else names)]
+        for entry in [entry for entry in entries if entry.kind in DTYPES]:
             counts[entry.kind] = counts.get(entry.kind, 0) + torch.Size(entry.shape).numel()
         return DTYPES[max(counts, key=counts.get, default="F32")]
 

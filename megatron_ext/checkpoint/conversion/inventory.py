@@ -37,8 +37,13 @@ def of_model(flags, core) -> list[Placement]:
 
 def of_pieces(pieces: Iterable) -> list[Placement]:
     """Of the model that all processes of a run hold together, from each one's pieces of the sharded state. Collective."""
+    return of_everybody(piece.place for piece in pieces)
+
+
+def of_everybody(places: Iterable[Placement]) -> list[Placement]:
+    """The same from what each process has. Collective."""
     found: list = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(found, _owned(piece.place for piece in pieces))
+    torch.distributed.all_gather_object(found, _owned(places))
     everybodys = {place.name: place for places in found for place in places}
     return sorted(everybodys.values(), key=lambda place: [int(word) if word.isdigit() else -1 for word in place.name.split(".")])
 

@@ -39,11 +39,11 @@ class Settings:
         self.values, self.path = values, path
 
     def get(self, *keys: str, default: Any = _NEEDED) -> Any:
-        """The value of the first of its names that is there and not null."""
+        """The value of the first of its names that is there and not null. A size may be written 48.0."""
         found = next((self.values[key] for key in keys if self.values.get(key) is not None), default)
         if found is _NEEDED:
             raise UserError(f"{self.path}: has no {keys[0]}")
-        return found
+        return int(found) if isinstance(found, float) and found.is_integer() else found
 
     def refuse(self, key: str, value: Any, way_out: str) -> None:
         raise UserError(f"{self.path}: {key} is {json.dumps(value)}, which is not there; {way_out}")

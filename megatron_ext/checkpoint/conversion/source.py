@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 import re
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ from megatron_ext.checkpoint.conversion.mapping import Heads, Rule, rule_for
 from megatron_ext.checkpoint.conversion.settings import Settings, read_settings
 from megatron_ext.checkpoint.source import Wanted
 
-_BUFFERS = (r"rotary_emb\.inv_freq$",)  # that older folders hold, whatever the class
+_BUFFERS = (r"\.inv_freq$",)  # that older folders hold, whatever the class
 
 
 class HuggingFaceSource:
@@ -54,9 +55,14 @@ class HuggingFaceSource:
             self._check(name, shape)
         return rule.to_ours(self.folder.tensor, place, self.heads)
 
+    def weights_dtype(self) -> torch.dtype:
+        """Of most numbers that are weights."""
+        return self.folder.dtype(name for name in self.folder.entries if not self._ignored(name))
+
     def dtype(self, place: Placement) -> torch.dtype:
-        """The type in which a parameter lies there."""
-        return DTYPES[self.folder.entries[self._rule(place).names[0]].kind]
+        """The type that holds all numbers of a parameter, whose tensors may be of several."""
+        kinds = (DTYPES[self.folder.entries[name].kind] for name in self._rule(place).names)
+        return functools.reduce(torch.promote_types, kinds)
 
     def refuse_strangers(self, places: Iterable[Placement]) -> None:
         """UserError unless these parameters use every tensor in the folder, but for what the family knows to be no weight.
@@ -69,12 +75,15 @@ class HuggingFaceSource:
             for name, shape in expected.items():
                 self._check(name, shape)
             used |= expected.keys()
-        ignored = [*_BUFFERS, *getattr(self.family.module, "IGNORED", ())]
-        if not self.values["untie_embeddings_and_output_weights"]:
-            ignored += [rf"^{re.escape(name)}$" for name in self._of_output()]
         for name, entry in self.folder.entries.items():
-            if name not in used and not any(re.search(pattern, name) for pattern in ignored):
+            if name not in used and not self._ignored(name):
                 raise UserError(f"{entry.file}: its tensor {name} belongs to no parameter of {self.family.name} by config.json")
+
+    def _ignored(self, name: str) -> bool:
+        """Whether a tensor is no weight, or the embedding once more."""
+        if not self.values["untie_embeddings_and_output_weights"] and name in self._of_output():
+            return True
+        return any(re.search(pattern, name) for pattern in (*_BUFFERS, *getattr(self.family.module, "IGNORED", ())))
 
     def _rule(self, place: Placement) -> Rule:
         rule = rule_for(self._tensors, place.name)

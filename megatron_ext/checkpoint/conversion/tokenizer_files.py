@@ -7,6 +7,7 @@ import pathlib
 import shutil
 from typing import Any
 
+from megatron_ext.checkpoint.conversion.settings import CONFIG, Settings, read_settings
 from megatron_ext.tokenizers.contract import Tokenizer
 from megatron_ext.tokenizers.files import find
 from megatron_ext.tokenizers.flags import TokenizerFlags
@@ -14,6 +15,7 @@ from megatron_ext.tokenizers.flags import TokenizerFlags
 # What belongs to a tokenizer's text and ids, and what generation starts and ends with.
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
          "tokenizer.model", "spiece.model", "chat_template.jinja", "generation_config.json")  # fmt: skip
+_NONE = ["--tokenizer-type", "null"]
 _CONFIG = "tokenizer_config.json"
 _SENTENCEPIECE = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": False, "add_eos_token": False, "legacy": False}
 
@@ -24,7 +26,18 @@ def tokenizer_of(folder: pathlib.Path) -> list[str]:
         return ["--tokenizer-model", str(folder)]
     if (folder / "vocab.json").exists() and (folder / "merges.txt").exists():
         return ["--vocab-file", str(folder / "vocab.json"), "--merge-file", str(folder / "merges.txt")]
-    return ["--tokenizer-type", "null"]
+    return list(_NONE)
+
+
+def take_home(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Copy the tokenizer of a model's folder, if there is one, with the config.json that tells whose it was."""
+    if tokenizer_of(source) == _NONE:
+        return
+    copy(source, target)
+    target.mkdir(exist_ok=True)
+    for file in (find(str(source)), source / CONFIG):  # a tokenizer may have a name of its own
+        if file is not None and not (target / file.name).exists():
+            shutil.copyfile(file, target / file.name)
 
 
 def copy(source: pathlib.Path, target: pathlib.Path) -> None:
@@ -65,6 +78,13 @@ def write(flags: TokenizerFlags, tokenizer: Tokenizer, folder: pathlib.Path) -> 
         f"{file.name} is copied as it is: transformers converts it in its own way, which gives other ids to texts that begin "
         "with a space, and to many where the model is Unigram or puts no space before a text"
     )
+
+
+def settings_beside(flags: TokenizerFlags) -> Settings | None:
+    """The config.json beside a run's tokenizer: of the model that it came with."""
+    file = flags.vocab_file or flags.tokenizer_model
+    folder = file and (pathlib.Path(file) if pathlib.Path(file).is_dir() else pathlib.Path(file).parent)
+    return read_settings(folder) if folder and (folder / CONFIG).is_file() else None
 
 
 def special_ids(folder: pathlib.Path, eod: int | None) -> dict[str, Any]:

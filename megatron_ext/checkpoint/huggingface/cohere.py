@@ -3,6 +3,7 @@
 from megatron_ext.checkpoint.conversion import llama_like
 
 ARCHITECTURE = "CohereForCausalLM"
+DEFAULTS = {"max_position_embeddings": 8192}
 TENSORS = llama_like.TENSORS
 
 

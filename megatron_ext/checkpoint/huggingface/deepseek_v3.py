@@ -8,6 +8,8 @@ from megatron_ext.checkpoint.conversion import experts, llama_like
 from megatron_ext.checkpoint.conversion.mapping import in_fp32, same
 
 ARCHITECTURE = "DeepseekV3ForCausalLM"
+DEFAULTS = {"num_key_value_heads": 128, "max_position_embeddings": 4096, "q_lora_rank": 1536, "n_group": 8, "topk_group": 4,
+            "routed_scaling_factor": 2.5, "norm_topk_prob": True}  # fmt: skip
 _COUNTS = ("num_nextn_predict_layers", "num_mtp_layers")
 _OURS, _THEIRS = "decoder.layers.*.self_attention.", "model.layers.*.self_attn."
 _ATTENTION = {

@@ -5,6 +5,8 @@ from megatron_ext.checkpoint.conversion import settings as keys
 from megatron_ext.checkpoint.conversion.mapping import same
 
 ARCHITECTURE = "Gemma2ForCausalLM"
+DEFAULTS = {"num_key_value_heads": 4, "max_position_embeddings": 8192, "sliding_window": 4096,
+            "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0}  # fmt: skip
 TENSORS = llama_like.TENSORS | {
     "decoder.layers.*.post_self_attn_layernorm": same("model.layers.*.post_attention_layernorm"),
     "decoder.layers.*.pre_mlp_layernorm": same("model.layers.*.pre_feedforward_layernorm"),
@@ -22,8 +24,8 @@ def flags(settings):
         norm_placement="sandwich",
         add_qkv_bias=settings.get("attention_bias", default=False),
         add_attention_output_bias=settings.get("attention_bias", default=False),
-        attn_logit_softcapping=settings.values.get("attn_logit_softcapping", 50.0),
-        final_logit_softcapping=settings.values.get("final_logit_softcapping", 30.0),
+        attn_logit_softcapping=settings.get("attn_logit_softcapping", default=None),
+        final_logit_softcapping=settings.get("final_logit_softcapping", default=None),
         softmax_scale=settings.get("query_pre_attn_scalar", default=256) ** -0.5,
         embedding_scale=settings.get("hidden_size") ** 0.5,
     )

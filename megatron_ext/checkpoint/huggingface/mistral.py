@@ -3,6 +3,7 @@
 from megatron_ext.checkpoint.conversion import llama_like
 
 ARCHITECTURE = "MistralForCausalLM"
+DEFAULTS = {"num_key_value_heads": 8, "max_position_embeddings": 131072, "sliding_window": 4096}
 TENSORS = llama_like.TENSORS
 
 

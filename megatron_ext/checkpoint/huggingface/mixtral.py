@@ -3,6 +3,7 @@
 from megatron_ext.checkpoint.conversion import experts, llama_like
 
 ARCHITECTURE = "MixtralForCausalLM"
+DEFAULTS = {"num_key_value_heads": 8, "max_position_embeddings": 131072, "rms_norm_eps": 1e-5}
 TENSORS = llama_like.EMBEDDINGS | llama_like.ATTENTION | llama_like.NORMS | experts.tensors("block_sparse_moe", "w1", "w3", "w2")
 
 

@@ -4,6 +4,7 @@ from megatron_ext.checkpoint.conversion import llama_like
 from megatron_ext.checkpoint.conversion.mapping import same
 
 ARCHITECTURE = "Olmo2ForCausalLM"
+DEFAULTS = {"rms_norm_eps": 1e-5}
 TENSORS = llama_like.EMBEDDINGS | llama_like.ATTENTION | llama_like.MLP | {
     "decoder.layers.*.post_self_attn_layernorm": same("model.layers.*.post_attention_layernorm"),
     "decoder.layers.*.post_mlp_layernorm": same("model.layers.*.post_feedforward_layernorm"),

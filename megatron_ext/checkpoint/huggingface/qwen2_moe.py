@@ -5,6 +5,7 @@ from megatron_ext.checkpoint.conversion import experts, llama_like
 from megatron_ext.checkpoint.conversion.mapping import same
 
 ARCHITECTURE = "Qwen2MoeForCausalLM"
+DEFAULTS = {"num_key_value_heads": 16, "max_position_embeddings": 32768}
 TENSORS = llama_like.TENSORS | experts.tensors("mlp") | experts.shared("shared_expert") | {
     "decoder.layers.*.mlp.shared_experts.gate_weight": same("model.layers.*.mlp.shared_expert_gate.weight"),
 }  # fmt: skip

@@ -4,6 +4,7 @@ from megatron_ext.checkpoint.conversion import llama_like
 from megatron_ext.checkpoint.huggingface import qwen2
 
 ARCHITECTURE = "Qwen3ForCausalLM"
+DEFAULTS = {"num_key_value_heads": 32, "max_position_embeddings": 32768, "sliding_window": 4096}
 TENSORS = llama_like.TENSORS
 
 

@@ -3,6 +3,7 @@
 from megatron_ext.checkpoint.conversion import experts, llama_like
 
 ARCHITECTURE = "Qwen3MoeForCausalLM"
+DEFAULTS = {"num_key_value_heads": 4, "max_position_embeddings": 32768, "sliding_window": 4096}
 TENSORS = llama_like.TENSORS | experts.tensors("mlp")
 
 

@@ -4,6 +4,7 @@ from megatron_ext.checkpoint.conversion import llama_like
 from megatron_ext.checkpoint.conversion.settings import layer_types
 
 ARCHITECTURE = "SmolLM3ForCausalLM"
+DEFAULTS = {"num_key_value_heads": 4, "max_position_embeddings": 32768}
 TENSORS = llama_like.TENSORS
 
 

@@ -135,6 +135,10 @@ def _balance(c):
     if len(kinds) != len(weights):
         reason = f"are {len(weights)}, and there are {len(kinds)} of --moe-router-load-balancing-type"
         yield Problem("--moe-aux-loss-coeff", " ".join(f"{weight:g}" for weight in weights), reason, "give each its weight")
+    if "moe_router_load_balancing_type" in c.typed and kinds != ("none",) and not any(weights) and "moe_aux_loss_coeff" in c.open:
+        if not c.megatron_defaults:
+            reason, way_out = "has no effect without --moe-aux-loss-coeff", "give its weight, or leave it out"
+            yield Problem("--moe-router-load-balancing-type", " ".join(kinds), reason, way_out)
     if len(set(kinds)) < len(kinds):
         yield Problem("--moe-router-load-balancing-type", " ".join(kinds), "names one twice")
     if "none" in kinds and (len(kinds) > 1 or any(weights)):

@@ -20,6 +20,7 @@ FOUND = [
     ({"position_embedding_type": "none"}, "smollm3"),
     ({**GPT2, "num_query_groups": None}, "gpt2"),
     ({**GPT2, "num_query_groups": 1}, "gpt_bigcode"),
+    ({"reset_position_ids": True, "reset_attention_mask": True}, "llama"),  # of samples
     ({"hidden_dropout": 0.1, "seq_length": 7, "make_vocab_size_divisible_by": 1}, "llama"),  # change no function
 ]
 NONE = [

@@ -46,8 +46,14 @@ def test_shards_are_found_by_the_index(tmp_path):
     assert refusal(tmp_path) == f"{tmp_path}/two.safetensors: is not there"
 
 
+def test_one_file_goes_before_an_index_that_an_earlier_save_left(folder):
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "gone.safetensors"}}))
+    assert Folder(folder).entries.keys() == TENSORS.keys()
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"weight_map": 3}', "{}"])
 def test_an_index_that_is_none(content, folder):
+    (folder / "model.safetensors").rename(folder / "one.safetensors")
     (folder / "model.safetensors.index.json").write_text(content)
     assert refusal(folder).startswith(f"{folder}/model.safetensors.index.json: cannot be read as an index of tensors")
 

@@ -73,8 +73,13 @@ REFUSED = [
     ({"hidden_act": "mish"}, 'hidden_act is "mish"'),
     ({"hidden_size": "wide"}, "holds a value of the wrong kind"),
     ({"hidden_size": None}, "has no hidden_size"),
+    ({"num_hidden_layers": 2.5}, "means --num-layers 2.5, which is no such value; expected a whole number"),
+    ({"intermediate_size": True}, "means --ffn-hidden-size true"),
+    ({"num_attention_heads": 0}, "holds a value of the wrong kind"),
+    ({"attention_dropout": 1.5}, "means --attention-dropout 1.5"),
     ({"model_type": "lama"}, 'model_type is "lama", which is not there; did you mean llama?'),
     ({"model_type": "gpt2", "embd_pdrop": 0.1, "resid_pdrop": 0.2}, "embd_pdrop is 0.1, which is not there; there is 0.2"),
+    ({"model_type": "gpt2", "resid_pdrop": 0.0}, "embd_pdrop is 0.1, which is not there; there is 0, "),
     ({"model_type": "cohere", "use_qk_norm": True}, "use_qk_norm is true"),
     ({"model_type": "mpt", "attn_config": {"alibi": False}}, "alibi is false"),
     ({"model_type": "mpt", "attn_config": {"clip_qkv": 8}}, "clip_qkv is 8"),
@@ -105,6 +110,22 @@ def test_a_file_that_is_none_is_refused(content, said, tmp_path):
     with pytest.raises(UserError) as refused:
         read_settings(tmp_path)
     assert str(refused.value).startswith(f"{tmp_path}/config.json: ") and said in str(refused.value)
+
+
+def test_a_null_says_what_the_class_has_by_default():
+    attention = dict.fromkeys(("alibi", "clip_qkv", "qk_ln", "softmax_scale"))
+    assert flags(model_type="mpt", no_bias=None, attn_config=attention) == flags(model_type="mpt")
+    cohere = {"model_type": "cohere", "rope_theta": 10000.0}
+    assert flags(**cohere, use_qk_norm=None) == flags(**cohere)
+    assert flags(model_type="gpt2", embd_pdrop=None, resid_pdrop=None)["hidden_dropout"] == 0.1
+
+
+def test_sizes_may_be_written_with_a_point():
+    sizes = {key: float(value) for key, value in LLAMA.items() if key != "model_type"}
+    for keys in ({}, {"model_type": "gpt_neox"}, {"model_type": "qwen2"}, {"model_type": "smollm3", "no_rope_layers": [0, 0, 0]}):
+        found = flags(**sizes | keys)
+        assert found == flags(**keys) and isinstance(found["hidden_size"], int)
+    assert flags(model_type="mpt", expansion_ratio=3.0)["ffn_hidden_size"] == 3 * 48
 
 
 def test_layers_with_a_window_are_the_pattern_that_they_take_in_turn():

@@ -71,3 +71,16 @@ def test_the_tokenizer_of_a_folder_is_found(tmp_path):
     names = {"bos_token": {"content": "<|endoftext|>"}, "eos_token": "<|endoftext|>", "pad_token": None}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(names))
     assert tokenizer_files.special_ids(tmp_path, 5) == {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": None}
+
+
+def test_a_tokenizer_comes_home_whatever_its_file_is_called(tmp_path):
+    theirs, home = tmp_path / "theirs", tmp_path / "home"
+    theirs.mkdir()
+    (theirs / "config.json").write_text("{}")
+    tokenizer_files.take_home(theirs, home)
+    assert not home.exists()  # there is none
+    (theirs / "cl100k.tiktoken").write_bytes(texts.tiktoken_file())
+    tokenizer_files.take_home(theirs, home)
+    assert sorted(path.name for path in home.iterdir()) == ["cl100k.tiktoken", "config.json"]
+    found = [build(read([TokenizerFlags], tokenizer_files.tokenizer_of(place), "", "").tokenizer) for place in (theirs, home)]
+    assert found[0].fingerprint() == found[1].fingerprint()

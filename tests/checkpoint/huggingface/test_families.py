@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pytest
 from safetensors.torch import load_file
 
+from megatron_ext.arguments.problems import UserError
 from megatron_ext.checkpoint.conversion.families import FAMILIES, Family, family_for, family_of, meaning
-from megatron_ext.checkpoint.conversion.settings import read_settings
+from megatron_ext.checkpoint.conversion.settings import Settings, read_settings
 from tests.parity.families import FAMILIES as MODELS
 from tests.parity.test_further_predictions import save_with_further_layer
 from tests.parity.test_parity import perturbed
@@ -150,9 +151,28 @@ def test_a_family_is_the_model_type_that_it_is_named_after(name):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_class_that_holds_a_model_is_found_from_its_flags_alone(model):
-    from megatron_ext.checkpoint.conversion.settings import Settings
+def test_a_key_that_is_not_there_is_what_the_class_takes(model):
+    """As transformers fills it in, or refused. How many further layers there are, tensors say."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+    whole = model().config.to_dict()
+    for key in whole.keys() - {"model_type", "hidden_size", "num_nextn_predict_layers"}:
+        keys = {name: value for name, value in whole.items() if name != key}
+        ours = meant(keys)
+        if isinstance(ours, dict):
+            assert ours == meant(CONFIG_MAPPING[whole["model_type"]].from_dict(keys).to_dict()), key
+
+
+def meant(keys) -> dict | str:
+    settings = Settings(keys)
+    try:
+        return family_of(settings).flags(settings)
+    except UserError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_class_that_holds_a_model_is_found_from_its_flags_alone(model):
     settings = Settings(model().config.to_dict())
     values = family_of(settings).flags(settings)
     assert family_for(values).name == family_of(settings).name
