@@ -25,11 +25,11 @@ PACKAGES=${PACKAGES:-"
 fetch() {
     local package=$1
     [ -e "raw/$package" ] && return
-    (cd downloads && ls "${package}"_*.deb >/dev/null 2>&1 || apt-get -q download "$package" >/dev/null 2>apt.log) || {
+    if ! ls downloads/"${package}"_*.deb >/dev/null 2>&1 && ! (cd downloads && apt-get -q download "$package" >apt.log 2>&1); then
         printf 'real_corpus: apt-get could not fetch %s (%s); see to its sources, or leave it out of PACKAGES\n' \
             "$package" "$(tail -n 1 downloads/apt.log)" >&2
         return
-    }
+    fi
     rm -rf unpacking && mkdir unpacking
     dpkg --fsys-tarfile downloads/"${package}"_*.deb | tar -x -C unpacking --wildcards --no-anchored \
         '*.html' '*/man/*' copyright 2>/dev/null || true # no file of one of these kinds is no failure
