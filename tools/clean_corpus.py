@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Raw text to clean text, with a receipt for every document that is dropped.
 
+python tools/clean_corpus.py --recipe web_english --input 'raw/**/*.html' --output clean
 python tools/clean_corpus.py --input 'raw/*.jsonl.gz' --output clean --filters language gopher_quality c4 --languages en zh \
     --scrub email phone_number
 """
@@ -17,18 +18,21 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from megatron_ext.arguments.config import read
 from megatron_ext.arguments.problems import exit_status
 from megatron_ext.corpus.cleaning.flags import groups
+from megatron_ext.corpus.cleaning.recipe import ABOUT as ABOUT_RECIPES
+from megatron_ext.corpus.cleaning.recipe import as_config
 from megatron_ext.corpus.engine.flags import EngineFlags
 from megatron_ext.corpus.flags import DocumentFlags, InputFlags
 from megatron_ext.corpus.matching.flags import groups as dedup_groups
 
 PROGRAM = "clean_corpus.py"
-ABOUT = "Raw text to clean text: rules that documents must pass, personal data taken out, a receipt of all that is dropped."
+ABOUT = "Raw text to clean text: rules that documents must pass, personal data taken out, a receipt of all that is dropped.\n"
+ABOUT += ABOUT_RECIPES
 
 
 def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice ends as cleanly as Ctrl-C
     try:
-        return exit_status(lambda: _clean(["--config" if word == "--recipe" else word for word in argv]), PROGRAM)
+        return exit_status(lambda: _clean(as_config(argv)), PROGRAM)
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted; what is done stays, and the same command goes on from there", file=sys.stderr)
         return 130

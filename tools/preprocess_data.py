@@ -18,18 +18,21 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from megatron_ext.arguments.config import read
 from megatron_ext.arguments.problems import exit_status
 from megatron_ext.corpus.cleaning.flags import groups as cleaning_groups
+from megatron_ext.corpus.cleaning.recipe import ABOUT as ABOUT_RECIPES
+from megatron_ext.corpus.cleaning.recipe import as_config
 from megatron_ext.corpus.flags import DocumentFlags, InputFlags
 from megatron_ext.data.preprocess.flags import PreprocessFlags
 from megatron_ext.tokenizers.flags import TokenizerFlags
 
 PROGRAM = "preprocess_data.py"
-ABOUT = "Text (JSON lines, Parquet, plain text; .gz and .zst too) to the .bin/.idx pair that training reads with --data-path."
+ABOUT = "Text (JSON lines, Parquet, plain text; .gz and .zst too) to the .bin/.idx pair that training reads with --data-path.\n"
+ABOUT += "--filters and --scrub clean it on the way. " + ABOUT_RECIPES
 
 
 def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice ends as cleanly as Ctrl-C
     try:
-        return exit_status(lambda: _preprocess(argv), PROGRAM)
+        return exit_status(lambda: _preprocess(as_config(argv)), PROGRAM)
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted; nothing was written", file=sys.stderr)
         return 130
@@ -40,7 +43,7 @@ def _preprocess(argv: Sequence[str]) -> None:
     print(*config.notes, sep="\n", end="\n" * bool(config.notes), flush=True)
     from megatron_ext.data.preprocess.pipeline import preprocess
 
-    cleans = config.cleaning.filters or config.sensitive.scrub
+    cleans = config.cleaning.filters or config.decontamination.decontaminate or config.sensitive.scrub
     cleaning = SimpleNamespace(**config.flat()) if cleans else None
     totals = preprocess(config.input, config.tokenizer, config.output, cleaning)
     for what, how_much in totals.lines():

@@ -7,6 +7,7 @@ the place it came from and a payload that nobody has looked into yet.
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from megatron_ext.corpus.analysis import Analysis
 from megatron_ext.corpus.flags import InputFlags
 from megatron_ext.corpus.inputs import takes_folders
 from megatron_ext.corpus.sources import Source
+from megatron_ext.corpus.urls import is_url
 from megatron_ext.corpus.utf8 import scan
 
 REASONS = {
@@ -109,11 +111,24 @@ def texts(record: Record, reader: Any, keys: Sequence[str]) -> list[str]:
     return [_text(found, key) for key in keys]
 
 
+def source_of(file: str, c: Any) -> str | None:
+    """The source that flags (`DocumentFlags`) give to the documents of a file; None: they tell it themselves."""
+    if c.sources_below is None or is_url(file):
+        return c.source
+    folder, _, rest = os.path.relpath(file, c.sources_below).partition(os.sep)
+    return folder if rest and folder != os.pardir else None
+
+
+def name_of(reader: Any) -> str:
+    """The name of a module of `readers`."""
+    return reader.__name__.rpartition(".")[2]
+
+
 def document(record: Record, reader: Any, key: str = "text", source: str | None = None) -> Document:
     """The record as a document whose text is under `key`, with all that it brings; Reject where that is not fit to be used.
 
-    Its source is `source`, where that is given (--source), else its own `source`, else the reader's name. Its id is its own `id`,
-    else the place where it was read.
+    Its source is `source`, where that is given (`source_of`), else its own `source`, else the reader's name. Its id is its own
+    `id`, else the place where it was read.
     """
     if record.payload is None:
         raise Reject("too_long", "the record is longer than a record may be")
@@ -126,7 +141,7 @@ def document(record: Record, reader: Any, key: str = "text", source: str | None 
     id, own = values.get("id"), values.get("source")
     id = str(id) if isinstance(id, (str, int)) and id != "" else record.id
     own = own if isinstance(own, str) and own else None
-    found = Document(id, source or own or reader.__name__.rpartition(".")[2], values, key)
+    found = Document(id, source or own or name_of(reader), values, key)
     for name, value in values.items():
         if isinstance(value, bytes):  # not UTF-8, and not the text
             values[name] = base64.b64encode(value).decode()

@@ -59,6 +59,18 @@ class DocumentFlags:
     source: str | None = flag(
         None, "the source of all documents (default: each one's own `source`, or what its format tells)", front=True
     )
+    sources_below: str | None = flag(None, "a folder: a document's source is the folder in it where its file lies", front=True)
+
+    @staticmethod
+    def check(c):
+        if c.sources_below is not None:
+            if c.source is not None:
+                yield Problem("--sources-below", c.sources_below, "and --source both say what sources are", "leave one out")
+            for pattern in c.input:
+                outside = is_url(pattern) or os.path.relpath(pattern, c.sources_below).partition(os.sep)[0] == os.pardir
+                if outside:
+                    yield Problem("--sources-below", c.sources_below, f"is no folder that {pattern} lies in")
+                    break
 
 
 def _wrong(file: str, named: str | None) -> tuple[str, str] | None:

@@ -15,6 +15,8 @@ EXTRACTORS = ("resiliparse", "trafilatura")
 
 _SAID = re.compile(rb"""(?:<meta\b[^>]*?\bcharset|<\?xml\b[^>]*?\bencoding)\s*=\s*["']?\s*([\w.:-]+)""", re.I)
 _WHERE_IT_IS_SAID = 4096
+_LINKED_HEADING = re.compile(r"<(?:h[1-6]|dt)\b[^<>]*>\s*<a\s[^<>]*href=[\"']?#", re.I)
+_LINKED_HEADINGS = ", ".join(f"{element} > a[href^='#']" for element in ("h1", "h2", "h3", "h4", "h5", "h6", "dt"))
 
 
 class Page(NamedTuple):
@@ -62,6 +64,10 @@ def page(html: str, extractor: str) -> Page:
     if extractor == "trafilatura":
         text = package("trafilatura", "pages by --html-extractor trafilatura").extract(html, include_comments=False) or ""
     else:
+        if _LINKED_HEADING.search(html):
+            _unlink_headings(tree)
+        if "classifier" in html:
+            _set_types_apart(tree)
         text = _plain(tree, main_content=not _is_deep(tree.body), comments=False, alt_texts=False)
     root = tree.document.query_selector("html")
     canonical = tree.document.query_selector("link[rel=canonical]")
@@ -71,6 +77,22 @@ def page(html: str, extractor: str) -> Page:
         (root.getattr("lang") if root else None) or None,
         (canonical.getattr("href") if canonical else None) or None,
     )
+
+
+def _unlink_headings(tree: Any) -> None:
+    """Take headings and terms that link to themselves out of their links: what is nothing but a link is no content to extractors,
+    and a manual would lose the names of its options. A mark beside a heading (¶, #) stays a link."""
+    for link in tree.document.query_selector_all(_LINKED_HEADINGS):
+        if any(map(str.isalnum, link.text)):
+            for child in list(link.child_nodes):
+                link.parent.insert_before(child, link)
+            link.decompose()
+
+
+def _set_types_apart(tree: Any) -> None:
+    """`axis : int` where docutils and Sphinx write term and type side by side, and leave the colon to the style sheet."""
+    for kind in tree.document.query_selector_all("dt > .classifier"):
+        kind.parent.insert_before(tree.create_text_node(" : "), kind)
 
 
 def _is_deep(element: Any) -> bool:

@@ -5,6 +5,7 @@ A name is that of a file, a URL of one, a pattern of either, or a folder for the
 
 from __future__ import annotations
 
+import functools
 import glob
 import math
 import os
@@ -66,19 +67,30 @@ def _stats(path: str) -> Iterator[os.stat_result]:
 
 def format_of(path: str, readers: Registry) -> str | None:
     """The format that a file's ending tells, below .gz or .zst: the longest that fits; of a folder, what lies in it."""
-    loaded = {reader: readers.load(reader) for reader in readers}
+    suffixes, signs = _told_by(readers)
     if os.path.isdir(path):
-        signs = ((reader, getattr(module, "FOLDER_SIGN", None)) for reader, module in loaded.items())
-        return next((reader for reader, sign in signs if sign and os.path.exists(os.path.join(path, sign))), None)
+        return next((reader for sign, reader in signs.items() if os.path.exists(os.path.join(path, sign))), None)
     name = urls.name_of(path).lower()
     for ending in COMPRESSED:
         name = name.removesuffix(ending)
-    fitting = {suffix: reader for reader, module in loaded.items() for suffix in module.SUFFIXES if name.endswith(suffix)}
-    return fitting[max(fitting, key=len)] if fitting else None
+    return suffixes.get(max(filter(name.endswith, suffixes), key=len, default=""))
+
+
+@functools.cache
+def _told_by(readers: Registry) -> tuple[dict[str, str], dict[str, str]]:
+    """The formats by ending, and by a folder's sign."""
+    loaded = {reader: readers.load(reader) for reader in readers}
+    suffixes = {suffix: reader for reader, module in loaded.items() for suffix in module.SUFFIXES}
+    return suffixes, {module.FOLDER_SIGN: reader for reader, module in loaded.items() if takes_folders(module)}
 
 
 def takes_folders(reader: Any) -> bool:
     return hasattr(reader, "FOLDER_SIGN")
+
+
+def is_one_document(reader: Any, flags: Any) -> bool:
+    """Whether each file of the format is one document."""
+    return hasattr(reader, "is_one_document") and reader.is_one_document(flags)
 
 
 def parts(path: str, reader: Any, flags: Any, size: float) -> list[tuple[int, int | None]]:

@@ -105,24 +105,26 @@ def documents(count, origin="wikipedia", source="english"):
 
 def test_split_is_deterministic_and_disjoint():
     these = documents(200) + documents(3, "sanguo", "chinese")
-    train, held_out = corpus.split(corpus.choose(these))
-    assert (train, held_out) == corpus.split(corpus.choose(these[::-1]))
+    train, held_out = corpus.split(corpus.choose(these)[0])
+    assert (train, held_out) == corpus.split(corpus.choose(these[::-1])[0])
     assert {d.id for d in train} | {d.id for d in held_out} == {d.id for d in these}
     assert {d.text for d in train}.isdisjoint(d.text for d in held_out)
     held = [corpus.origin_of(d) for d in held_out]
     assert held.count("sanguo") == 1 and 5 <= held.count("wikipedia") <= 8
 
 
-def test_choose_takes_a_text_once_and_none_too_short_or_long():
+def test_choose_takes_a_text_once_and_sets_apart_what_is_too_short_or_long():
     kept = documents(5)
     twin = kept[0]._replace(id="wikipedia/again")
     others = [Document("english", "wikipedia/stub", "short"), Document("code", "python/big.py", "x" * (corpus.LONGEST + 1))]
-    assert len(corpus.choose([*kept, twin, *others])) == 5
+    empty = Document("code", "python/__init__.py", "")
+    chosen, apart = corpus.choose([*kept, twin, *others, empty])
+    assert len(chosen) == 5 and {document.id for document in apart} == {document.id for document in others}
 
 
 def test_choose_stops_at_the_most_of_an_origin(monkeypatch):
     monkeypatch.setitem(corpus.AT_MOST, "python", 3_000)
-    chosen = corpus.choose(documents(50, "python", "code"))
+    chosen, _ = corpus.choose(documents(50, "python", "code"))
     assert 3_000 <= sum(map(corpus.size, chosen)) < 3_600
 
 

@@ -1,4 +1,4 @@
-"""The steps that a document goes through, in order: each rule of `--filters`, `--decontaminate`, `--scrub`. What each did is tallied."""
+"""The steps that a document goes through, in order: each rule of `--filters`, `--decontaminate`, `--scrub`. All is tallied."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ class Cleaner:
 
 def reasons(names: Sequence[str]) -> dict[str, str]:
     """Why these rules, ways to find duplicates, and reading itself drop documents, and how a person reads it."""
-    modules = [(FILTERS if name in FILTERS.names() else METHODS).load(name) for name in names]
+    modules = [rooms.load(name) for name in names for rooms in (FILTERS, METHODS) if name in rooms.names()]
     return {**REASONS, **CONTAMINATED, **{reason: told for module in modules for reason, told in module.REASONS.items()}}
 
 

@@ -31,7 +31,11 @@ class Decontaminator:
         self._c = c
         self._index = Index(n=c.decontaminate_ngram, least=c.decontaminate_min_words)
         for path in c.decontaminate:
-            items = test_sets.read(path, c.decontaminate_fields) if path != INSTALLED else test_sets.installed(folder=c.decontaminate_packages)
+            items = (
+                test_sets.read(path, c.decontaminate_fields)
+                if path != INSTALLED
+                else test_sets.installed(folder=c.decontaminate_packages)
+            )
             before = len(self._index)
             for item in items:
                 self._index.add(item)

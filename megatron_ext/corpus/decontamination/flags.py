@@ -23,7 +23,9 @@ class DecontaminationFlags:
     decontaminate_min_words: int = flag(8, "words of the shortest tests, which are looked for as a whole", positive=True)
     decontaminate_margin: int = flag(200, "characters on both sides that go with a passage", least=0)
     decontaminate_min_left: int = flag(200, "characters that must be left of a document from which passages were cut", least=0)
-    decontaminate_packages: str | None = flag(None, "folder in which the packages of `installed` lie (default: this Python's own)")
+    decontaminate_packages: str | None = flag(
+        None, "folder in which the packages of `installed` lie (default: this Python's own)"
+    )
 
     @staticmethod
     def check(c):
@@ -32,6 +34,8 @@ class DecontaminationFlags:
                 yield Problem("--decontaminate", path, "is no folder or file of JSON lines", f"or is it {INSTALLED}?")
         if c.decontaminate_min_words > c.decontaminate_ngram:
             beyond = f"is more than --decontaminate-ngram {c.decontaminate_ngram}"
-            yield Problem("--decontaminate-min-words", c.decontaminate_min_words, beyond, "shorter tests are looked for as a whole")
+            yield Problem(
+                "--decontaminate-min-words", c.decontaminate_min_words, beyond, "shorter tests are looked for as a whole"
+            )
         if c.decontaminate_packages is not None and not os.path.isdir(c.decontaminate_packages):
             yield Problem("--decontaminate-packages", c.decontaminate_packages, "is no folder")

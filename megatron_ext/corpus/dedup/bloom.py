@@ -1,9 +1,9 @@
 """Documents that a Bloom filter knows, for streams: bits in place of hashes, so a new delivery is held against all before it in
 little memory. `matching/bloom_filter.py` has the theory.
 
-The filter of a run is written to OUTPUT/bloom.npy; `--bloom-load` begins with an older one. What is told to be new is new; of what
-is new, the share `--bloom-rate` is taken for known and lost, and whose copy something is, nobody knows. `exact` has neither fault,
-and needs 40 bytes a document where this needs two.
+The filter of a run is written to OUTPUT/bloom.npy; `--bloom-load` begins with an older one. What is told to be new is new; of
+what is new, the share `--bloom-rate` is taken for known and lost, and whose copy something is, nobody knows. `exact` has neither
+fault, and needs 40 bytes a document where this needs three.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Lines that were there before, in whatever document: menus, notices, licences (CCNet, arXiv:1911.00359, does so by paragraphs).
 
 `--line-unit` makes it sentences or paragraphs. The first one stays, all others are cut, where `--line-min-times` or more are the
-same but for what `--dedup-ignore` names (xxh3 of 128 bits). Units shorter than `--line-min-length` always stay. A document of which
-less than `--dedup-min-left` is left is dropped.
+same but for what `--dedup-ignore` names (xxh3 of 128 bits). Units shorter than `--line-min-length` always stay. A document of
+which less than `--dedup-min-left` is left is dropped.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def stages(before: Before, parts: Parts) -> Sequence[Stage]:
 
 
 class Hashes:
-    """From texts to how many `units` each has, and of each unit `high` and `low`, the halves of its hash, whether it is long enough
-    to be `compared`, and its `sizes` in bytes."""
+    """From texts to how many `units` each has, and of each unit `high` and `low`, the halves of its hash, whether it is long
+    enough to be `compared`, and its `sizes` in bytes."""
 
     def __init__(self, c: Any):
         from megatron_ext.corpus.matching.normalize import Normalization

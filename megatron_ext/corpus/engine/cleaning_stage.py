@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.cleaning.steps import Cleaner, empty_tally
 from megatron_ext.corpus.cleaning.tally import Tally
-from megatron_ext.corpus.documents import Reject, document, open_source, records
-from megatron_ext.corpus.engine.parts import Parts, Rejects, line_of
-from megatron_ext.corpus.engine.shards import Shard
+from megatron_ext.corpus.documents import Record, Reject, document, name_of, open_source, records, source_of
+from megatron_ext.corpus.engine.local import StopAll
+from megatron_ext.corpus.engine.parts import Lines, Parts, Rejects, line_of
+from megatron_ext.corpus.engine.shards import Piece, Shard
 from megatron_ext.corpus.engine.stages import Job, Stage
 from megatron_ext.corpus.flags import READERS
-from megatron_ext.corpus.inputs import state_of
+from megatron_ext.corpus.inputs import is_one_document, state_of
 
 CLEAN = "clean"
 
@@ -28,9 +29,7 @@ class CleaningStage(Stage):
     def __init__(self, c: SimpleNamespace, shards: Sequence[Shard], keys: Sequence[str], parts: Parts):
         self.c, self.shards, self.parts, self.folder = c, shards, parts, pathlib.Path(c.output)
         self.rejects = Parts(self.folder / "rejects", c.output_compression)
-        self.jobs = [
-            Job(CLEAN, shard.number, key, shard.size, f"{shard.file} ({shard.name})") for shard, key in zip(shards, keys)
-        ]
+        self.jobs = [Job(CLEAN, shard.number, key, shard.size, shard.where) for shard, key in zip(shards, keys)]
 
     def files(self, number: int) -> list[pathlib.Path]:
         return [self.parts.path(number), self.rejects.path(number)]
@@ -48,30 +47,52 @@ class _Worker:
         self._cleaner = Cleaner(stage.c)
 
     def __call__(self, number: int) -> dict[str, Any]:
-        shard = self._stage.shards[number]
         self._cleaner.begin()
         with self._stage.parts.writer(number) as kept, self._stage.rejects.writer(number) as rejected:
-            self._clean(shard, kept, Rejects(rejected, self._c))
-            if state_of(shard.file) != shard.state:
-                raise UserError(f"{shard.file}: was changed while it was read; run again")
+            for piece in self._stage.shards[number].pieces:
+                self._piece(piece, kept, Rejects(rejected, self._c))
+                if not _is_as_found(piece):
+                    raise UserError(f"{piece.file}: was changed while it was read; run again")
             self._cleaner.finish()
             for lines in (kept, rejected):
                 lines.publish()
         reading = self._cleaner.tally.steps[0]
         return {"text": reading.bytes, "documents": reading.documents, "tally": self._cleaner.tally.as_dict()}
 
-    def _clean(self, shard: Shard, kept: Any, rejects: Rejects) -> None:
-        reader = READERS.load(shard.format)
-        with open_source(shard.file, reader, shard.begin, shard.end) as source:
-            for record in records(source, reader, None, self._c, needed=("text",)):
-                try:
-                    found = document(record, reader, source=self._c.source)
-                except Reject as reject:
-                    origin = self._c.source or shard.format
-                    rejects.write(record.id, origin, self._cleaner.reject(record.id, origin, reject), None, record)
-                    continue
-                dropped = self._cleaner(found)
-                if dropped is None:
-                    kept.write(line_of(found, record))
-                else:
-                    rejects.write(found.id, found.source, dropped, found.text, record)
+    def _piece(self, piece: Piece, kept: Lines, rejects: Rejects) -> None:
+        reader = READERS.load(piece.format)
+        try:
+            with open_source(piece.file, reader, piece.begin, piece.end) as source:
+                for record in records(source, reader, None, self._c, needed=("text",)):
+                    self._record(record, reader, kept, rejects)
+        except StopAll:
+            raise
+        except UserError as error:
+            if not is_one_document(reader, self._c) or not _is_as_found(piece):
+                raise
+            told = str(error).removeprefix(f"{piece.file}: ")
+            self._refuse(Record(piece.file, 1, None), reader, Reject("damaged", told), rejects)
+
+    def _record(self, record: Record, reader: ModuleType, kept: Lines, rejects: Rejects) -> None:
+        try:
+            found = document(record, reader, source=source_of(record.file, self._c))
+        except Reject as reject:
+            self._refuse(record, reader, reject, rejects)
+            return
+        dropped = self._cleaner(found)
+        if dropped is None:
+            kept.write(line_of(found, record))
+        else:
+            rejects.write(found.id, found.source, dropped, found.text, record)
+
+    def _refuse(self, record: Record, reader: ModuleType, reject: Reject, rejects: Rejects) -> None:
+        """What is no document."""
+        source = source_of(record.file, self._c) or name_of(reader)
+        rejects.write(record.id, source, self._cleaner.reject(record.id, source, reject), None, record)
+
+
+def _is_as_found(piece: Piece) -> bool:
+    try:
+        return state_of(piece.file) == piece.state
+    except OSError:
+        return False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -47,12 +48,22 @@ _ENDINGS = {signal.SIGINT, signal.SIGTERM}
 
 @contextlib.contextmanager
 def signals_deferred() -> Iterator[None]:
-    """Inside, Ctrl-C and SIGTERM wait: a process whose start is broken off in its middle dies with a traceback."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
+    """Inside, Ctrl-C and SIGTERM wait: a process whose start is broken off in its middle dies with a traceback.
+
+    The mask is what the process inherits. Here it is not enough: a thread of some library may hear a signal, too, and Python then
+    runs the handler in this one.
+    """
+    before, heard = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS), []
+    ours = threading.current_thread() is threading.main_thread()  # others can set no handlers
+    handlers = {number: signal.signal(number, lambda number, _: heard.append(number)) for number in _ENDINGS if ours}
     try:
         yield
     finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler or signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number in heard[:1]:
+            signal.raise_signal(number)
 
 
 def _serve(pipe: Any, make: Callable, arguments: tuple) -> None:
@@ -65,7 +76,7 @@ def _serve(pipe: Any, make: Callable, arguments: tuple) -> None:
         work = make(*arguments)
     except Exception as error:
         failure = _sendable(error)
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+    with contextlib.suppress(EOFError, OSError):  # the other side has gone, maybe in the middle of a message
         while True:
             item = pipe.recv()
             try:

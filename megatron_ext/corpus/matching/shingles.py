@@ -50,7 +50,8 @@ class Shingles:
         self.n, self.units, self.same = n, units, same
         self.native: Any = None
         if compiled and implementation != "python":
-            self.native = native_with_tables().Shingles(table(same).tobytes(), formed(), same.whitespace, n, units == "characters")
+            by_characters = units == "characters"
+            self.native = native_with_tables().Shingles(table(same).tobytes(), formed(), same.whitespace, n, by_characters)
 
     def normalize(self, text: str) -> str:
         text = unicode_form(text, self.same)

@@ -17,6 +17,8 @@ Where there is something to say:
 
 parts(path, flags, size)    ranges of a plain file, `[(begin, end) …, (begin, None)]`, of about `size` bytes each: `Source`
                             and `read` give of them what begins there. Without it a file is one piece.
+is_one_document(flags)      whether each file is one document: then many share a shard, and a file that cannot be read is a
+                            reject
 require(source, keys)       raises UserError where all records lack one of the keys
 TEXT                        the key under which it puts the text, where the format knows no keys: a text that is asked for by
                             another name is that one

@@ -28,6 +28,10 @@ _PAGES = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")
 _KEYS = {"identifier": "id", "title": "title", "creator": "author", "language": "language", "rights": "license"}
 
 
+def is_one_document(flags: Any) -> bool:
+    return True
+
+
 def read(source: Source, keys: Sequence[str] | None, flags: Any) -> Iterator[tuple[int, bytes | None, None]]:
     whole = source.read_bytes(LONGEST_RECORD + 1)
     yield 1, whole if len(whole) <= LONGEST_RECORD else None, None

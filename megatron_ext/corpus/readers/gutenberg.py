@@ -29,6 +29,10 @@ _NUMBER = re.compile(r"\[ ?e(?:Book|text) *#? ?(\d+) ?\]", re.I)
 _LONGEST_FRAME = 30_000
 
 
+def is_one_document(flags: Any) -> bool:
+    return True
+
+
 def read(source: Source, keys: Sequence[str] | None, flags: Any) -> Iterator[tuple[int, bytes | None, None]]:
     whole = source.read(LONGEST_RECORD + 1)
     yield 1, whole if len(whole) <= LONGEST_RECORD else None, None

@@ -17,6 +17,10 @@ UNIT = "page"
 TEXT = "text"
 
 
+def is_one_document(flags: Any) -> bool:
+    return True
+
+
 def read(source: Source, keys: Sequence[str] | None, flags: Any) -> Iterator[tuple[int, dict[str, Any] | None, None]]:
     whole = source.read_bytes(LONGEST_RECORD + 1)
     payload = {"html": whole, "extractor": flags.html_extractor}

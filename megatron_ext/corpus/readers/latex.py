@@ -29,6 +29,10 @@ _ENDINGS = re.compile(r"(\.(tex|tar|tgz|gz|zst))+$", re.I)
 _TAR = slice(257, 262)
 
 
+def is_one_document(flags: Any) -> bool:
+    return True
+
+
 def read(source: Source, keys: Sequence[str] | None, flags: Any) -> Iterator[tuple[int, dict[str, Any] | None, None]]:
     """The payload is the paper's files by name, a slash put before it, and what the archive is called."""
     name = _ENDINGS.sub("", os.path.basename(urls.name_of(source.path)))

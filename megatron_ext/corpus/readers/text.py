@@ -19,6 +19,10 @@ UNIT = "line"
 TEXT = "text"
 
 
+def is_one_document(flags: Any) -> bool:
+    return flags.text_sample_by == "document"
+
+
 def read(source: Source, keys: Sequence[str] | None, flags: Any) -> Iterator[tuple[int, bytes | None, int]]:
     """A document's number is that of its first line, its place that of its first byte."""
     if flags.text_sample_by == "document":

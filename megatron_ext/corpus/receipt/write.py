@@ -62,36 +62,42 @@ def page(about: Mapping[str, Any], tally: Tally) -> str:
 
     loader = jinja2.FileSystemLoader(pathlib.Path(__file__).parent)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": charts.number, "size": size, "share": share}
+    environment.filters |= {"number": _number, "size": size, "share": share, "time": time, "count": _count}
     reading = tally.steps[0]
+    rest = about["worker_seconds"] - sum(step.seconds for step in tally.steps)
     return environment.get_template("receipt.html").render(
         about=about,
         tally=tally,
         reading=reading,
-        rows=[_row(step) for step in tally.steps],
+        rows=[_row(step, reading.documents, rest if step is reading else step.seconds) for step in tally.steps],
+        kept_width=_percent(tally.kept[0], reading.documents),
         charts=[_charts(step) for step in tally.steps],
         reasons=[
             (step.name, reason, _told(step.name, reason), few, step.dropped[reason][0])
             for step in tally.steps
-            for reason, few in sorted(step.samples.items())
+            for reason, few in sorted(step.samples.items(), key=lambda item: -step.dropped[item[0]][0])
         ],
         languages=_by_size(tally.languages),
         sources=_by_size(tally.sources),
     )
 
 
-def _row(step: StepTally) -> dict[str, Any]:
-    """A line of the waterfall, with its reasons."""
+def _row(step: StepTally, whole: int, seconds: float) -> dict[str, Any]:
+    """A line of the waterfall, with its reasons. Args: whole: documents of the run."""
     reasons = [
         {"reason": reason, "told": _told(step.name, reason), "documents": documents, "bytes": size}
         for reason, (documents, size) in sorted(step.dropped.items(), key=lambda item: -item[1][0])
     ]
+    dropped = sum(reason["documents"] for reason in reasons)
     return {
         "step": step,
         "reasons": reasons,
-        "documents": sum(reason["documents"] for reason in reasons),
+        "documents": dropped,
         "bytes": sum(reason["bytes"] for reason in reasons),
-        "speed": step.bytes / step.seconds / 1e6 if step.seconds else None,
+        "stay": _percent(step.documents - dropped, whole),
+        "lost": _percent(dropped, whole),
+        "seconds": seconds if seconds > 0 else None,
+        "speed": step.bytes / seconds / 1e6 if seconds > 0 else None,
     }
 
 
@@ -127,4 +133,26 @@ def size(count: float) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    return f"{part / whole:.1%}" if whole else "–"
+    return "–" if not whole else "< 0.1%" if 0 < part / whole < 0.0005 else f"{part / whole:.1%}"
+
+
+def time(seconds: float | None) -> str:
+    """As a person reads it: 0.4 s, 95 s, 12 min, 3.5 h."""
+    if seconds is None:
+        return ""
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else charts.number(value)
+
+
+def _count(number: int) -> str:
+    """Nothing where there is nothing, so that the eye finds what there is."""
+    return f"{number:,}" if number else ""
+
+
+def _percent(part: int, whole: int) -> float:
+    return round(100 * part / whole, 1) if whole else 0.0

@@ -1,8 +1,9 @@
 """Where personal data may stand in a text: spans proposed by form alone, in one pass over it, for the kinds to check.
 
-`Candidates(kinds)(text)` gives `{kind: [(start, end), …]}` in characters. `native/candidates.cpp` makes the pass; where it was not built,
-the twin here, in which the forms are easy to read. Reason for own code: patterns of `regex` reach 20 MB/s for all kinds, of `re` 6; the
-pass reaches hundreds (docs/personal_data.md), so that the checks of what it proposes decide the speed.
+`Candidates(kinds)(text)` gives `{kind: [(start, end), …]}` in characters. `native/candidates.cpp` makes the pass; where it
+was not built, the twin here, in which the forms are easy to read. Reason for own code: patterns of `regex` reach 20 MB/s for
+all kinds, of `re` 6; the pass reaches hundreds (docs/personal_data.md), so that the checks of what it proposes decide the
+speed.
 """
 
 from __future__ import annotations
@@ -45,9 +46,7 @@ _LAST = r"(?! [0-9]{3})"  # behind them
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"(?<![0-9]\.)(?:{_OCTET}\.){{3}}{_OCTET}(?![0-9A-Za-z_])(?!\.[0-9])")
-_SSN = re.compile(
-    rf"{_OPEN}[0-9]{{3}}-[0-9]{{2}}-[0-9]{{4}}{_CLOSED}|{_APART}[0-9]{{3}} [0-9]{{2}} [0-9]{{4}}{_CLOSED}{_LAST}"
-)
+_SSN = re.compile(rf"{_OPEN}[0-9]{{3}}-[0-9]{{2}}-[0-9]{{4}}{_CLOSED}|{_APART}[0-9]{{3}} [0-9]{{2}} [0-9]{{4}}{_CLOSED}{_LAST}")
 _NINE = re.compile(rf"{_OPEN}[0-9]{{9}}{_CLOSED}")
 _ONE_RUN = re.compile(rf"{_OPEN}[2-69][0-9]{{13,18}}{_CLOSED}")
 _CARDS = [_ONE_RUN] + [
@@ -68,7 +67,11 @@ _PHONES = [
         for two, _, behind in _SEPARATORS
     ),
     *(re.compile(rf"{before}[2-9][0-9]{{2}}{s}[0-9]{{3}}{s}[0-9]{{4}}{_CALLED}{behind}") for s, before, behind in _SEPARATORS),
-    *(re.compile(rf"{before}[48]00{s}[0-9]{{4}}{s}[0-9]{{3}}{_CALLED}{behind}") for s, before, behind in _SEPARATORS if s != "[.]"),
+    *(
+        re.compile(rf"{before}[48]00{s}[0-9]{{4}}{s}[0-9]{{3}}{_CALLED}{behind}")
+        for s, before, behind in _SEPARATORS
+        if s != "[.]"
+    ),
     *(
         re.compile(rf"{before}(?:86[ \-]?)?1[3-9][0-9]{s}[0-9]{{4}}{s}[0-9]{{4}}{_CALLED}{behind}")
         for s, before, behind in (("", _OPEN, ""), *_SEPARATORS)

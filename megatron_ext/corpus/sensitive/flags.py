@@ -9,7 +9,7 @@ from megatron_ext.corpus.sensitive import KINDS
 
 @flag_group("sensitive", "Personal data and secrets")
 class SensitiveFlags:
-    scrub: tuple[str, ...] = flag((), "kinds of personal data and secrets that are taken out of the texts", choices=KINDS, front=True)
+    scrub: tuple[str, ...] = flag((), "kinds of personal data and secrets to take out of the texts", choices=KINDS, front=True)
     scrub_mode: str = flag(
         "mask",
         "what stands in their place: nothing, a placeholder, or a consistent fake of the same form that belongs to nobody",
@@ -17,7 +17,7 @@ class SensitiveFlags:
         front=True,
     )
     scrub_placeholder: str = flag("<{KIND}>", "text of a placeholder; {KIND} or {kind} in it is the kind, as in <EMAIL>")
-    scrub_salt: str = flag("", "what fakes are drawn from beside the value: another salt, other fakes. Who knows it can try values")
+    scrub_salt: str = flag("", "fakes are drawn from it and the value: another salt, other fakes; who knows it can try values")
     scrub_private_addresses: bool = flag(False, "ip_address: take out private, loopback and other local addresses too")
     scrub_phone_regions: tuple[str, ...] = flag(
         ("US", "GB", "CN"), "phone_number: regions whose national forms are looked for (ISO 3166); +… is looked for everywhere"

@@ -8,7 +8,11 @@ from __future__ import annotations
 import re
 
 _PLAIN = [*map(chr, (*range(0x30, 0x3A), *range(0x41, 0x5B), *range(0x61, 0x7B))), *"()+-.:=@_"]
-FOLD = {ord(c) + 0xFEE0: c for c in _PLAIN} | dict.fromkeys((0xA0, 0x2009, 0x202F, 0x3000), " ") | dict.fromkeys(range(0x2010, 0x2014), "-")
+FOLD = {
+    **{ord(c) + 0xFEE0: c for c in _PLAIN},
+    **dict.fromkeys((0xA0, 0x2009, 0x202F, 0x3000), " "),
+    **dict.fromkeys(range(0x2010, 0x2014), "-"),
+}
 _NOT_DIGITS = re.compile("[^0-9]")
 
 

@@ -1,8 +1,8 @@
 """A text without its personal data: what is found is removed, masked or replaced, and everything else stays byte for byte.
 
-One pass proposes spans of all kinds (`candidates.py`), each kind checks its own. Of spans that overlap, the kind with the higher
-CERTAINTY stays, then the longer one, then the first. Once something was taken out its neighbours may read otherwise, so the text is
-looked at again until nothing more is found: removing or masking twice changes nothing that once did not.
+One pass proposes spans of all kinds (`candidates.py`), each kind checks its own. Of spans that overlap, the kind with the
+higher CERTAINTY stays, then the longer one, then the first. Once something was taken out its neighbours may read otherwise,
+so the text is looked at again until nothing more is found: scrubbing twice changes nothing that once did not.
 """
 
 from __future__ import annotations
@@ -53,28 +53,31 @@ class Scrubber:
         self._candidates = Candidates(kinds, implementation)
         form = c.scrub_placeholder if c.scrub_mode == "mask" else ""
         self._placeholders = {kind: form.format(kind=kind, KIND=kind.upper()) for kind in kinds}
-        for kind, text in self._placeholders.items():
+        for text in self._placeholders.values():
             if self.spans(text):
                 raise UserError(f"--scrub-placeholder {text}: is found as personal data itself; choose another text")
 
     def __call__(self, text: str) -> Scrubbed:
         counts: collections.Counter[str] = collections.Counter()
-        if self._c.scrub_mode == "replace":  # fakes have the form of what they replace, and what was found must not hide its neighbours
-            spans, covered = [], text
-            while new := self.spans(covered):
-                spans = sorted(spans + new)
-                covered = _put(covered, [(span, "\0" * (span.end - span.start)) for span in new])
-            changes = [(span, made) for span in spans if (made := self._fake(text, span)) != text[span.start : span.end]]
-            counts.update(span.kind for span, _ in changes)
-            return Scrubbed(_put(text, changes) if changes else None, dict(counts))
         scrubbed = text
         for _ in range(_ROUNDS):
-            spans = self.spans(scrubbed)
-            if not spans:
+            changes = self._fakes(scrubbed) if self._c.scrub_mode == "replace" else self._masks(scrubbed)
+            if not changes:
                 break
-            scrubbed = _put(scrubbed, [(span, self._placeholders[span.kind]) for span in spans])
-            counts.update(span.kind for span in spans)
+            scrubbed = _put(scrubbed, changes)
+            counts.update(span.kind for span, _ in changes)
         return Scrubbed(scrubbed if counts else None, dict(counts))
+
+    def _masks(self, text: str) -> list[tuple[Span, str]]:
+        return [(span, self._placeholders[span.kind]) for span in self.spans(text)]
+
+    def _fakes(self, text: str) -> list[tuple[Span, str]]:
+        """Fakes have the form of what they replace: what was found is covered, so that it does not hide its neighbours."""
+        spans, covered = [], text
+        while new := self.spans(covered):
+            spans = sorted(spans + new)
+            covered = _put(covered, [(span, "\0" * (span.end - span.start)) for span in new])
+        return [(span, made) for span in spans if (made := self._fake(text, span)) != text[span.start : span.end]]
 
     def spans(self, text: str) -> list[Span]:
         """What is found, in order, without overlaps."""

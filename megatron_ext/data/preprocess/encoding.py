@@ -11,7 +11,7 @@ import numpy as np
 
 from megatron_ext.corpus.cleaning.steps import Cleaner
 from megatron_ext.corpus.cleaning.tally import Tally
-from megatron_ext.corpus.documents import Record, Reject, document, texts
+from megatron_ext.corpus.documents import Record, Reject, document, name_of, source_of, texts
 from megatron_ext.corpus.flags import READERS
 from megatron_ext.corpus.utf8 import scan
 from megatron_ext.data.indexed_writer import token_dtype
@@ -59,7 +59,7 @@ class Encoder:
 
     def __init__(self, tokenizer: TokenizerFlags, keys: Sequence[str], append_eod: bool, cleaning: SimpleNamespace | None = None):
         self._cleaner = None if cleaning is None else Cleaner(cleaning)
-        self._source = None if cleaning is None else cleaning.source
+        self._flags = cleaning
         self._tokenizer, self._keys = build(tokenizer), keys
         self._end = [self._tokenizer.eod] if append_eod else []
         self._dtype = token_dtype(self._tokenizer.vocab_size)
@@ -99,10 +99,11 @@ class Encoder:
 
     def _cleaned(self, record: Record, reader: ModuleType) -> list[str]:
         """The text that the steps let through; Reject by a step."""
+        source = source_of(record.file, self._flags)
         try:
-            found = document(record, reader, self._keys[0], self._source)
+            found = document(record, reader, self._keys[0], source)
         except Reject as reject:
-            self._cleaner.reject(record.id, self._source or reader.__name__.rpartition(".")[2], reject)
+            self._cleaner.reject(record.id, source or name_of(reader), reject)
             raise
         dropped = self._cleaner(found)
         if dropped is not None:

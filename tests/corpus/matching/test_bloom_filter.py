@@ -1,4 +1,4 @@
-"""corpus/matching/bloom_filter.py: nothing is forgotten, the measured rate is the theory's, the twin is the same filter bit by bit."""
+"""Bloom filters: nothing is forgotten, the measured rate is the theory's, the twin is the same filter bit by bit."""
 
 import numpy as np
 import pytest

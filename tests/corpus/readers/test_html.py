@@ -131,3 +131,22 @@ def test_a_missing_package_is_named_with_the_way_to_have_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "resiliparse.parse.html", None)
     with pytest.raises(UserError, match=r"HTML files need the package resiliparse .*pip install 'megatron-ext\[data\]'"):
         page("<p>x", "resiliparse")
+
+
+def test_headings_and_terms_that_link_to_themselves_stay():
+    """As man pages by mandoc have them, and READMEs: a heading that is nothing but a link is no content to Resiliparse."""
+    html = "<main><h1><a class='permalink' href='#NAME'>NAME</a></h1><p>A sentence of words, which is the content.</p>"
+    html += '<dl><dt><a href="#h"><b>-h</b>, <b>--help</b></a></dt><dd>says how.</dd></dl></main>'
+    assert page(html, "resiliparse").text == "NAME\n\nA sentence of words, which is the content.\n\n-h, --help\nsays how."
+
+
+def test_marks_beside_headings_and_menus_do_not():
+    html = "<nav><ul><li><a href='#a'>Menu</a></li></ul></nav><main><h2>Title<a class='headerlink' href='#t'>¶</a></h2>"
+    html += "<p>A sentence of words, which is the content.</p></main>"
+    assert page(html, "resiliparse").text == "Title\n\nA sentence of words, which is the content."
+
+
+def test_a_term_and_its_type_are_two_words():
+    term = "<dt><strong>k</strong><span class='classifier'>array_like</span></dt>"
+    html = f"<main><p>Some words before them.</p><dl>{term}<dd>Steps.</dd></dl></main>"
+    assert page(html, "resiliparse").text == "Some words before them.\n\nk : array_like\nSteps."

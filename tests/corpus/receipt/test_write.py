@@ -9,7 +9,7 @@ import pytest
 
 from megatron_ext.corpus.cleaning.tally import Distribution, Few, Sample, StepTally, Tally
 from megatron_ext.corpus.receipt import charts
-from megatron_ext.corpus.receipt.write import page, share, size, warnings_of
+from megatron_ext.corpus.receipt.write import page, share, size, time, warnings_of
 
 
 def distribution(values):
@@ -101,4 +101,17 @@ def test_numbers_as_a_person_reads_them():
         "–",
     ]
     assert [size(v) for v in (12, 1500, 2.5e6, 3e9)] == ["12 B", "1.5 kB", "2.5 MB", "3.0 GB"]
-    assert (share(1, 3), share(1, 0)) == ("33.3%", "–")
+    assert (share(1, 3), share(1, 0), share(1, 5000), share(0, 5)) == ("33.3%", "–", "< 0.1%", "0.0%")
+    assert [time(v) for v in (None, 0.44, 95, 720, 12_600)] == ["", "0.4 s", "95 s", "12 min", "3.5 h"]
+
+
+def test_the_waterfall_shows_what_stays_what_is_lost_and_where_the_time_went():
+    found = tally(read=10, dropped=4, rule="c4")
+    found.steps[1].dropped = {"c4_few_sentences": [4, 400]}
+    found.steps[1].seconds, found.kept = 2.0, [6, 600]
+    about = {"whole": True, "warnings": [], "input": ["a"], "shards": 1, "worker_seconds": 5.0}
+    rows = re.findall(r"<tr><td><b>(\w+)</b></td>(.*?)</tr>", page(about, found), re.DOTALL)
+    assert [name for name, _ in rows] == ["read", "c4", "kept"]
+    widths = [re.findall(r"width:([\d.]+)%", row) for _, row in rows]
+    assert widths == [["100.0", "0.0"], ["60.0", "40.0"], ["60.0"]]
+    assert "3.0 s" in rows[0][1] and "2.0 s" in rows[1][1] and "40.0%" in rows[1][1]

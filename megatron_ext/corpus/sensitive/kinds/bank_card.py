@@ -1,8 +1,8 @@
-"""Numbers of payment cards (ISO/IEC 7812): a network's prefix, a length that it issues, and Luhn's check digit. `--scrub bank_card`.
+"""Payment cards (ISO/IEC 7812): a network's prefix, a length that it issues, Luhn's check digit. `--scrub bank_card`.
 
-Luhn: from the right, every second digit doubled, its digits summed; the sum of all is a multiple of 10. One number in ten passes, so
-prefixes and lengths are checked too. In one run, or in groups as cards print them (4-4-4-4, 4-6-5, …). A fake keeps the form and
-begins with the prefix of the network's published test numbers.
+Luhn: from the right, every second digit doubled, its digits summed; the sum of all is a multiple of 10. One number in ten
+passes, so prefixes and lengths are checked too. In one run, or in groups as cards print them (4-4-4-4, 4-6-5, …). A fake
+keeps the form and begins with the prefix of the network's published test numbers.
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ _NETWORKS = {  # prefixes, lengths, prefix of test numbers
     "Maestro": (r"50[0-9]|5[6-8]|6(?:304|759|76[1-3])", (16, 18, 19), "676770"),
     "RuPay": (r"60|508[5-9]", (16,), "607000"),
 }
+_FACTOR = re.compile(r"[*^+] ?\Z"), re.compile(r" ?[*^]")
 _PREFIXES = {name: re.compile(prefix) for name, (prefix, _, _) in _NETWORKS.items()}
 
 
 def check(text, start, end, c):
     digits = digits_of(text[start:end])
-    if len(set(digits)) == 1 or _network(digits) is None or luhn(digits):
+    if len(set(digits)) == 1 or "00000000" in digits or _network(digits) is None or luhn(digits):
         return None
+    if _FACTOR[0].search(text, max(0, start - 2), start) or _FACTOR[1].match(text, end):
+        return None  # a number in a formula
     return start, end
 
 

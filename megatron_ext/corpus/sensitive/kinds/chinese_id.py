@@ -1,7 +1,8 @@
-"""Identity numbers of the People's Republic of China (GB 11643-1999): 18 digits, the last of which may be X. `--scrub chinese_id`.
+"""Identity numbers of the People's Republic of China (GB 11643-1999): 17 digits, a digit or X. `--scrub chinese_id`.
 
-Six digits of place, eight of birth, three of order, one of check: Σ a_i · 2^(18-i) ≡ 1 (mod 11), with X for 10. The place's province
-must be one, the date a day that was. In one run, or 6-8-4. A fake has place 990000, which is no province's; it is not found again.
+Six digits of place, eight of birth, three of order, one of check: Σ a_i · 2^(18-i) ≡ 1 (mod 11), with X for 10. The place's
+province must be one, the date a day that was. In one run, or 6-8-4. A fake has place 990000, which is no province's; it is
+not found again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """International bank account numbers (ISO 13616): a country's length and structure, and mod 97 = 1. `--scrub iban`.
 
-With the first four characters moved to the end and letters read as A = 10 … Z = 35, the number leaves 1 when divided by 97. The
-countries' structures come from python-stdnum. In one run or in groups of four. A fake keeps the country and the form; its bank is
-0000 or XXXX, which no country gives out.
+With the first four characters moved to the end and letters read as A = 10 … Z = 35, the number leaves 1 when divided by 97.
+The countries' structures come from python-stdnum. In one run or in groups of four. A fake keeps the country and the form; its
+bank is 0000 or XXXX, which no country gives out.
 """
 
 from __future__ import annotations

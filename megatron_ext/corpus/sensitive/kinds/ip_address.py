@@ -1,10 +1,11 @@
 """Addresses of the internet protocol, versions 4 and 6. `--scrub ip_address`.
 
-Public addresses only; `--scrub-private-addresses` takes private, loopback, link-local, multicast and reserved ones too. The ranges
-are those of IANA's registries, as Python's `ipaddress` has them, and 2000::/3 for version 6; addresses for documentation count as
-public. Not found: four numbers behind a word that says version, release, section …, or inside a file's or a package's name
-(`foo-1.2.3.4.tar.gz`); four numbers below 30, as sections and versions have, without a word before them that says address, unless all
-are the same (1.1.1.1, 8.8.8.8); slices of Python (`[::2]`). A fake lies in TEST-NET-1 to -3 (RFC 5737) or in 2001:db8::/32 (RFC 3849).
+Public addresses only; `--scrub-private-addresses` takes private, loopback, link-local, multicast and reserved ones too. The
+ranges are those of IANA's registries, as Python's `ipaddress` has them, and 2000::/3 for version 6; addresses for
+documentation count as public. Not found: four numbers behind a word that says version, release, section …, or inside a file's
+or a package's name (`foo-1.2.3.4.tar.gz`); four numbers below 30, as sections and versions have, without a word before them
+that says address, but for the public resolvers 1.1.1.1, 8.8.8.8 and 9.9.9.9; a heading's number at the beginning of a line;
+slices of Python (`[::2]`). A fake lies in TEST-NET-1 to -3 (RFC 5737) or in 2001:db8::/32 (RFC 3849).
 """
 
 from __future__ import annotations
@@ -20,14 +21,19 @@ CERTAINTY = 4
 _NETS = [ipaddress.ip_network(net) for net in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")]
 _PUBLIC6, _LOCAL6 = ipaddress.ip_network("2000::/3"), ipaddress.ip_network("fc00::/7")
 _VERSION = re.compile(
-    r"(?:\b(?:v|ver|vers|versions?|release[sd]?|rev|revision|build|firmware|driver|sections?|sect?|chapter|clause|appendix|table|fig(?:ure)?|"
-    r"equation|theorem|lemma|oid|update|upgraded?|patch|kernel|since|linux|python|java|chrome|firefox|safari|opera|msie|mozilla)"
-    r"|版本|版|第|章|节|§|[<>=~!^]=|[A-Za-z]/|[0-9A-Za-z_)+~][-+]|[a-z]_)[ \t.:：#(\"'是为号]{0,3}(?:to |from |is |of )?\Z",
+    r"(?:\b(?:(?:v|vers?|rev|sect?|fig)\.?|versions?|release[sd]?|revision|build|firmware|driver|sections?|chapter|clause|appendix|"
+    r"table|figure|equation|theorem|lemma|oid|objectidentifier|update|upgraded?|patch|kernel|since|linux|python|java|chrome|firefox|"
+    r"safari|opera|msie|mozilla)"
+    r"|版本|版|第|章|节|§|[<>=~!^]=|[A-Za-z]/|[0-9A-Za-z_)+~][-+]|[a-z]_)[ \t:：#(\"'是为号]{0,3}(?:to |from |is |of )?\Z",
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(
-    r"(?:\bip|ipv4|addr|host|server|dns|ping|gateway|router|proxy|net|地址|服务器|主机|网关|代理|https?://)[^\n。]{0,10}\Z|@\Z", re.IGNORECASE
+    r"(?:\bip|ipv4|addr|host|server|dns|\bping|gateway|router|proxy|\b(?:sub|i)?net(?:work|mask)?\b(?<!\.net)|地址|服务器|主机|网关|"
+    r"代理|https?://)[^\n。]{0,10}\Z|@\Z",
+    re.IGNORECASE,
 )
+_HEADING = re.compile(r"(?:^|\n)[ \t]*\Z"), re.compile(r"\.?[ \t]+[A-Z]|\.[ \t]")
+_RESOLVERS = frozenset(("1.1.1.1", "8.8.8.8", "9.9.9.9"))
 _PACKAGE = re.compile(r"[-+~][0-9A-Za-z]*[a-z]|\.(?:tar|zip|tgz|whl|exe|deb|rpm|dll|so|jar|msi|dmg|gz|html?)\b|-[0-9]+(?![0-9.])")
 
 
@@ -41,8 +47,11 @@ def check(text, start, end, c):
     before = fold(text[max(0, start - 24) : start])
     if _VERSION.search(before) or _PACKAGE.match(text, end):
         return None
-    parts = value.split(".")
-    if all(int(part) < 30 for part in parts) and len(set(parts)) > 1 and not _ADDRESS.search(before):
+    parts = list(map(int, value.split(".")))
+    if max(parts) < 100 and _HEADING[0].search(before) and _HEADING[1].match(text, end):
+        return None
+    low = max(parts) < 30 and value not in _RESOLVERS
+    if (low or parts[:2] == [2, 5]) and not _ADDRESS.search(before):
         return None
     return start, end
 

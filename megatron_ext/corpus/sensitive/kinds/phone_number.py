@@ -1,9 +1,10 @@
 """Phone numbers that can be called: international (+…, 00…) and national forms. `--scrub phone_number`, `--scrub-phone-regions`.
 
-A pre-scan proposes shapes; a number is one if the numbering plan of its country has it, by the patterns of Google's libphonenumber
-(package phonenumbers). They are compiled here once a region: the package's own parse() takes 40 µs a number, a match 1 µs. Digits in
-one run are a number only with a word that says phone before them, but for mobile numbers of China (1xx…) and Britain (07…). Extensions
-stay. A fake keeps the form: 555-01xx in North America, Ofcom's numbers for drama in Britain, elsewhere one that no plan has.
+A pre-scan proposes shapes; a number is one if the numbering plan of its country has it, by the patterns of Google's
+libphonenumber (package phonenumbers). They are compiled here once a region: the package's own parse() takes 40 µs a number, a
+match 1 µs. Digits in one run are a number only with a word that says phone before them, but for Britain's mobile numbers
+(07…), and for China's (1xx…) in Chinese text. Extensions stay. A fake keeps the form: 555-01xx in North America, Ofcom's
+numbers for drama in Britain, elsewhere one that no plan has.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ TITLE = "phone numbers"
 CERTAINTY = 2
 
 CUES = (
-    *("tel", "phone", "telephone", "fax", "mobile", "cell", "call", "dial", "whatsapp", "wechat", "sms", "text me", "contact", "hotline"),
+    *("tel", "phone", "telephone", "fax", "mobile", "cell", "call", "dial", "whatsapp", "wechat", "sms", "text me", "contact"),
+    "hotline",
     *("电话", "手机", "传真", "联系", "热线", "致电", "拨打", "来电", "客服", "短信", "微信"),
 )
 """Words one of which stands before digits in one run that are a number."""
@@ -27,10 +29,17 @@ _CUE = re.compile("|".join(f"(?<![A-Za-z]){cue}" if cue.isascii() else cue for c
 _TYPES = "fixed_line mobile toll_free premium_rate shared_cost personal_number voip pager uan voicemail".split()
 _GROUP = re.compile("[0-9]+")
 _BESIDE_BEFORE, _BESIDE_BEHIND = re.compile("[0-9] $"), re.compile(" [0-9]")
-_DECIMAL = re.compile(r"\+[0-9]+\.[0-9]+")
-_NUMBERED = re.compile(r"[./#]\Z|(?:\b(?:id|no|nr|order|invoice|isbn|issn|doi|pmid|oclc|lccn)|编号|单号|文号|书号)[.:：#\s]{0,3}\Z", re.IGNORECASE)
+_YEAR = re.compile(r"\((?:19|20)[0-9]{2}\)")  # (2012) 755-767: pages of a journal
+_DECIMAL = re.compile(r"\+?([0-9]+)\.[0-9]+")
+_HAN_NEAR = 60  # characters: a mobile number of China without a word that says phone stands in Chinese text
+_NUMBERED = re.compile(
+    r"[./#]\Z|(?:^|[^0-9A-Za-z])-\Z|(?:\b(?:id|no|nr|order|invoice|isbn|issn|doi|pmid|oclc|lccn)|编号|单号|文号|书号)[.:：#=\s]{0,3}\Z",
+    re.IGNORECASE,
+)
 _HAN = re.compile("[\u4e00-\u9fff]")
-_NANP = (*range(201, 204), 206, 212, 213, 215, 216, 303, 305, 312, 313, 404, 408, 412, 415, 503, 512, 602, 617, 702, 713, 718, 805, 816)
+_DRAMA = ("7700900", "1632960", "2079460")  # Ofcom's
+_LEADS = [f"{lead:0{width}d}" for width in (1, 2, 3) for lead in range(10**width)]
+_NANP = (201, 202, 203, 206, 212, 213, 215, 216, 303, 305, 312, 313, 404, 408, 412, 415, 503, 512, 602, 617, 702, 713, 718, 805)
 
 
 @functools.cache
@@ -40,7 +49,7 @@ def _plan(region: str) -> re.Pattern[str]:
 
     plan = PhoneMetadata.metadata_for_region(region, None)
     if plan is None:
-        raise UserError(f"--scrub-phone-regions {region}: is no region of phonenumbers; write a code of ISO 3166, such as US, GB, CN")
+        raise UserError(f"--scrub-phone-regions {region}: is no region of phonenumbers; write a code of ISO 3166: US, GB, CN …")
     return _any_of(plan)
 
 
@@ -91,7 +100,8 @@ def _national(digits: str, regions) -> str | None:
             if _plan(region).fullmatch(digits[len(prefix) :]):
                 return region
         if (prefix != "0" or digits[0] != "0") and _plan(region).fullmatch(digits):
-            if prefix != "0" or (region == "CN" and (digits.startswith(("400", "800")) or (len(digits) == 11 and digits[0] == "1"))):
+            mobile = len(digits) == 11 and digits[0] == "1"
+            if prefix != "0" or (region == "CN" and (mobile or digits.startswith(("400", "800")))):
                 return region
     return None
 
@@ -104,16 +114,29 @@ def check(text, start, end, c):
         digits = digits_of(found[:stop])
         if len(digits) < 7:
             break
+        if _is_decimal(found, stop, text, start):
+            continue
         if international:
-            sound = _split(digits) is not None and not _DECIMAL.fullmatch(found[:stop])
+            sound = _split(digits) is not None
         elif digits.startswith("00"):
-            alone = not found[:stop].isdigit() and not _crowded(found[:stop], text, start, least=2)
+            alone = not (found[:stop].isdigit() or _NUMBERED.search(text, max(0, start - 12), start))
+            alone = alone and not _crowded(found[:stop], text, start, least=2)
             sound = _split(digits[2:]) is not None and (alone or _cued(text, start))
         else:
             sound = _sounds(digits, found[:stop], text, start, c)
         if sound:
             return start, start + stop
     return None
+
+
+def _is_decimal(found: str, stop: int, text: str, start: int) -> bool:
+    """A number with a decimal point: `+35236450.6`, `-0345678.5432`, `1.319 590 9068`; not behind a word that says phone."""
+    whole = _DECIMAL.match(fold(text[start : start + 32]))  # the point may stand behind what was proposed
+    if whole is None or _cued(text, start):
+        return False
+    if text[start + stop : start + stop + 1] == "." and text[start + stop + 1 : start + stop + 2].isdigit():
+        return True  # an address or a version goes on
+    return whole.end() >= stop or len(whole[1]) > 3 or (found.startswith("1.") and found[whole.end()] == " ")
 
 
 def _cued(text: str, start: int) -> bool:
@@ -131,10 +154,13 @@ def _crowded(found: str, text: str, start: int, least: int = 3) -> bool:
 def _sounds(digits: str, found: str, text: str, start: int, c) -> bool:
     if digits.startswith("86") and len(digits) == 13:
         return "CN" in c.scrub_phone_regions and _plan("CN").fullmatch(digits[2:]) is not None
-    if _NUMBERED.search(text, max(0, start - 12), start):
+    if _NUMBERED.search(text, max(0, start - 12), start) or text[start + len(found) : start + len(found) + 1] in ("*", "^"):
+        return False
+    if _YEAR.match(found):
         return False
     if len(digits) == 11 and digits[0] == "1" and "CN" in c.scrub_phone_regions and _plan("CN").fullmatch(digits):
-        return True
+        near = text[max(0, start - _HAN_NEAR) : start + len(found) + _HAN_NEAR]
+        return not found.isdigit() or _HAN.search(near) is not None or _cued(text, start)
     region = _national(digits, c.scrub_phone_regions)
     if region is None:
         return False
@@ -160,19 +186,20 @@ def fake(found, draw):
         made = lead + f"{_NANP[number % len(_NANP)]}55501{number // 97 % 100:02d}"
         return found if rest[-7:-2] == "55501" else pour(digits[:head] + made, found)
     zero, rest = ("0", rest[1:]) if rest[0] == "0" else ("", rest)
-    if (code == "44" or (not code and _national("0" + rest, ("GB",)))) and len(rest) == 10:
-        homes = ("7700900", "1632960", "2079460")
-        home = homes[0] if rest[0] == "7" else homes[1] if rest[0] == "1" else homes[2]
-        return found if rest.startswith(homes) else pour(digits[:head] + zero + home + f"{number % 1000:03d}", found)
+    if (code == "44" or (not code and zero)) and len(rest) == 10 and rest.startswith(_DRAMA):
+        return found
+    if (code == "44" or (not code and zero and _national("0" + rest, ("GB",)))) and len(rest) == 10:
+        home = _DRAMA[0] if rest[0] == "7" else _DRAMA[1] if rest[0] == "1" else _DRAMA[2]
+        return pour(digits[:head] + zero + home + f"{number % 1000:03d}", found)
     return pour(digits[:head] + zero + _uncalled(rest, code, number), found)
 
 
 def _uncalled(rest: str, code: str, number: int) -> str:
     """As many digits that no plan of the country (of China, where none is given) has."""
-    width = len(rest)
-    lead = "154" if width == 11 and rest[0] == "1" else "00"
-    while True:
+    width, plans = len(rest), _plans(int(code or 86))
+    first = "100" if width == 11 and rest[0] == "1" else "000"  # no area of North America either begins so
+    for lead in [first, *_LEADS]:
         made = (lead + f"{number % 10**width:0{width}d}")[:width]
-        if not any(plan.fullmatch(made) or plan.fullmatch(made.lstrip("0")) for plan in _plans(int(code or 86))):
+        if not any(plan.fullmatch(made) or plan.fullmatch(made.lstrip("0")) for plan in plans):
             return made
-        lead, number = "000", number // 7 + 1
+    return "0" * width

@@ -1,8 +1,8 @@
 """Social security numbers of the United States: 3-2-4 digits in the ranges that are given out. `--scrub us_ssn`.
 
-There is no check digit. Never given out: areas 000, 666 and 900 to 999, group 00, serial 0000, and the numbers that advertisements
-made known. 123-45-6789 is found by form; with spaces or as nine digits only behind a word that says what it is (SSN, social
-security). A fake has an area from 900, which is nobody's; it is not found again.
+There is no check digit. Never given out: areas 000, 666 and 900 to 999, group 00, serial 0000, and the numbers that
+advertisements made known. 123-45-6789 is found by form; with spaces or as nine digits only behind a word that says what it is
+(SSN, social security). A fake has an area from 900, which is nobody's; it is not found again.
 """
 
 from __future__ import annotations
