@@ -63,7 +63,7 @@ class _Worker:
         reader = READERS.load(piece.format)
         try:
             with open_source(piece.file, reader, piece.begin, piece.end) as source:
-                for record in records(source, reader, None, self._c, needed=("text",)):
+                for record in records(source, reader, None, self._c, needed=(self._c.text_key,)):
                     self._record(record, reader, kept, rejects)
         except StopAll:
             raise
@@ -75,7 +75,7 @@ class _Worker:
 
     def _record(self, record: Record, reader: ModuleType, kept: Lines, rejects: Rejects) -> None:
         try:
-            found = document(record, reader, source=source_of(record.file, self._c))
+            found = document(record, reader, self._c.text_key, source_of(record.file, self._c))
         except Reject as reject:
             self._refuse(record, reader, reject, rejects)
             return

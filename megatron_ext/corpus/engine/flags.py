@@ -14,6 +14,7 @@ class EngineFlags:
         None, "folder of the clean corpus: part-*.jsonl, rejects/, receipt.html, receipt.json; a stopped run goes on", front=True
     )
     output_compression: str = flag("zstd", "of the files written", choices=("none", "gzip", "zstd"), front=True)
+    text_key: str = flag("text", "key (or column) of the records that holds the text")
     rejects_with_text: bool = flag(False, "write the texts of what is dropped into rejects/, too", front=True)
     shard_size: float = flag(
         64.0, "MB of input that are done at once; larger files are cut where their format allows", least=0.001

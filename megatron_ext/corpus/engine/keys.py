@@ -16,7 +16,7 @@ from megatron_ext.corpus.cleaning.flags import FILTERS
 from megatron_ext.corpus.engine.shards import Shard
 from megatron_ext.corpus.inputs import state_of
 
-_ENGINE = ("output_compression", "rejects_with_text")  # of how the work is done, what shows in its results
+_ENGINE = ("output_compression", "rejects_with_text", "text_key")  # of how the work is done, what shows in its results
 
 
 def key_of(config: Config, shard: Shard) -> str:

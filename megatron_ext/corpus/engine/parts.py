@@ -24,10 +24,10 @@ ENDINGS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
 
 class Parts:
-    """Where a stage's documents are. Attributes: folder."""
+    """Where a stage's documents are. Attributes: folder; key: under which their text is."""
 
-    def __init__(self, folder: pathlib.Path, compression: str):
-        self.folder, self._compression = folder, compression
+    def __init__(self, folder: pathlib.Path, compression: str, key: str = "text"):
+        self.folder, self._compression, self.key = folder, compression, key
 
     def path(self, number: int) -> pathlib.Path:
         return self.folder / f"part-{number:05d}.jsonl{ENDINGS[self._compression]}"
@@ -39,7 +39,7 @@ class Parts:
         """The documents of a shard, in order, each with the record that it was read from."""
         with open_source(str(self.path(number)), jsonl) as source:
             for record in records(source, jsonl, None, InputFlags()):
-                yield record, document(record, jsonl)
+                yield record, document(record, jsonl, self.key)
 
 
 def line_of(found: Document, record: Record) -> bytes:

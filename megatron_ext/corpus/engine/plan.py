@@ -16,7 +16,8 @@ from megatron_ext.corpus.inputs import format_of, size_of, state_of
 from megatron_ext.corpus.matching.before import Before, Seen
 from megatron_ext.corpus.matching.flags import METHODS, files_of
 
-_SHARED = ("dedup_priority", "dedup_min_left", "output_compression", "rejects_with_text")  # flags that results depend on
+_SHARED = ("dedup_priority", "dedup_ignore", "dedup_min_left", "output_compression", "rejects_with_text", "text_key")
+"""Flags on which results depend, whatever the way."""
 
 
 class Plan:
@@ -45,7 +46,7 @@ class Plan:
         self.stages = {stage.name: stage for stage in stages}
 
     def _parts(self, stage: str, last: bool) -> Parts:
-        return Parts(self.folder if last else self.work / stage, self.c.output_compression)
+        return Parts(self.folder if last else self.work / stage, self.c.output_compression, self.c.text_key)
 
 
 def _seen(file: str) -> Seen:

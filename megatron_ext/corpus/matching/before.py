@@ -80,9 +80,9 @@ class Before:
         seen = self.seen[shard - own]
         reader: Any = READERS.load(seen.format)
         with open_source(seen.file, reader) as source:
-            for record in records(source, reader, None, InputFlags(), needed=("text",)):
+            for record in records(source, reader, None, InputFlags(), needed=(self.c.text_key,)):
                 try:
-                    yield None, document(record, reader)
+                    yield None, document(record, reader, self.c.text_key)
                 except Reject:
                     continue
 

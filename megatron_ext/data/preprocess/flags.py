@@ -8,6 +8,8 @@ from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.corpus.engine.flags import usable_cores
 
+CLEANING = ("filters", "scrub", "decontaminate", "dedup")
+
 
 @flag_group("output", "What is written, and how")
 class PreprocessFlags:
@@ -31,8 +33,9 @@ class PreprocessFlags:
             yield Problem("--output-prefix", None, "is missing", "name the path with which the files written begin")
         elif os.path.isdir(c.output_prefix) or c.output_prefix.endswith("/"):
             yield Problem("--output-prefix", c.output_prefix, "is a folder", "add the beginning of a file's name")
-        if len(c.json_keys) > 1 and (getattr(c, "filters", ()) or getattr(c, "scrub", ())):
-            yield Problem("--json-keys", " ".join(c.json_keys), "are several, and --filters and --scrub look at one text")
+        if len(c.json_keys) > 1 and any(getattr(c, name, ()) for name in CLEANING):
+            asked = " and ".join("--" + name for name in CLEANING if getattr(c, name, ()))
+            yield Problem("--json-keys", " ".join(c.json_keys), f"are several, and {asked} look at one text")
         for key in c.json_keys:
             if "/" in key or not key:
                 yield Problem("--json-keys", key, "cannot be part of a file's name", "rename the key in the input")

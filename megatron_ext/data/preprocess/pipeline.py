@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 
+from megatron_ext.arguments.config import Config
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.cleaning.steps import empty_tally, reasons
+from megatron_ext.corpus.engine.clean import clean
+from megatron_ext.corpus.engine.flags import EngineFlags
 from megatron_ext.corpus.flags import InputFlags
 from megatron_ext.corpus.inputs import expand_all, size_on_disk
 from megatron_ext.corpus.progress import Meter
@@ -66,6 +69,18 @@ def preprocess(
     if tally is not None:
         totals.warnings = write_receipt(prefix + "_", cleaning, tally, len(files), totals.seconds)
     return totals
+
+
+def deduplicated(config: Config) -> tuple[InputFlags, Sequence[str]]:
+    """Clean and deduplicate into PREFIX_corpus, whose jobs that are done stay done; the clean corpus as input, and warnings.
+
+    Duplicates are known only when all documents were seen, so here texts lie on disk before they are tokenized.
+    """
+    output = config.output
+    engine = EngineFlags(output=f"{output.output_prefix}_corpus", workers=output.workers, text_key=output.json_keys[0])
+    others = {name: group for name, group in vars(config).items() if name not in ("world_size", "derived", "tokenizer", "output")}
+    warnings = clean(Config(1, engine=engine, **others)).warnings
+    return InputFlags(input=(f"{engine.output}/part-*",)), warnings
 
 
 def told(reject: dict, reasons: Mapping[str, str]) -> str:
