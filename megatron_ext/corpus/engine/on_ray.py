@@ -7,6 +7,7 @@ that was cut off had begun to write has another name than what is whole, so noth
 from __future__ import annotations
 
 import itertools
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -45,6 +46,9 @@ def _begin(ray: Any, plan: Plan) -> None:
     """Join the cluster of --ray-address (or RAY_ADDRESS), else start one of this machine's cores."""
     options = {"address": plan.c.ray_address} if plan.c.ray_address else {"num_cpus": plan.c.workers, "include_dashboard": False}
     try:
+        host, colon, port = (plan.c.ray_address or "").rpartition(":")
+        if colon and port.isdigit():
+            socket.create_connection((host, int(port)), 10).close()  # Ray itself would go on trying for minutes
         ray.init(log_to_driver=False, logging_level="error", **options)
     except Exception as error:
         raise UserError(f"--engine ray: there is no cluster to be reached at {plan.c.ray_address} ({error})") from None

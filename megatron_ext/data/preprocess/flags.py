@@ -35,7 +35,7 @@ class PreprocessFlags:
             yield Problem("--output-prefix", c.output_prefix, "is a folder", "add the beginning of a file's name")
         if len(c.json_keys) > 1 and any(getattr(c, name, ()) for name in CLEANING):
             asked = " and ".join("--" + name for name in CLEANING if getattr(c, name, ()))
-            yield Problem("--json-keys", " ".join(c.json_keys), f"are several, and {asked} look at one text")
+            yield Problem("--json-keys", " ".join(c.json_keys), f"are several, and {asked} are for one text")
         for key in c.json_keys:
             if "/" in key or not key:
                 yield Problem("--json-keys", key, "cannot be part of a file's name", "rename the key in the input")
