@@ -1,8 +1,8 @@
 """Documents with their classes, on disk, in an order that follows from the seed and the texts alone.
 
 A text that is there twice counts once, one that is there as both classes not at all: nothing that is held out was learned from.
-Of `held_out_every` documents one is held out, by the hash of its text (xxh3); half of these give the threshold, half the
-figures. Memory holds 100 bytes or so a document.
+Of `held_out_every` documents of a class one is held out, in the order of their hashes (xxh3): by turns for the threshold and
+for the figures. Memory holds 100 bytes or so a document.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ FEWEST = {"learned": 20, "threshold": 5, "figures": 5}
 
 
 class Examples:
-    """Attributes: seen: documents by `(part, class)`, and what was passed over by why; bytes: of their texts."""
+    """Attributes: seen: documents by `(part, class)`, and what was passed over by why."""
 
     def __init__(self, c: ExampleFlags, folder: str):
         self._c = c
         self._file = tempfile.TemporaryFile(dir=folder)
         self._places: dict[int, tuple[str, int, int]] = {}
         self._both: set[int] = set()
+        self._parts: dict[str, list[int]] = {part: [] for part in PARTS}
         self.seen: collections.Counter[Any] = collections.Counter()
-        self.bytes = 0
 
     def add(self, text: str, label: str) -> None:
         seen = (text[: self._c.characters] if self._c.characters else text).encode()
@@ -54,9 +54,12 @@ class Examples:
         for key in self._both:
             del self._places[key]
         self.seen["both"] = len(self._both)
-        for key, (label, _, size) in self._places.items():
-            self.seen[self._part(key), label] += 1
-            self.bytes += size
+        for label in CLASSES:
+            ordered = sorted(key for key, place in self._places.items() if place[0] == label)
+            for rank, key in enumerate(ordered):
+                part = _part(rank, self._c.held_out_every)
+                self._parts[part].append(key)
+                self.seen[part, label] += 1
         for part in PARTS:
             for label in CLASSES:
                 if self.seen[part, label] < FEWEST[part]:
@@ -72,15 +75,17 @@ class Examples:
             f"there are too few {label} documents ({count:,}): {self.seen[part, label]:,} of them {use}, at least {FEWEST[part]}"
         )
 
-    def _part(self, key: int) -> str:
-        return PARTS[1 + key // self._c.held_out_every % 2] if key % self._c.held_out_every == 0 else PARTS[0]
-
     def of(self, part: str) -> Iterator[tuple[str, str]]:
         """`(text, class)` of a part, in the order of their hashes."""
-        for key in sorted(key for key in self._places if self._part(key) == part):
+        for key in sorted(self._parts[part]):
             label, place, size = self._places[key]
             self._file.seek(place)
             yield self._file.read(size).decode(), label
+
+
+def _part(rank: int, every: int) -> str:
+    """The part of the document of this rank in its class."""
+    return PARTS[1 + rank // every % 2] if rank % every == 0 else PARTS[0]
 
 
 def gather(c: ExampleFlags, folder: str) -> Examples:
