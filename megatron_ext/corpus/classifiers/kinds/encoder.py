@@ -3,7 +3,7 @@
     p(scored | text) = sigmoid(w · h_[CLS] + b)
 
 `--encoder-from FOLDER` fine-tunes an encoder of Hugging Face's with its tokenizer; without it a small BERT is learned from
-nothing, with a WordPiece vocabulary of the examples. Of a text the first `--encoder-tokens` are read. The model is a folder that
+nothing, with a vocabulary of the examples (byte-level BPE). Of a text the first `--encoder-tokens` are read. The model is a folder that
 transformers loads. On a CPU the same seed gives the same model on one machine. Needs transformers (the extra `huggingface`).
 """
 
@@ -118,7 +118,7 @@ def _start(examples: Callable[[], Iterable[tuple[str, bool]]], c: Any) -> tuple[
         except Exception as error:
             raise UserError(f"--encoder-from {c.encoder_from}: cannot be loaded ({' '.join(str(error).split())[:200]})") from None
     tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=_wordpiece(examples, c.encoder_vocab_size), model_max_length=c.encoder_tokens,
+        tokenizer_object=_vocabulary(examples, c.encoder_vocab_size), model_max_length=c.encoder_tokens,
         pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
     )  # fmt: skip
     config = transformers.BertConfig(
@@ -129,12 +129,14 @@ def _start(examples: Callable[[], Iterable[tuple[str, bool]]], c: Any) -> tuple[
     return transformers.BertForSequenceClassification(config), tokenizer
 
 
-def _wordpiece(examples: Callable[[], Iterable[tuple[str, bool]]], size: int) -> Any:
+def _vocabulary(examples: Callable[[], Iterable[tuple[str, bool]]], size: int) -> Any:
+    """A byte-level BPE: tokenizers' WordPieceTrainer gives another vocabulary each time, by the order in a hash table."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-    made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    made.normalizer, made.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=_CONTROL, show_progress=False)
+    made = Tokenizer(models.BPE())
+    made.normalizer, made.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=_CONTROL, initial_alphabet=alphabet, show_progress=False)
     made.train_from_iterator((text for text, _ in examples()), trainer)
     made.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     return made
