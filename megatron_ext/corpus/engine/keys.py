@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -19,9 +19,12 @@ from megatron_ext.corpus.inputs import state_of
 _ENGINE = ("output_compression", "rejects_with_text", "text_key")  # of how the work is done, what shows in its results
 
 
-def key_of(config: Config, shard: Shard) -> str:
-    """Of a configuration and a shard: of the flags, those that results depend on, so no thresholds of rules that are not asked
-    for."""
+_FOLDERS = ("decontaminate", "decontaminate_packages")  # flags that may name one
+
+
+def keys_of(config: Config, shards: Sequence[Shard]) -> list[str]:
+    """Of a configuration and each shard: of the flags, those that results depend on, so no thresholds of rules that are not
+    asked for."""
     groups = vars(config)
     further = [("decontamination", config.decontamination.decontaminate), ("sensitive", config.sensitive.scrub)]
     used = [*config.cleaning.filters, "cleaning", *(name for name, asked in further if asked)]
@@ -30,7 +33,8 @@ def key_of(config: Config, shard: Shard) -> str:
     for name in used:
         values |= vars(groups[FILTERS.load(name).Flags.group_name if name in FILTERS.names() else name])
     values |= {name: getattr(config.engine, name) for name in _ENGINE}
-    return digest(sorted(said(values)), dataclasses.astuple(shard))
+    told = sorted(said(values))
+    return [digest(told, dataclasses.astuple(shard)) for shard in shards]
 
 
 def digest(*content: Any) -> str:
@@ -43,5 +47,5 @@ def said(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in values.items():
         yield name, repr(value)
         for each in value if isinstance(value, tuple) else [value]:
-            if isinstance(each, str) and os.path.exists(each):
+            if isinstance(each, str) and (os.path.isfile(each) or (name in _FOLDERS and os.path.isdir(each))):
                 yield name, state_of(each)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from megatron_ext.arguments.config import Config
 from megatron_ext.corpus.engine.cleaning_stage import CLEAN, CleaningStage
-from megatron_ext.corpus.engine.keys import key_of, said
+from megatron_ext.corpus.engine.keys import keys_of, said
 from megatron_ext.corpus.engine.parts import Parts
 from megatron_ext.corpus.engine.shards import cut
 from megatron_ext.corpus.engine.stages import Stage
@@ -29,7 +29,7 @@ class Plan:
         self.folder = pathlib.Path(self.c.output)
         self.work = self.folder / "work"
         self.shards = list(cut(self.c))
-        keys, ways = [key_of(config, shard) for shard in self.shards], list(self.c.dedup)
+        keys, ways = keys_of(config, self.shards), list(self.c.dedup)
         parts = self._parts(CLEAN, last=not ways)
         self.writes: Stage = CleaningStage(self.c, self.shards, keys, parts)
         stages = [self.writes]
