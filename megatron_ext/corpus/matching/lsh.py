@@ -19,6 +19,7 @@ from megatron_ext.corpus.matching.shingles import BASE, IMPLEMENTATIONS, mix
 from megatron_ext.corpus.matching.signatures import Signatures
 from megatron_ext.corpus.native import compiled
 
+
 class Groups(NamedTuple):
     """Documents that share a key: group g is `documents[bounds[g] : bounds[g + 1]]`, in ascending order, at least two."""
 

@@ -109,4 +109,3 @@ def test_documents_meet_as_often_as_the_curve_says(bands, rows):
         met = (lsh.band_keys(sign.sign(left), bands, rows) == lsh.band_keys(sign.sign(right), bands, rows)).any(0).mean()
         expected = meet(shared / 200, bands, rows)
         assert abs(met - expected) <= 4 * np.sqrt(expected * (1 - expected) / 2000) + 1e-3, similarity
-
