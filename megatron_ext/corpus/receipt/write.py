@@ -51,6 +51,8 @@ def warnings_of(tally: Tally) -> list[str]:
             found.append(f"{step.name} dropped every one of {step.documents:,} documents")
         elif step.name != READ and step.documents and not dropped and not step.edited:
             found.append(f"{step.name} dropped nothing of {step.documents:,} documents")
+        elif tally.kept[0] and not step.documents:
+            found.append(f"{step.name} looked at no document: --filters-for names no source that there is")
     if not tally.steps[0].documents:
         found.append("the input holds no document")
     return found
