@@ -24,7 +24,7 @@ POLL = 2.0
 """Seconds between two looks at the queue."""
 
 SCRIPT = """#!/bin/bash
-# Jobs of stage {stage}, of those that {list} names: every {tasks}th, from this task's number.
+# Jobs of stage {stage}: of those in the list, the ones whose line has this task's number, modulo {tasks}.
 cd {here}
 exec {python} {tool} --recipe {recipe} --run-stage {stage} \\
     --run-shard $(awk "NR % {tasks} == $SLURM_ARRAY_TASK_ID" {list})
