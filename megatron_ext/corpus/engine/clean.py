@@ -109,7 +109,7 @@ def clean_some(config: Config, stage: str, numbers: Sequence[int]) -> None:
 
 
 def _added_up(plan: Plan) -> tuple[Tally, float]:
-    """The tally of all jobs that are done, and the seconds that they took. Those of a way to find duplicates are all its step's."""
+    """The tally of all jobs that are done, and the seconds that they took; those of all of a way's stages are its step's."""
     whole, seconds, before = None, 0.0, 0.0
     for stage in plan.stages.values():
         tally = stage.tally()

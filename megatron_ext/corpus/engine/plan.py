@@ -34,6 +34,8 @@ class Plan:
         self.folder = pathlib.Path(self.c.output)
         self.work = self.folder / "work"
         self.shards = list(cut(self.c))
+        if not self.shards:
+            raise UserError(f"--input: all that it matches lies in --output {self.folder}, where runs write; name other files")
         ways = list(self.c.dedup)
         keys = [digest(key_of(config, shard), not ways) for shard in self.shards]  # the last stage's files lie elsewhere
         parts = self._parts(CLEAN, last=not ways)

@@ -22,13 +22,22 @@ def test_a_way_is_added_or_left_out(ways, more, tmp_path):
     assert again == run(tmp_path / "fresh", ways[-1])
 
 
+def test_a_pattern_does_not_match_what_the_run_writes(tmp_path):
+    write(tmp_path / "in.jsonl", [{"text": "one"}])
+    flags = ["--input", "**/*.jsonl", "--output", "out", "--output-compression", "none", "--workers", "1"]
+    good(*flags, cwd=tmp_path)
+    assert (tmp_path / "out" / "part-00000.jsonl").exists()
+    assert "1, 0.0 MB of text in 1 shards, 1 of them done before" in good(*flags, cwd=tmp_path).stdout
+
+
 @pytest.mark.parametrize("flag", ["--input", "--dedup-against"])
-def test_what_is_read_is_not_written_over(flag, tmp_path):
+@pytest.mark.parametrize("name", ["part-*", "part-00000.jsonl.zst"])
+def test_what_is_read_is_not_written_over(flag, name, tmp_path):
     write(tmp_path / "in.jsonl", [{"text": "one"}])
     good("--input", tmp_path / "in.jsonl", "--output", tmp_path / "out", "--workers", "1")
     before = left(tmp_path / "out")
     more = ["--input", tmp_path / "in.jsonl", "--dedup", "exact"] if flag == "--dedup-against" else []
-    given = tmp_path / "out" if flag == "--dedup-against" else tmp_path / "out" / "part-*"
+    given = tmp_path / "out" / name
     done = call(*more, flag, given, "--output", tmp_path / "out")
     assert done.returncode == 1 and "lies in --output" in done.stderr and "Traceback" not in done.stderr
     assert left(tmp_path / "out") == before
