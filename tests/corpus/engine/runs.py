@@ -79,14 +79,10 @@ def corpus(folder: pathlib.Path, files: int = 6, documents: int = 120, seed: int
 def plan_of(*arguments):
     """The plan of a command."""
     from megatron_ext.arguments.config import read
-    from megatron_ext.corpus.cleaning.flags import groups
-    from megatron_ext.corpus.engine.flags import EngineFlags
+    from megatron_ext.corpus.engine.flags import groups
     from megatron_ext.corpus.engine.plan import Plan
-    from megatron_ext.corpus.flags import DocumentFlags, InputFlags
-    from megatron_ext.corpus.matching.flags import groups as dedup_groups
 
-    every = [InputFlags, DocumentFlags, EngineFlags, *groups(), *dedup_groups()]
-    return Plan(read(every, list(map(str, arguments)), "clean_corpus.py", ""))
+    return Plan(read(groups(), list(map(str, arguments)), "clean_corpus.py", ""))
 
 
 def here(*arguments) -> pathlib.Path:

@@ -6,8 +6,14 @@ from megatron_ext.arguments.problems import UserError
 from tests.corpus.engine.runs import call, corpus, good, here, kept, left, write
 
 
-@pytest.mark.parametrize("ways", [[["exact"], []], [["exact", "minhash"], ["exact"]], [[], ["exact"], []]])
-@pytest.mark.parametrize("more", [[], ["--keep-work"]])
+@pytest.mark.parametrize(
+    ("ways", "more"),
+    [
+        ([["exact"], []], []),
+        pytest.param([["exact", "minhash"], ["exact"]], [], marks=pytest.mark.full),
+        pytest.param([[], ["exact"], []], ["--keep-work"], marks=pytest.mark.full),
+    ],
+)
 def test_a_way_is_added_or_left_out(ways, more, tmp_path):
     corpus(tmp_path / "in", files=2, documents=20)
     flags = ["--input", tmp_path / "in" / "*.jsonl", "--workers", "1"]
