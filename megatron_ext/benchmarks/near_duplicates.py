@@ -214,11 +214,16 @@ def _deduplicate(folder: pathlib.Path, workers: int, *flags: str) -> None:
 
 def _theirs(folder: pathlib.Path, folders: Sequence[str]) -> None:
     """datatrove's four steps, in a process of their own, as its examples have them."""
-    _in_a_fresh_process(_datatrove_steps, folder, folders)
+    _in_a_fresh_process(_quietly, folder, folders)
 
 
-def _datatrove_steps(folder: pathlib.Path, folders: Sequence[str]) -> None:
+def _quietly(folder: pathlib.Path, folders: Sequence[str]) -> None:
     sys.path += [os.path.abspath(folder) for folder in folders]
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # it logs all that it does
+        _datatrove_steps(folder)
+
+
+def _datatrove_steps(folder: pathlib.Path) -> None:
     from datatrove.executor import LocalPipelineExecutor
     from datatrove.pipeline.dedup.minhash import (
         MinhashConfig,
