@@ -54,7 +54,7 @@ def train(c: SimpleNamespace) -> Iterator[tuple[str, str]]:
 
 def _read(examples: Examples) -> Iterator[tuple[str, str]]:
     seen = examples.seen
-    for part, what in zip(PARTS, ("to learn", "threshold", "figures")):
+    for part, what in zip(PARTS, ("to learn", "to choose by", "to measure")):
         yield what, " and ".join(f"{seen[part, label]:,} {label}" for label in CLASSES) + " documents"
     passed = {"rejected": "records without text or label", "twice": "texts again", "both": "texts that are good and bad"}
     told = ", ".join(f"{seen[why]:,} {what}" for why, what in passed.items() if seen[why])
