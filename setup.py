@@ -75,10 +75,11 @@ DATA = [
     "trafilatura>=2.0",
 ]
 HUGGINGFACE = ["transformers>=4.50"]
+RAY = ["ray>=2.40"]
 EXTRAS = {
     "data": DATA,
     "huggingface": HUGGINGFACE,
-    "ray": ["ray>=2.40"],
+    "ray": RAY,
     # Kernels. NVIDIA's Apex comes from its source: the `apex` of PyPI is somebody else's package.
     "gpu": ["liger-kernel>=0.5", "transformer-engine[pytorch]>=2.9,<2.12"],
     "docs": ["mkdocs>=1.6", "mkdocs-material>=9.5"],
@@ -86,6 +87,7 @@ EXTRAS = {
     "test": [
         *DATA,
         *HUGGINGFACE,
+        *RAY,
         "hypothesis>=6.100",
         "import-linter>=2.15",
         "pydivsufsort>=0.0.18",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem, UserError
@@ -35,23 +36,7 @@ class InputFlags:
             yield Problem("--input", None, "is missing", "give files, patterns or URLs")
         if "{text}" not in c.dialogue_template:
             yield Problem("--dialogue-template", repr(c.dialogue_template), "has no {text}", "put it where the message goes")
-        seen = set()
-        for pattern in c.input:
-            try:
-                files = expand(pattern)
-            except UserError as error:
-                yield Problem("--input", None, str(error))
-                continue
-            if not files:
-                yield Problem("--input", pattern, "matches no file")
-            for file in files:
-                wrong = (
-                    ("gives " + file + " a second time", "name each file once") if file in seen else _wrong(file, c.input_format)
-                )
-                if wrong:
-                    yield Problem("--input", pattern if file in seen else file, *wrong)
-                    break
-            seen.update(files)
+        yield from wrong_files("--input", c.input, c.input_format)
 
 
 @flag_group("document", "What documents are called")
@@ -71,6 +56,25 @@ class DocumentFlags:
                 if outside:
                     yield Problem("--sources-below", c.sources_below, f"is no folder that {pattern} lies in")
                     break
+
+
+def wrong_files(option: str, patterns: Sequence[str], named: str | None) -> Iterator[Problem]:
+    """What is wrong with the files that a flag names, to be read as format `named` or by their endings."""
+    seen: set[str] = set()
+    for pattern in patterns:
+        try:
+            files = expand(pattern)
+        except UserError as error:
+            yield Problem(option, None, str(error))
+            continue
+        if not files:
+            yield Problem(option, pattern, "matches no file")
+        for file in files:
+            wrong = ("gives " + file + " a second time", "name each file once") if file in seen else _wrong(file, named)
+            if wrong:
+                yield Problem(option, pattern if file in seen else file, *wrong)
+                break
+        seen.update(files)
 
 
 def _wrong(file: str, named: str | None) -> tuple[str, str] | None:

@@ -99,7 +99,11 @@ def test_ctrl_c_while_torchrun_starts(seconds, endless, tmp_path):
     wait_for(lambda: torchrun_of(tmp_path), running)
     time.sleep(seconds)
     os.killpg(running.pid, signal.SIGINT)
-    said, _ = running.communicate(timeout=200)
+    try:
+        said, _ = running.communicate(timeout=60)
+    except subprocess.TimeoutExpired:  # seen at a load of 20: torchrun loses what comes while it starts its processes
+        os.killpg(running.pid, signal.SIGINT)
+        said, _ = running.communicate(timeout=120)
     assert running.returncode == STATUS, said
     assert processes_of(tmp_path) == []
 

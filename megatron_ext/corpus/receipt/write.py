@@ -34,9 +34,14 @@ def write_receipt(
         "shards": shards,
         "worker_seconds": round(seconds, 3),
     }
-    write_whole(prefix + RECEIPTS[0], json.dumps(about | tally.as_dict(), ensure_ascii=False, indent=1) + "\n")
-    write_whole(prefix + RECEIPTS[1], page(about, tally))
+    write_whole(prefix + RECEIPTS[0], _bytes(json.dumps(about | tally.as_dict(), ensure_ascii=False, indent=1) + "\n"))
+    write_whole(prefix + RECEIPTS[1], _bytes(page(about, tally)))
     return warnings
+
+
+def _bytes(text: str) -> bytes:
+    """In UTF-8, which half a surrogate pair in an id cannot be."""
+    return text.encode("utf-8", "replace")
 
 
 def warnings_of(tally: Tally) -> list[str]:

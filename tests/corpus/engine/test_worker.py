@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 
 import pytest
 
@@ -21,6 +22,9 @@ def test_signals_that_another_thread_hears_wait_for_the_end(number):
             signal.pthread_kill(thread.ident, number)
             for _ in range(10_000):  # the interpreter looks for signals many times meanwhile
                 done.append(heard.copy())
+        deadline = time.monotonic() + 10
+        while not heard and time.monotonic() < deadline:
+            time.sleep(0.01)  # the other thread has to be at work to hear it
         assert not any(done) and heard == [number]
         with signals_deferred():
             signal.raise_signal(number)  # to this thread, by the mask
