@@ -8,7 +8,7 @@ so a wheel built on one machine runs on another: never -march=native.
 import sys
 from pathlib import Path
 
-from pybind11.setup_helpers import Pybind11Extension
+from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from pybind11.setup_helpers import build_ext as Pybind11Build
 from setuptools import find_namespace_packages, setup
 
@@ -35,6 +35,7 @@ class OptionalBuild(Pybind11Build):
             print(SLOWER.format(name=ext.name, error=error), file=sys.stderr)
 
 
+ParallelCompile(default=0).install()  # a file a core
 OPTIMISE = [] if sys.platform == "win32" else ["-O3"]
 REQUIRES = [
     "torch>=2.9",
@@ -74,10 +75,11 @@ DATA = [
     "trafilatura>=2.0",
 ]
 HUGGINGFACE = ["transformers>=4.50"]
+RAY = ["ray>=2.40"]
 EXTRAS = {
     "data": DATA,
     "huggingface": HUGGINGFACE,
-    "ray": ["ray>=2.40"],
+    "ray": RAY,
     # Kernels. NVIDIA's Apex comes from its source: the `apex` of PyPI is somebody else's package.
     "gpu": ["liger-kernel>=0.5", "transformer-engine[pytorch]>=2.9,<2.12"],
     "docs": ["mkdocs>=1.6", "mkdocs-material>=9.5"],
@@ -85,6 +87,7 @@ EXTRAS = {
     "test": [
         *DATA,
         *HUGGINGFACE,
+        *RAY,
         "hypothesis>=6.100",
         "import-linter>=2.15",
         "pydivsufsort>=0.0.18",

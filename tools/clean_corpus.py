@@ -17,12 +17,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from megatron_ext.arguments.config import read
 from megatron_ext.arguments.problems import exit_status
-from megatron_ext.corpus.cleaning.flags import groups
 from megatron_ext.corpus.cleaning.recipe import ABOUT as ABOUT_RECIPES
 from megatron_ext.corpus.cleaning.recipe import as_config
-from megatron_ext.corpus.engine.flags import EngineFlags
-from megatron_ext.corpus.flags import DocumentFlags, InputFlags
-from megatron_ext.corpus.matching.flags import groups as dedup_groups
+from megatron_ext.corpus.engine.flags import groups
 
 PROGRAM = "clean_corpus.py"
 ABOUT = "Raw text to clean text: rules that documents must pass, personal data taken out, a receipt of all that is dropped.\n"
@@ -39,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _clean(argv: Sequence[str]) -> None:
-    config = read([InputFlags, DocumentFlags, EngineFlags, *groups(), *dedup_groups()], argv, PROGRAM, ABOUT)
+    config = read(groups(), argv, PROGRAM, ABOUT)
     from megatron_ext.corpus.engine.clean import clean, clean_some
 
     if config.engine.run_shard:

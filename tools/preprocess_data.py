@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return exit_status(lambda: _preprocess(as_config(argv)), PROGRAM)
     except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted; nothing was written", file=sys.stderr)
+        print(f"{PROGRAM}: interrupted; no .bin and .idx were written", file=sys.stderr)
         return 130
 
 

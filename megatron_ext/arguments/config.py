@@ -183,7 +183,7 @@ def _convert(flags: dict[str, Flag], values: dict[str, Any], place: str) -> list
     for name in list(values):
         flag, known = flags[name], known_value(name, values[name])
         option = values.options[name] if isinstance(values, Given) else flag.option
-        where = place.format(name=name, option=option)
+        where = place.replace("{name}", name, 1).replace("{option}", option, 1)
         if known is not None:
             if known.fate != TRANSLATED:
                 problems.append(Problem(where, values.pop(name), known.why))

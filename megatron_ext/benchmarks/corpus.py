@@ -90,11 +90,9 @@ def mb(size: float, seconds: float) -> str:
 
 def configuration(*argv: str) -> Config:
     """The configuration of tools/clean_corpus.py for these flags."""
-    from megatron_ext.corpus.cleaning.flags import groups
-    from megatron_ext.corpus.engine.flags import EngineFlags
-    from megatron_ext.corpus.flags import DocumentFlags, InputFlags
+    from megatron_ext.corpus.engine.flags import groups
 
-    return read([InputFlags, DocumentFlags, EngineFlags, *groups()], argv, "benchmark.py corpus", "")
+    return read(groups(), argv, "benchmark.py corpus", "")
 
 
 def rule_settings(*names: str) -> SimpleNamespace:

@@ -38,8 +38,9 @@ class NearDuplicatesBenchmarkFlags:
     megabytes: float = flag(5.0, "how much of --input", positive=True, front=True)
     peers: tuple[str, ...] = flag((), "folders with packages: pip install --target FOLDER datasketch gaoya rensa", front=True)
     documents: int = flag(1_000_000, "made-up short documents that are deduplicated; 0: none", least=0, front=True)
-    memory: int = flag(1000, "MB that a slice of a band may take", least=1, front=True)
-    folder: str = flag(".", "where their keys are written for the while, 224 bytes a document", front=True)
+    memory: float = flag(2.0, "GB for a job that looks at all of them, as --dedup-memory", positive=True, front=True)
+    workers: int = flag(2, "processes", least=1, front=True)
+    folder: str = flag(".", "where they are written for the while, a kilobyte a document", front=True)
 
 
 CORPUS_ROWS = ("rules", "language", "personal_data", "engine", "workers", "memory")

@@ -1,43 +1,46 @@
-"""How fast texts are signed, beside the peers on the same texts, and in how much memory many documents are deduplicated.
+"""How fast texts are signed and deduplicated, beside the peers on the same texts, and in how much memory many documents are.
 
-Rates are MB of UTF-8 in a second of CPU time, the best of three rounds. `--peers` names a folder that pip filled with
-`--target`; each peer that is there runs in a process of its own.
+Rates are MB of UTF-8 in a second of CPU time, the best of three rounds. `--peers` names folders that pip filled with
+`--target`; each peer that is there runs in a process of its own. Whole near-dedup goes from files to files: clean_corpus.py
+--dedup minhash with one worker, beside the four steps of datatrove.
 
 The many documents are made up: 24 words that no other document has. Of each ten, the last is the first again but for its last
-word (similarity 19/21); of each hundred, one is a line that is the same everywhere. They are signed in shards; then each band,
-or slice of a band, is read, sorted and united. Only signatures, candidates and clusters are measured, and no check.
+word (similarity 19/21); of each hundred, one is a line that is the same everywhere. They go through the same command, with as
+many workers as are asked for. Times of stages are those of all their jobs together, by the clock.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import multiprocessing
 import os
 import pathlib
 import resource
-import shutil
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
-import numpy as np
-
-from megatron_ext.corpus.matching import lsh
-from megatron_ext.corpus.matching.signatures import MinHash, Signatures, bands_and_rows, meet
-from megatron_ext.corpus.matching.union_find import flatten, singles, unite
+from megatron_ext.arguments.problems import UserError
+from megatron_ext.corpus.matching.signatures import MinHash, bands_and_rows, meet
 
 PERMUTATIONS, THRESHOLD = 128, 0.7
 BANDS, ROWS = bands_and_rows(THRESHOLD, PERMUTATIONS)
-_SHARD, _AT_ONCE = 200_000, 10_000
+_SHARD = 200_000
 
 
 def run(flags) -> Iterator[tuple[str, str]]:
     """`(what, how much)`, line by line."""
     if flags.input is not None:
-        yield from _speed(_texts(flags.input, flags.megabytes), flags.peers)
+        texts = _texts(flags.input, flags.megabytes)
+        yield from _speed(texts, flags.peers)
+        yield from _whole(texts, flags.peers, flags.folder)
     if flags.documents:
-        yield from _in_a_fresh_process(_many, flags.folder, flags.documents, flags.memory * 10**6)
+        yield from _many(flags.folder, flags.documents, flags.memory, flags.workers)
 
 
 def _texts(path: str, megabytes: float) -> list[str]:
@@ -165,41 +168,131 @@ def expected(documents: int) -> float:
     return max(lines - 1, 0) + pairs * float(meet(19 / 21, BANDS, ROWS))
 
 
-def _many(parent: str, documents: int, memory: int) -> list[tuple[str, str]]:
+def _many(parent: str, documents: int, memory: float, workers: int) -> list[tuple[str, str]]:
+    with _folder(parent) as folder:
+        size = _write(folder / "in", map(made_up, range(documents)))
+        measured = _measured(_deduplicate, folder, workers, "--dedup-memory", str(memory))
+        receipt = json.loads((folder / "out" / "receipt.json").read_text())
+        copies = receipt["steps"][1]["dropped"]["near_duplicate"][0]
+        seconds = {stage.name: _seconds_of(stage) for stage in (folder / "out" / "manifests").iterdir()}
+        said = [("documents", f"{documents:,}, {size / 1e6:,.0f} MB; {BANDS} bands of {ROWS} rows")]
+        said += [(name, f"{taken:,.1f} s") for name, taken in sorted(seconds.items())]
+        said += [("all", f"{measured.wall:,.1f} s, {measured.cpu:,.1f} s of CPU time, {workers} workers")]
+        said += [("between the stages", f"{_size(folder / 'out' / 'work') / 1e9:.2f} GB on disk")]
+        said += [("copies", f"{copies:,}, of {expected(documents):,.0f} that theory expects")]
+        return [*said, ("peak memory", f"{measured.peak / 1e9:.2f} GB, of the largest process")]
+
+
+@contextlib.contextmanager
+def _folder(parent: str) -> Iterator[pathlib.Path]:
     os.makedirs(parent, exist_ok=True)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="near_duplicates_", dir=parent))
-    try:
-        return list(_steps(folder, documents, memory))
-    finally:
-        shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="near_duplicates_", dir=parent) as folder:
+        yield pathlib.Path(folder)
 
 
-def _steps(folder: pathlib.Path, documents: int, memory: int) -> Iterator[tuple[str, str]]:
-    sign, paths, signing, size = MinHash(PERMUTATIONS), [], 0.0, 0
-    for begin in range(0, documents, _SHARD):
-        end, parts = min(begin + _SHARD, documents), []
-        for at in range(begin, end, _AT_ONCE):
-            texts = [made_up(number) for number in range(at, min(at + _AT_ONCE, end))]
-            size += sum(map(len, texts))
-            start = time.process_time()
-            parts.append(sign.sign(texts))
-            signing += time.process_time() - start
-        start = time.process_time()
-        paths.append(str(folder / f"{begin}.npy"))
-        lsh.write_keys(paths[-1], Signatures(*map(np.concatenate, zip(*parts))), np.arange(begin, end), BANDS, ROWS)
-        signing += time.process_time() - start
-    yield "documents", f"{documents:,}, {size / 1e6:,.0f} MB; {BANDS} bands of {ROWS} rows"
-    yield "signatures and keys", f"{signing:.1f} s, {documents / signing:,.0f} documents/s, {_size(paths):.2f} GB on disk"
-    start, pieces, parents = time.process_time(), lsh.slices_for(documents, memory), singles(documents)
-    for band in range(BANDS):
-        for piece in range(pieces):
-            unite(parents, lsh.groups(paths, band, piece, pieces).edges())
-    flatten(parents)
-    yield "candidates and clusters", f"{time.process_time() - start:.1f} s, each band in {pieces} slices"
-    copies = int((parents != singles(documents)).sum())
-    yield "copies", f"{copies:,}, of {expected(documents):,.0f} that theory expects"
-    yield "peak memory", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9:.2f} GB"
+def _write(folder: pathlib.Path, texts: Iterable[str]) -> int:
+    """Texts as files of JSON lines; their bytes."""
+    folder.mkdir()
+    texts, size = iter(texts), 0
+    for number in itertools.count():
+        some = list(itertools.islice(texts, _SHARD))
+        if not some:
+            return size
+        size += sum(len(text.encode()) for text in some)
+        lines = (json.dumps({"id": f"{number}-{place}", "text": text}) + "\n" for place, text in enumerate(some))
+        (folder / f"{number:05d}.jsonl").write_text("".join(lines))
 
 
-def _size(paths: Sequence[str]) -> float:
-    return sum(map(os.path.getsize, paths)) / 1e9
+def _deduplicate(folder: pathlib.Path, workers: int, *flags: str) -> None:
+    tool = pathlib.Path(__file__).resolve().parents[2] / "tools" / "clean_corpus.py"
+    command = [sys.executable, str(tool), "--input", str(folder / "in" / "*.jsonl"), "--output", str(folder / "out")]
+    command += ["--dedup", "minhash", "--workers", str(workers), "--keep-work", "--log-interval", "0", *flags]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"clean_corpus.py ended with status {done.returncode}:\n{done.stderr}")
+
+
+def _theirs(folder: pathlib.Path, folders: Sequence[str]) -> None:
+    """datatrove's four steps, in a process of their own, as its examples have them."""
+    _in_a_fresh_process(_quietly, folder, folders)
+
+
+def _quietly(folder: pathlib.Path, folders: Sequence[str]) -> None:
+    sys.path += [os.path.abspath(folder) for folder in folders]
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # it logs all that it does
+        _datatrove_steps(folder)
+
+
+def _datatrove_steps(folder: pathlib.Path) -> None:
+    from datatrove.executor import LocalPipelineExecutor
+    from datatrove.pipeline.dedup.minhash import (
+        MinhashConfig,
+        MinhashDedupBuckets,
+        MinhashDedupCluster,
+        MinhashDedupFilter,
+        MinhashDedupSignature,
+    )
+    from datatrove.pipeline.readers import JsonlReader
+    from datatrove.pipeline.writers.jsonl import JsonlWriter
+    from datatrove.utils.hashing import HashConfig
+
+    sha1 = HashConfig(hash_fc="sha1")  # its xxhash takes str, which xxhash 4 refuses
+    config = MinhashConfig(n_grams=5, num_buckets=16, hashes_per_bucket=PERMUTATIONS // 16, hash_config=sha1)
+    source, (signs, buckets, ids, out) = JsonlReader(str(folder / "in")), (str(folder / name) for name in "sbio")
+    for number, pipeline in enumerate(
+        (
+            [source, MinhashDedupSignature(signs, config=config)],
+            [MinhashDedupBuckets(signs, buckets, config=config)],
+            [MinhashDedupCluster(buckets, ids, config=config)],
+            [source, MinhashDedupFilter(ids), JsonlWriter(out)],
+        )
+    ):
+        tasks = config.num_buckets if number == 1 else 1
+        LocalPipelineExecutor(pipeline, tasks=tasks, workers=1, logging_dir=str(folder / f"log{number}")).run()
+
+
+class Measured(NamedTuple):
+    """Seconds by the clock, of CPU time; bytes of memory of the largest of all processes that were begun."""
+
+    wall: float
+    cpu: float
+    peak: int
+
+
+def _measured(work: Callable, *given) -> Measured:
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    work(*given)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Measured(time.monotonic() - start, cpu, after.ru_maxrss * 1024)
+
+
+def _whole(texts: Sequence[str], peers: Sequence[str], parent: str) -> Iterator[tuple[str, str]]:
+    """From files to files in one process at a time, its start included; and again without what it takes to start."""
+    found: dict[str, list[Measured]] = {}
+    ways = {"ours": (_deduplicate, 1), "ours, no check": (_deduplicate, 1, "--no-minhash-check"), "datatrove's": (_theirs, peers)}
+    for name, (work, *given) in ways.items():
+        taken = []
+        for some in (texts[:1], texts):
+            with _folder(parent) as folder:
+                _write(folder / "in", some)
+                try:
+                    taken.append(_measured(work, folder, *given))
+                except ImportError as error:
+                    yield "whole near-dedup", f"datatrove is not there ({error})"
+                    return
+        found[name] = taken
+        start, whole = taken
+        yield f"whole near-dedup, {name}", f"{whole.cpu:,.1f} s of CPU time ({start.cpu:,.1f} to start), {whole.wall:,.1f} s"
+    start, whole = found.pop("datatrove's")
+    for name, (our_start, ours) in found.items():
+        rest = (whole.cpu - start.cpu) / max(ours.cpu - our_start.cpu, 1e-3)
+        yield f"{name}, faster", f"{whole.cpu / ours.cpu:,.1f} ×, without starting {rest:,.0f} ×"
+
+
+def _seconds_of(stage: pathlib.Path) -> float:
+    return sum(json.loads(path.read_bytes())["seconds"] for path in stage.iterdir())
+
+
+def _size(folder: pathlib.Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -7,9 +7,12 @@ the place it came from and a payload that nobody has looked into yet.
 from __future__ import annotations
 
 import base64
+import json
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
+
+import orjson
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.analysis import Analysis
@@ -138,16 +141,27 @@ def document(record: Record, reader: Any, key: str = "text", source: str | None 
     if isinstance(values.get(key), bytes):
         check_utf8(values[key])
     _text(values, key)
-    id, own = values.get("id"), values.get("source")
-    id = str(id) if isinstance(id, (str, int)) and id != "" else record.id
-    own = own if isinstance(own, str) and own else None
-    found = Document(id, source or own or name_of(reader), values, key)
+    own = _named(values.get("source"))
+    found = Document(_named(values.get("id")) or record.id, source or own or name_of(reader), values, key)
     for name, value in values.items():
         if isinstance(value, bytes):  # not UTF-8, and not the text
             values[name] = base64.b64encode(value).decode()
     if source and "source" in values and own != source:
-        values["source"], found.edited = source, True
+        found.set("source", source)
     return found
+
+
+def _named(value: Any) -> str | None:
+    """A record's `id` or `source` as text; None where it has none."""
+    return value or None if isinstance(value, str) else None if value is None else json.dumps(value)
+
+
+def dumps(value: Any) -> bytes:
+    """JSON. What orjson does not write, Python's json does: integers beyond 64 bits, halves of surrogate pairs."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value).encode()
 
 
 def _text(found: Any, key: str) -> str:
@@ -173,7 +187,7 @@ class Document:
         source: its `source`, or what its reader says.
         values: the whole record, by key; what no step edits goes out as it came.
         text: the text that steps look at, `values[key]`.
-        edited: whether a step changed anything of it since it was read.
+        edited: the keys that a step changed since it was read.
         analysis: what rules measure in the text, kept until it changes.
     """
 
@@ -181,11 +195,13 @@ class Document:
 
     def __init__(self, id: str, source: str, values: dict[str, Any], key: str = "text"):
         self.id, self.source, self.values, self.key = id, source, values, key
-        self.edited, self._analysis = False, None
+        self.edited: set[str] = set()
+        self._analysis = None
 
     def set(self, key: str, value: Any) -> None:
         """Write a value into the record."""
-        self.values[key], self.edited = value, True
+        self.values[key] = value
+        self.edited.add(key)
 
     @property
     def text(self) -> str:
@@ -193,7 +209,8 @@ class Document:
 
     @text.setter
     def text(self, text: str) -> None:
-        self.values[self.key], self.edited, self._analysis = text, True, None
+        self.set(self.key, text)
+        self._analysis = None
 
     def size(self) -> int:
         """Bytes of the text in UTF-8."""

@@ -27,16 +27,18 @@ def expand(pattern: str) -> list[str]:
 
 
 def expand_all(patterns: Sequence[str], leave_out: str | None = None) -> list[str]:
-    """All files, in the order in which they were asked for. A pattern does not match `leave_out`, what the run itself writes."""
+    """All files, in the order in which they were asked for. A pattern does not match `leave_out`, the file or folder that the run
+    itself writes."""
     found = []
     for pattern in patterns:
         files = expand(pattern)
-        found += [file for file in files if file == pattern or leave_out is None or not _same(file, leave_out)]
+        found += [file for file in files if file == pattern or leave_out is None or not _within(file, leave_out)]
     return found
 
 
-def _same(one: str, other: str) -> bool:
-    return os.path.abspath(one) == os.path.abspath(other)
+def _within(path: str, other: str) -> bool:
+    """Whether it is the other one or lies below it."""
+    return not urls.is_url(path) and f"{os.path.abspath(path)}/".startswith(f"{os.path.abspath(other)}/")
 
 
 def size_on_disk(files: Sequence[str]) -> int:

@@ -15,13 +15,14 @@ class Meter:
 
     Args:
         total: bytes of the files on disk.
-        interval: documents between two lines where stderr is not a terminal; 0: none.
+        interval, seconds: documents, or seconds, between two lines where stderr is not a terminal; 0: none.
     """
 
-    def __init__(self, what: str, total: int, interval: int):
-        self._what, self._total, self._interval = what, max(total, 1), interval
+    def __init__(self, what: str, total: int, interval: int = 0, seconds: float = 0.0):
+        self._what, self._total, self._interval, self._seconds = what, max(total, 1), interval, seconds
         self._done = self._text = self._documents = 0
         self._start, self._next = time.monotonic(), interval
+        self._next_time = self._start + seconds
         self._console = Console(stderr=True)
         self._bar = self._task = None
 
@@ -49,10 +50,19 @@ class Meter:
         self._documents += documents
         if self._bar is not None:
             self._bar.update(self._task, completed=self._done, speed=self._speed())
-        elif self._interval and self._documents >= self._next:
-            self._next = self._documents - self._documents % self._interval + self._interval
+        elif self._is_due():
             share = min(self._done / self._total, 1)
             print(f"{self._what}: {self._documents:,} documents, {share:.0%}, {self._speed()}", file=sys.stderr, flush=True)
+
+    def _is_due(self) -> bool:
+        now = time.monotonic()
+        if self._seconds and now >= self._next_time:
+            self._next_time = now + self._seconds
+            return True
+        if self._interval and self._documents >= self._next:
+            self._next = self._documents - self._documents % self._interval + self._interval
+            return True
+        return False
 
     def note(self, what: str) -> None:
         """What is going on now."""

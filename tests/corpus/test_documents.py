@@ -72,7 +72,7 @@ def test_a_whole_document():
 
 @pytest.mark.parametrize(
     ("own", "id"),
-    [('"7"', "7"), ("7", "7"), ("null", "folder/a.jsonl:77"), ('""', "folder/a.jsonl:77"), ("[1]", "folder/a.jsonl:77")],
+    [('"7"', "7"), ("7", "7"), ("null", "folder/a.jsonl:77"), ('""', "folder/a.jsonl:77"), ("[1]", "[1]"), ("1.5", "1.5")],
 )
 def test_its_own_id_goes_before_its_place(own, id):
     assert whole(b'{"text": "x", "id": %s}' % own.encode()).id == id
@@ -82,9 +82,9 @@ def test_its_source():
     assert whole(b'{"text": "x", "source": "wiki"}').source == "wiki"
     assert whole(b'{"text": "x", "source": null}').source == "jsonl"
     named = whole(b'{"text": "x", "source": "wiki"}', source="web")
-    assert (named.source, named.values["source"], named.edited) == ("web", "web", True)
+    assert (named.source, named.values["source"], named.edited) == ("web", "web", {"source"})
     named = whole(b'{"text": "x"}', source="web")
-    assert (named.source, named.values, named.edited) == ("web", {"text": "x"}, False)
+    assert (named.source, named.values, named.edited) == ("web", {"text": "x"}, set())
 
 
 @pytest.mark.parametrize(("payload", "reason"), [(b'{"a": "x"}', "key_missing"), (b'{"text": " "}', "empty"), (None, "too_long")])

@@ -20,6 +20,16 @@ def test_lines_at_the_interval_and_not_in_between(capsys):
     assert "MB/s" in lines[0] and "docs/s" in lines[0]
 
 
+def test_lines_after_so_many_seconds(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with Meter("clean", total=1000, seconds=10.0) as meter:
+        for _ in range(10):
+            now[0] += 3.0
+            meter.advance(read_bytes=100, text_bytes=300, documents=1_000_000)
+    assert [line.split(", ")[1] for line in capsys.readouterr().err.splitlines()] == ["40%", "80%"]
+
+
 def test_silence_when_asked_for(capsys):
     with Meter("tokenizing", total=1000, interval=0) as meter:
         meter.advance(1000, 1000, 1_000_000)

@@ -137,14 +137,14 @@ def test_a_full_disk_leaves_nothing_and_the_next_run_is_whole(prepared, tmp_path
 @pytest.mark.parametrize("victim", ["worker", "run"])
 def test_killed_at_a_random_moment_it_leaves_nothing_that_is_taken_for_whole(victim, prepared, tmp_path):
     arguments, out = prepared
-    (tmp_path / "a.jsonl").write_bytes((tmp_path / "a.jsonl").read_bytes() * 40)
+    (tmp_path / "a.jsonl").write_bytes((tmp_path / "a.jsonl").read_bytes() * 120)
     process = subprocess.Popen(
         [*TOOL, *map(str, arguments), "--workers", "2"], stdout=-1, stderr=-1, text=True, preexec_fn=hear_ctrl_c
     )
     while len(children := workers_of(process)) < 2:
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
-    time.sleep(random.Random(victim).random())
+    time.sleep(0.5 * random.Random(victim).random())
     (children[0] if victim == "worker" else process).send_signal(signal.SIGKILL)
     _, said = process.communicate(timeout=60)
     assert process.returncode == (1 if victim == "worker" else -signal.SIGKILL)

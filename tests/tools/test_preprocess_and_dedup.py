@@ -38,9 +38,9 @@ def test_one_command_is_the_two_in_turn(tmp_path):
 def test_another_key_and_several(tmp_path):
     (tmp_path / "tokenizer.json").write_text(texts.byte_level_bpe_json())
     runs.write(tmp_path / "a.jsonl", [{"content": "one text", "title": "a"}, {"content": "One text!", "title": "b"}])
-    asked = ["--input", tmp_path / "a.jsonl", "--tokenizer-model", tmp_path, "--output-prefix", tmp_path / "x"]
+    asked = ["--input", tmp_path / "a.jsonl", "--tokenizer-model", tmp_path, "--output-prefix", tmp_path / "v[1] x"]
     asked += ["--dedup", "exact"]
     done = call(*asked, "--json-keys", "content")
-    assert done.returncode == 0 and documents(tmp_path / "x_content_document") == 1, done.stderr
+    assert done.returncode == 0 and documents(tmp_path / "v[1] x_content_document") == 1, done.stderr
     several = call(*asked, "--json-keys", "content", "title")
     assert several.returncode == 2 and "are several, and --dedup are for one text" in several.stderr

@@ -107,7 +107,7 @@ def test_an_interrupted_run_leaves_nothing(long_run, sent):
     pids = [worker.pid for worker in workers_of(process)]
     process.send_signal(sent)
     _, said = process.communicate(timeout=20)
-    assert (process.returncode, said) == (130, "preprocess_data.py: interrupted; nothing was written\n")
+    assert (process.returncode, said) == (130, "preprocess_data.py: interrupted; no .bin and .idx were written\n")
     assert os.listdir(out) == [] and gone(pids)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from megatron_ext.corpus.cleaning.flags import FILTERS
+from megatron_ext.corpus.cleaning.flags import FILTERS, sources_of
 from megatron_ext.corpus.cleaning.tally import Sample, StepTally, Tally
 from megatron_ext.corpus.decontamination.decontaminator import REASONS as CONTAMINATED
 from megatron_ext.corpus.decontamination.decontaminator import Decontaminator
@@ -29,9 +29,11 @@ class Dropped(NamedTuple):
 
 
 class _Rule(NamedTuple):
+    """Attributes: sources: whose documents it looks at; None: all."""
+
     name: str
-    module: ModuleType
     filter: Any
+    sources: frozenset[str] | None
 
 
 class Cleaner:
@@ -42,7 +44,8 @@ class Cleaner:
     """
 
     def __init__(self, c: SimpleNamespace):
-        self._rules = [_Rule(name, FILTERS.load(name), FILTERS.load(name).Filter(c)) for name in c.filters]
+        sources = sources_of(c)
+        self._rules = [_Rule(name, FILTERS.load(name).Filter(c), sources.get(name)) for name in c.filters]
         self._decontaminator = Decontaminator(c) if c.decontaminate else None
         self._scrubber = Scrubber(c) if c.scrub else None
         self._c = c
@@ -74,6 +77,9 @@ class Cleaner:
         self._held[0].append(rows[0])
         dropped = None
         for number, rule in enumerate(self._rules, 1):
+            if rule.sources is not None and document.source not in rule.sources:
+                rows.append(())
+                continue
             dropped, size = self._through(self.tally.steps[number], rule, document, size, rows)
             if dropped is not None:
                 break

@@ -65,6 +65,9 @@ REASONS = {"near_duplicate": "nearly the same text was there before"}
 PAIR = 40
 """Bytes of memory a document, in a job that looks at one band of all."""
 
+AT_ONCE = 2**20
+"""Pairs that are collected before they are made as few as they can be."""
+
 
 def stages(before: Before, parts: Parts) -> Sequence[Stage]:
     from megatron_ext.corpus.matching.cutting import Cutting, Showing
@@ -170,9 +173,7 @@ def cluster(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:
     from megatron_ext.corpus.matching.union_find import clusters
 
     c, places = stage.before.c, stage.signing.places()
-    pairs = [stage.needs.columns(number) for number in range(len(stage.needs.jobs))]
-    pairs = np.concatenate([np.stack([each["left"], each["right"]], 1) for each in pairs])
-    documents, ids = clusters(pairs)
+    documents, ids = clusters(_forest(stage.needs))
     preferred = [documents]
     if c.minhash_keep == "longest":
         preferred += [-_lengths(stage.signing, places, documents), places.ranks(documents)]
@@ -181,6 +182,23 @@ def cluster(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:
     same = np.concatenate([[False], ids[1:] == ids[:-1]]) if len(ids) else np.zeros(0, bool)
     winner, sizes = groups(documents, same)
     return by_place(places, documents[same], winner=winner[same]), {"sizes": sizes}
+
+
+def _forest(found: Any) -> Any:
+    """The pairs of all bands, or as few as make the same clusters: those that bands have in common are not held twice."""
+    import numpy as np
+
+    from megatron_ext.corpus.matching.union_find import clusters
+
+    pairs, least = np.empty((0, 2), np.int64), 0
+    for number in range(len(found.jobs)):
+        more = found.columns(number)
+        pairs = np.concatenate([pairs, np.stack([more["left"], more["right"]], 1)])
+        if len(pairs) > 2 * least + AT_ONCE:
+            documents, ids = clusters(pairs)
+            pairs = np.stack([documents, ids], 1)[documents != ids]
+            least = len(pairs)
+    return pairs
 
 
 def _lengths(signing: Any, places: Any, wanted: Any) -> Any:

@@ -84,8 +84,7 @@ class Work:
 
         self.stage, self.slices, self.signing = stage, slices, stage.signing
         self.places = self.signing.places()
-        sizes = np.array([self.signing.done(shard)["bytes"] for shard in range(len(self.signing.jobs))], np.int64)
-        self.bases = np.concatenate([[0], np.cumsum(sizes.T.reshape(-1))]).astype(np.uint64)
+        self.bases = np.concatenate([[0], np.cumsum(self.signing.told("bytes").T.reshape(-1))]).astype(np.uint64)
         self.how = How(window=stage.before.c.substring_length)
 
     def cells(self, shard: int) -> Iterator[Cell]:

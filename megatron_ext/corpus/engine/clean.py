@@ -22,7 +22,7 @@ from megatron_ext.corpus.cleaning.tally import Tally
 from megatron_ext.corpus.engine.local import StopAll
 from megatron_ext.corpus.engine.plan import Plan
 from megatron_ext.corpus.engine.schedule import run
-from megatron_ext.corpus.engine.stages import Runner
+from megatron_ext.corpus.engine.stages import MANIFESTS, Runner
 from megatron_ext.corpus.receipt.write import RECEIPTS, write_receipt
 from megatron_ext.corpus.whole_file import write_whole
 
@@ -95,12 +95,10 @@ def clean_some(config: Config, stage: str, numbers: Sequence[int]) -> None:
     if max(numbers) >= len(jobs):
         raise UserError(f"--run-shard {max(numbers)}: stage {stage} has {len(jobs)} jobs, 0 to {len(jobs) - 1}")
     _ours(plan.folder)
-    if not (plan.folder / RECIPE).exists():
-        write_whole(plan.folder / RECIPE, _recipe(config))
-    waiting, runner, failures = plan.stages[stage].waiting(), Runner(plan.stages), []
+    runner, failures = Runner(plan.stages), []
     for number in numbers:
         try:
-            if jobs[number] in waiting:
+            if plan.stages[stage].waits(number):
                 runner(jobs[number])
         except StopAll:
             raise
@@ -111,20 +109,26 @@ def clean_some(config: Config, stage: str, numbers: Sequence[int]) -> None:
 
 
 def _added_up(plan: Plan) -> tuple[Tally, float]:
-    """The tally of all jobs that are done, and the seconds that they took."""
-    whole, seconds = None, 0.0
+    """The tally of all jobs that are done, and the seconds that they took; those of all of a way's stages are its step's."""
+    whole, seconds, before = None, 0.0, 0.0
     for stage in plan.stages.values():
         tally = stage.tally()
         done = [manifest for job in stage.jobs if (manifest := stage.manifest(job.number))]
         if whole is not None and len(done) < len(stage.jobs):
             break  # it has not come so far
-        seconds += sum(manifest["seconds"] for manifest in done)
+        spent = sum(manifest["seconds"] for manifest in done)
+        seconds += spent
         for manifest in done if tally else ():
             tally.update(Tally.from_dict(manifest["tally"]))
         if whole is None:
             whole = tally
         elif tally:
+            tally.steps[0].seconds, before = before + spent, 0.0
             whole.then(tally)
+        elif stage.name.partition(".")[0] == whole.steps[-1].name:
+            whole.steps[-1].seconds += spent
+        else:
+            before += spent
         stage.complete(whole)
     return whole, seconds
 
@@ -156,13 +160,15 @@ def _locked(folder: pathlib.Path) -> Iterator[None]:
 
 
 def _ours(folder: pathlib.Path) -> None:
-    """Make the output folder, or see that it is one that a run made."""
+    """Make the output folder, or see that it is one that a run made: then it has `manifests/`, which comes before all else."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         others = [path.name for path in folder.iterdir() if path.name != ".lock"]
+        if not others:
+            (folder / MANIFESTS).mkdir(exist_ok=True)
     except OSError as error:
         raise UserError(f"--output {folder}: cannot be written ({error.strerror})") from None
-    if others and not (folder / RECIPE).exists():
+    if others and not (folder / MANIFESTS).is_dir():
         raise UserError(f"--output {folder}: holds {sorted(others)[0]} and is no folder of ours; name an empty one")
 
 
@@ -172,7 +178,7 @@ def _sweep(plan: Plan) -> int:
     done = [(stage, job.number) for stage in plan.stages.values() for job in stage.jobs if stage.is_done(job.number)]
     ours = {path for stage, number in done for path in (stage.manifest_path(number), *stage.files(number))}
     folder = plan.folder
-    below = [path for name in ("work", "rejects", "manifests") for path in sorted((folder / name).rglob("*"), reverse=True)]
+    below = [path for name in ("work", "rejects", MANIFESTS) for path in sorted((folder / name).rglob("*"), reverse=True)]
     for path in [*folder.glob("part-*"), *(folder / name for name in RECEIPTS), *below]:
         if path.is_dir():
             with contextlib.suppress(OSError):

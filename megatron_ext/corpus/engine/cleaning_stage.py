@@ -17,6 +17,7 @@ from megatron_ext.corpus.engine.shards import Piece, Shard
 from megatron_ext.corpus.engine.stages import Job, Stage
 from megatron_ext.corpus.flags import READERS
 from megatron_ext.corpus.inputs import is_one_document, state_of
+from megatron_ext.corpus.readers import jsonl
 
 CLEAN = "clean"
 
@@ -81,7 +82,7 @@ class _Worker:
             return
         dropped = self._cleaner(found)
         if dropped is None:
-            kept.write(line_of(found, record))
+            kept.write(line_of(found, record.payload if reader is jsonl else None))
         else:
             rejects.write(found.id, found.source, dropped, found.text, record)
 

@@ -45,3 +45,12 @@ class EngineFlags:
 def usable_cores() -> int:
     """Cores that this process may use, which on a cluster are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def groups() -> list[type]:
+    """All of tools/clean_corpus.py."""
+    from megatron_ext.corpus.cleaning import flags as cleaning
+    from megatron_ext.corpus.flags import DocumentFlags, InputFlags
+    from megatron_ext.corpus.matching import flags as matching
+
+    return [InputFlags, DocumentFlags, EngineFlags, *cleaning.groups(), *matching.groups()]

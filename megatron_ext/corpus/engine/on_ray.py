@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ def run(plan: Plan) -> Failures:
     if began:
         _begin(ray, plan)
     try:
-        stages = ray.put(plan.stages)
+        stages = ray.put((uuid.uuid4().hex, plan.stages))
         return stage_by_stage(plan, lambda stage, jobs: _work(ray, stages, stage, jobs, plan.c))
     finally:
         if began:
@@ -48,10 +49,14 @@ def _begin(ray: Any, plan: Plan) -> None:
     try:
         host, colon, port = (plan.c.ray_address or "").rpartition(":")
         if colon and port.isdigit():
-            socket.create_connection((host, int(port)), 10).close()  # Ray itself would go on trying for minutes
+            socket.create_connection(
+                (host.rpartition("/")[2], int(port)), 10
+            ).close()  # Ray itself would go on trying for minutes
         ray.init(log_to_driver=False, logging_level="error", **options)
     except Exception as error:
-        raise UserError(f"--engine ray: there is no cluster to be reached at {plan.c.ray_address} ({error})") from None
+        raise UserError(
+            f"--engine ray: there is no cluster to be reached at {plan.c.ray_address or 'this machine'} ({error})"
+        ) from None
 
 
 def _work(ray: Any, stages: Any, stage: Stage, jobs: Sequence[Job], c: Any) -> Iterator[Done]:
@@ -78,16 +83,16 @@ def _done(ray: Any, reference: Any, job: Job) -> Done:
     return Done(job, result, failure)
 
 
-_runners: dict[bytes, Runner] = {}  # this process's, kept from one job to the next
+_runners: dict[str, Runner] = {}  # this process's, by run: kept from one job to the next
 
 
 def _do(stages: Any, job: Job) -> tuple[Any, str | None, bool]:
     """A job's result, or why there is none and whether that holds for all others."""
-    key = str(sorted((stage.name, stage.jobs[0].key if stage.jobs else "") for stage in stages.values())).encode()
-    if key not in _runners:
+    run, by_name = stages
+    if run not in _runners:
         _runners.clear()
-        _runners[key] = Runner(stages)
+        _runners[run] = Runner(by_name)
     try:
-        return _runners[key](job), None, False
+        return _runners[run](job), None, False
     except UserError as error:
         return None, str(error), isinstance(error, StopAll)

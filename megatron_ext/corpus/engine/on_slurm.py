@@ -24,7 +24,7 @@ POLL = 2.0
 """Seconds between two looks at the queue."""
 
 SCRIPT = """#!/bin/bash
-# Jobs of stage {stage}, of those that {list} names: every {tasks}th, from this task's number.
+# Jobs of stage {stage}: of those in the list, the ones whose line has this task's number, modulo {tasks}.
 cd {here}
 exec {python} {tool} --recipe {recipe} --run-stage {stage} \\
     --run-shard $(awk "NR % {tasks} == $SLURM_ARRAY_TASK_ID" {list})
@@ -39,11 +39,13 @@ def run(plan: Plan) -> Failures:
     folder.mkdir(parents=True)
     failures: Failures = []
     for attempt in range(plan.c.attempts):
-        numbers = _submit(plan, folder / str(attempt))
+        numbers: list[str] = []
         try:
+            _submit(plan, folder / str(attempt), numbers)
             _wait(plan, numbers)
         except BaseException:
-            subprocess.run(["scancel", "--quiet", *numbers], capture_output=True)
+            if numbers:
+                subprocess.run(["scancel", "--quiet", *numbers], capture_output=True)
             raise
         failures = _missing(plan, folder / str(attempt))
         if not failures:
@@ -52,16 +54,14 @@ def run(plan: Plan) -> Failures:
     return failures
 
 
-def _submit(plan: Plan, folder: pathlib.Path) -> list[str]:
-    """Submit what waits, each stage to begin after the one before; the numbers of the arrays."""
-    numbers: list[str] = []
+def _submit(plan: Plan, folder: pathlib.Path, numbers: list[str]) -> None:
+    """Submit what waits, each stage to begin after the one before. Args: numbers: the arrays' are added to it."""
     anew = False
     for stage in plan.stages.values():
         jobs = list(stage.jobs) if anew else stage.waiting()
         anew = anew or bool(jobs)  # what later stages made of what is done again is of no use, and they see that for themselves
         if jobs:
             numbers.append(_submit_stage(plan, folder / stage.name, stage, jobs, numbers[-1:]))
-    return numbers
 
 
 def _submit_stage(plan: Plan, folder: pathlib.Path, stage: Stage, jobs: list[Job], after: list[str]) -> str:
@@ -74,7 +74,8 @@ def _submit_stage(plan: Plan, folder: pathlib.Path, stage: Stage, jobs: list[Job
     script = SCRIPT.format(stage=stage.name, tasks=tasks, here=shlex.quote(str(pathlib.Path.cwd())), **quoted)
     (here / "script.sh").write_text(script)
     command = ["sbatch", "--parsable", "--requeue", "--open-mode=append", f"--job-name={stage.name}", f"--array=0-{tasks - 1}"]
-    command += [f"--output={here}/%a.log", *(f"--dependency=afterok:{number}" for number in after), "--kill-on-invalid-dep=yes"]
+    logs = str(here).replace("%", "%%") + "/%a.log"
+    command += [f"--output={logs}", *(f"--dependency=afterok:{number}" for number in after), "--kill-on-invalid-dep=yes"]
     done = subprocess.run([*command, *shlex.split(plan.c.slurm_options), str(here / "script.sh")], capture_output=True, text=True)
     if done.returncode:
         raise UserError(f"--engine slurm: sbatch refuses stage {stage.name}: {done.stderr.strip()}")
@@ -84,7 +85,7 @@ def _submit_stage(plan: Plan, folder: pathlib.Path, stage: Stage, jobs: list[Job
 def _wait(plan: Plan, numbers: list[str]) -> None:
     """Until SLURM knows none of them as waiting or at work, showing how far they are."""
     stages = list(plan.stages.values())
-    with Meter("on the cluster", sum(job.size for stage in stages for job in stage.jobs), plan.c.log_interval) as meter:
+    with Meter("on the cluster", sum(job.size for stage in stages for job in stage.jobs), seconds=plan.c.log_interval) as meter:
         told: set[tuple[str, int]] = set()
         while numbers and _in_queue(numbers):
             time.sleep(POLL)

@@ -6,15 +6,14 @@ document that is not kept.
 
 from __future__ import annotations
 
+import json
 import pathlib
 import zlib
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-import orjson
-
-from megatron_ext.corpus.documents import Document, Record, document, open_source, records
+from megatron_ext.corpus.documents import Document, Record, document, dumps, open_source, records
 from megatron_ext.corpus.engine.stages import writing
 from megatron_ext.corpus.flags import InputFlags
 from megatron_ext.corpus.readers import jsonl
@@ -42,18 +41,24 @@ class Parts:
                 yield record, document(record, jsonl, self.key)
 
 
-def line_of(found: Document, record: Record) -> bytes:
-    """A document as a line of JSON: as it was read, with the id and source that it lacked put in front, unless it was edited."""
-    lacking = {"id": found.id, "source": found.source}
-    if isinstance(record.payload, bytes) and record.payload.lstrip()[:1] == b"{" and not found.edited:
-        if all(key in found.values for key in lacking):
-            return record.payload.strip() + b"\n"
-        if not any(key in found.values for key in lacking):
-            return orjson.dumps(lacking)[:-1] + b"," + record.payload.strip()[1:] + b"\n"
-    return (
-        orjson.dumps(lacking | {key: value for key, value in found.values.items() if value is not None or key not in lacking})
-        + b"\n"
-    )
+def line_of(found: Document, line: bytes | None) -> bytes:
+    """A document as a line of JSON. Args: line: which it was read from, if it was one: it goes out as it came, with the id and
+    source that it lacked put in front, unless something was edited."""
+    values = found.values
+    lacking = {key: name for key, name in (("id", found.id), ("source", found.source)) if values.get(key) in (None, "")}
+    if line is not None and not found.edited and not any(key in values for key in lacking):
+        return (dumps(lacking)[:-1] + b"," if lacking else b"{") + line.strip()[1:] + b"\n"
+    if line is not None and any(key not in found.edited and _is_beyond(value) for key, value in values.items()):
+        values = json.loads(line) | {key: values[key] for key in found.edited}
+        return json.dumps(lacking | {key: value for key, value in values.items() if key not in lacking}).encode() + b"\n"
+    return dumps(lacking | {key: value for key, value in values.items() if key not in lacking}) + b"\n"
+
+
+def _is_beyond(value: Any) -> bool:
+    """Whether orjson may have taken it for another number, or would write it as null: integers beyond 64 bits, NaN."""
+    if isinstance(value, float):
+        return not abs(value) < 2**63
+    return any(map(_is_beyond, value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()))
 
 
 class Rejects:
@@ -67,7 +72,7 @@ class Rejects:
         line = {"id": id, "source": source, **why._asdict()}
         if record is not None:
             line |= {"file": record.file, "record": record.number, "place": record.place}
-        self.lines.write(orjson.dumps(line | {"text": text} if self._with_text and text is not None else line) + b"\n")
+        self.lines.write(dumps(line | {"text": text} if self._with_text and text is not None else line) + b"\n")
 
 
 class Lines:

@@ -31,7 +31,7 @@ def stage_by_stage(plan: Plan, work: Callable[[Stage, Sequence[Job]], Iterator[D
     """For engines that can be handed jobs one by one."""
     for stage in plan.stages.values():
         failures, jobs = [], stage.waiting()
-        with Meter(stage.name, sum(job.size for job in jobs), plan.c.log_interval) as meter:
+        with Meter(stage.name, sum(job.size for job in jobs), seconds=plan.c.log_interval) as meter:
             for done in work(stage, jobs) if jobs else ():
                 if done.failure is None:
                     meter.advance(done.item.size, *done.result)

@@ -21,6 +21,8 @@ from megatron_ext.corpus.cleaning.tally import Tally
 from megatron_ext.corpus.engine.local import StopAll
 from megatron_ext.corpus.whole_file import write_whole
 
+MANIFESTS = "manifests"
+
 
 @dataclasses.dataclass(frozen=True)
 class Job:
@@ -78,13 +80,14 @@ class Stage(abc.ABC):
         return content if content.get("key") == job.key else None
 
     def manifest_path(self, number: int) -> pathlib.Path:
-        return self.folder / "manifests" / self.name / f"{number:05d}.json"
+        return self.folder / MANIFESTS / self.name / f"{number:05d}.json"
 
     def waiting(self) -> list[Job]:
         """Jobs that are not done, or whose files are gone."""
-        return [
-            job for job in self.jobs if not self.is_done(job.number) or not all(map(pathlib.Path.exists, self.files(job.number)))
-        ]
+        return [job for job in self.jobs if self.waits(job.number)]
+
+    def waits(self, number: int) -> bool:
+        return not self.is_done(number) or not all(map(pathlib.Path.exists, self.files(number)))
 
     def is_done(self, number: int) -> bool:
         return self.manifest(number) is not None

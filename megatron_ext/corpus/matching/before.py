@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.documents import Document, Record, Reject, document, open_source, records
 from megatron_ext.corpus.engine.keys import digest
 from megatron_ext.corpus.engine.parts import Parts
 from megatron_ext.corpus.engine.stages import Stage
 from megatron_ext.corpus.flags import READERS, InputFlags
+from megatron_ext.corpus.inputs import state_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +87,8 @@ class Before:
                     yield None, document(record, reader, self.c.text_key)
                 except Reject:
                     continue
+        if state_of(seen.file) != seen.state:
+            raise UserError(f"{seen.file}: was changed while it was read; run again")
 
     def is_seen(self, shard: int) -> bool:
         return shard >= len(self.stage.jobs)

@@ -31,7 +31,8 @@ class Cutting(Stage):
         self.reason, self.like, self.name = reason, like, before.method
         self.rejects = Parts(before.folder / "rejects" / self.name, before.c.output_compression)
         own = before.stage.jobs
-        key = digest(self.name, before.values, [job.key for job in found.jobs])
+        last = parts.folder == self.folder  # else its files lie elsewhere
+        key = digest(self.name, before.values, [job.key for job in found.jobs], last)
         self.jobs = [Job(self.name, job.number, digest(key, job.key), job.size, job.where) for job in own]
 
     def files(self, number: int) -> list[pathlib.Path]:
@@ -79,7 +80,7 @@ class Showing(Stage):
         for sample in _samples(tally):
             other = kept[tuple(sample.twin)]
             alike = self.similarity(self.cutting.before.c, gone[tuple(sample.own)], other) if self.similarity else None
-            pairs[sample.id] = [other[:EXCERPT], alike]
+            pairs["{} {}".format(*sample.own)] = [other[:EXCERPT], alike]
         return {"text": 0, "documents": 0, "pairs": pairs}
 
     def _texts(self, wanted: set[tuple[int, int]]) -> dict[tuple[int, int], str]:
@@ -93,7 +94,7 @@ class Showing(Stage):
     def complete(self, tally: Tally) -> None:
         pairs = (self.manifest(0) or {}).get("pairs", {})
         for sample in _samples(tally):
-            sample.other, alike = pairs.get(sample.id, ("", None))
+            sample.other, alike = pairs.get("{} {}".format(*sample.own), ("", None))
             if alike is not None:
                 sample.detail += f" ({alike:.2f})"
 
@@ -144,7 +145,7 @@ class _Cutting:
             size, pair = document.size(), pairs.get(index)
             _count(tally, document, size, size, pair is None)
             if pair is None:
-                kept.write(line_of(document, record))
+                kept.write(line_of(document, record.payload))
                 continue
             few = step.few(self._stage.reason)
             wanted = few.wants(document.id)
@@ -168,7 +169,7 @@ class _Cutting:
                     step.removed += size - after
             _count(tally, document, size, after, dropped is None)
             if dropped is None:
-                kept.write(line_of(document, record))
+                kept.write(line_of(document, record.payload))
             else:
                 few = step.few(dropped.reason)
                 step.drop(dropped.reason, size, Sample.of(document, dropped.detail) if few.wants(document.id) else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 
 from megatron_ext.arguments.flags import flag, flag_group
@@ -57,7 +58,7 @@ class DedupFlags:
 
 def files_of(pattern: str) -> list[str]:
     """The files of a folder that a run made, or those that a pattern names."""
-    return expand(os.path.join(pattern, "part-*")) if os.path.isdir(pattern) else expand(pattern)
+    return expand(os.path.join(glob.escape(pattern), "part-*")) if os.path.isdir(pattern) else expand(pattern)
 
 
 def groups() -> list[type]:

@@ -36,6 +36,7 @@ class Signing(Stage):
     def __init__(self, before: Before, signer: Callable[[Any], Signer]):
         self.before, self.folder, self.signer = before, before.folder, signer
         self.name = f"{before.method}.sign"
+        self._told: dict[str, np.ndarray] = {}
         shards = range(before.shards)
         self.jobs = [Job(self.name, n, before.key(self.name, n), before.size(n), before.where(n)) for n in shards]
 
@@ -53,7 +54,13 @@ class Signing(Stage):
 
     def places(self) -> Places:
         """Of all documents, once all shards are signed."""
-        return Places(np.array([self.done(number)["counts"] for number in range(len(self.jobs))]))
+        return Places(self.told("counts"))
+
+    def told(self, name: str) -> np.ndarray:
+        """What all shards' manifests say of it, [shards, ranks]; read once in a process."""
+        if name not in self._told:
+            self._told[name] = np.array([self.done(number)[name] for number in range(len(self.jobs))], np.int64)
+        return self._told[name]
 
 
 class _Signing:

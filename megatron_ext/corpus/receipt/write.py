@@ -34,9 +34,14 @@ def write_receipt(
         "shards": shards,
         "worker_seconds": round(seconds, 3),
     }
-    write_whole(prefix + RECEIPTS[0], json.dumps(about | tally.as_dict(), ensure_ascii=False, indent=1) + "\n")
-    write_whole(prefix + RECEIPTS[1], page(about, tally))
+    write_whole(prefix + RECEIPTS[0], _bytes(json.dumps(about | tally.as_dict(), ensure_ascii=False, indent=1) + "\n"))
+    write_whole(prefix + RECEIPTS[1], _bytes(page(about, tally)))
     return warnings
+
+
+def _bytes(text: str) -> bytes:
+    """In UTF-8, which half a surrogate pair in an id cannot be."""
+    return text.encode("utf-8", "replace")
 
 
 def warnings_of(tally: Tally) -> list[str]:
@@ -51,6 +56,8 @@ def warnings_of(tally: Tally) -> list[str]:
             found.append(f"{step.name} dropped every one of {step.documents:,} documents")
         elif step.name != READ and step.documents and not dropped and not step.edited:
             found.append(f"{step.name} dropped nothing of {step.documents:,} documents")
+        elif tally.kept[0] and not step.documents:
+            found.append(f"{step.name} looked at no document: --filters-for names no source that there is")
     if not tally.steps[0].documents:
         found.append("the input holds no document")
     return found
@@ -92,6 +99,7 @@ def _row(step: StepTally, whole: int, seconds: float) -> dict[str, Any]:
     return {
         "step": step,
         "reasons": reasons,
+        "sources": _hit(step.sources),
         "documents": dropped,
         "bytes": sum(reason["bytes"] for reason in reasons),
         "stay": _percent(step.documents - dropped, whole),
@@ -106,13 +114,23 @@ def _charts(step: StepTally) -> dict[str, Any]:
     for name, before in step.before.items():
         after = step.after[name]
         if before.counts:
-            middles = [charts.number(charts.quantile(each, 0.5)) for each in (before, after)]
+            middles = [charts.number(charts.quantile(each, 0.5)) for each in (before, after) if each.counts]
             drawn.append({"name": name, "svg": charts.chart(before, after), "middles": middles})
     return {"name": step.name, "charts": drawn}
 
 
 def _told(step: str, reason: str) -> str:
     return reasons([] if step == READ else [step])[reason]
+
+
+def _hit(sources: Mapping[str, Sequence[int]]) -> list[tuple[str, Sequence[int]]]:
+    """Where there are several, those of which something was dropped, the most first, and what is beyond twenty as one."""
+    ordered = sorted(sources.items(), key=lambda item: (-item[1][1], item[0])) if len(sources) > 1 else []
+    hit = [item for item in ordered if item[1][1]]
+    rest = [*hit[20:], *ordered[len(hit) :]]
+    if rest:
+        hit = [*hit[:20], (f"{len(rest):,} others", [sum(column) for column in zip(*(found for _, found in rest))])]
+    return hit
 
 
 def _by_size(counts: Mapping[str, Sequence[int]]) -> list[tuple[str, Sequence[int]]]:

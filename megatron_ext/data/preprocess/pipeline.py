@@ -8,6 +8,7 @@ An older output of the same prefix is replaced then (Megatron-LM overwrites too)
 from __future__ import annotations
 
 import contextlib
+import glob
 import time
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
@@ -80,7 +81,7 @@ def deduplicated(config: Config) -> tuple[InputFlags, Sequence[str]]:
     engine = EngineFlags(output=f"{output.output_prefix}_corpus", workers=output.workers, text_key=output.json_keys[0])
     others = {name: group for name, group in vars(config).items() if name not in ("world_size", "derived", "tokenizer", "output")}
     warnings = clean(Config(1, engine=engine, **others)).warnings
-    return InputFlags(input=(f"{engine.output}/part-*",)), warnings
+    return InputFlags(input=(f"{glob.escape(engine.output)}/part-*",)), warnings
 
 
 def told(reject: dict, reasons: Mapping[str, str]) -> str:

@@ -17,8 +17,11 @@ from megatron_ext.corpus.cleaning.flags import groups
 from megatron_ext.corpus.cleaning.recipe import RECIPES, as_config
 from megatron_ext.corpus.engine.flags import EngineFlags
 from megatron_ext.corpus.flags import DocumentFlags, InputFlags
+from megatron_ext.corpus.matching.flags import groups as dedup_groups
+from megatron_ext.data.index import Index
 from megatron_ext.data.preprocess.flags import PreprocessFlags
 from tests import texts
+from tests.corpus.engine import runs
 from tests.corpus.readers import test_git_tree
 from tests.corpus.real_documents import _wikipedia as wikipedia
 
@@ -64,14 +67,14 @@ def test_recipes_are_valid_for_both_tools_and_say_what_they_are(name):
     content = (RECIPES / f"{name}.yaml").read_text()
     assert content.startswith("# ") and f"--recipe {name}" in content
     given = as_config(["--recipe", name, "--input", __file__, "--input-format", "text"])
-    both, wanted = [InputFlags, DocumentFlags, *groups()], yaml.safe_load(content)
+    both, wanted = [InputFlags, DocumentFlags, *groups(), *dedup_groups()], yaml.safe_load(content)
     for more, output in (([EngineFlags], ["--output", "nowhere"]), ([PreprocessFlags], ["--output-prefix", "nowhere/x"])):
         found = read([*both, *more], [*given, *output], "", "").flat()
         assert {key: list(found[key]) if isinstance(found[key], tuple) else found[key] for key in wanted} == wanted
 
 
 def test_the_list_is_this():
-    assert ALL == ["books", "code", "manuals", "quickstart", "web_chinese", "web_english"]
+    assert ALL == ["books", "code", "manuals", "quickstart", "web_chinese", "web_english", "yulan"]
 
 
 def test_recipes_by_name_by_file_and_what_is_neither(tmp_path):
@@ -167,14 +170,19 @@ def test_code(tmp_path):
     }  # fmt: skip
 
 
+def scanned(text: str) -> str:
+    """As a scanner reads a bad print."""
+    return "".join(letter if number % 9 else "|~^"[number % 3] for number, letter in enumerate(text))
+
+
 def test_books(tmp_path):
     english, chinese = "\n\n".join(articles()[:8]), "\n".join(chapters()[:10])
-    scanned = "".join(letter if number % 9 else "|~^"[number % 3] for number, letter in enumerate(english))
     words = articles()[0].split()
     lines = [" ".join(words[place : place + 8]) for place in range(0, 2400, 8)]
     verse = "\n".join(f"{line}\nThe king. Ay," if number % 2 else line for number, line in enumerate(lines))  # half of the lines
     german = "Der alte Mann und das Haus am Fluss waren seit vielen Jahren verlassen, sagte man im Dorf. " * 40
-    given = write(tmp_path, english=english, chinese=chinese, scanned=scanned, stub=english[:900], german=german, verse=verse)
+    scan = scanned(english)
+    given = write(tmp_path, english=english, chinese=chinese, scanned=scan, stub=english[:900], german=german, verse=verse)
     kept, dropped = clean(tmp_path, "books", *given)
     assert set(kept) == {"english", "chinese", "verse"}
     assert dropped == {"scanned": "symbols_symbols", "stub": "gopher_few_words", "german": "language_other"}
@@ -206,3 +214,84 @@ def test_manuals(tmp_path):
         "NAME" in found["english"]["text"] and "--colour" in found["english"]["text"] and "a = { b }" in found["english"]["text"]
     )
     assert "Chapter 3" not in found["english"]["text"] and len(dropped) == 1
+
+
+def raw_corpus(raw) -> dict[str, str]:
+    """Pages, books and code below `raw`, in both languages, with what should not stay; what is expected of each by name."""
+    english, chinese = articles(), chapters()
+    question = "Which of the two pigeons that the keeper of the lighthouse had sent to the mainland came back first, and why?"
+    web = {
+        "article": english[0] + " Write to jane.doe@company.com.",
+        "again": english[0].replace(" the ", " The ") + " Write to jane.doe@company.com.",
+        "nearly": english[0] + " And so it ended.",
+        "quiz": english[1] + " " + question.upper(),
+        "chapter": chinese[0] + "\n联系人：王先生，手机 13812345678。",
+        "of a book": chinese[3] + "\n本站首发。",
+        "german": "Der alte Mann und das Haus am Fluss waren seit vielen Jahren verlassen, sagte man im Dorf. " * 40,
+        "menu": "\n".join("首页 新闻 体育 财经 娱乐 汽车 房产 游戏 帮助 登录".split() * 10),
+    }
+    books = {"novel": chinese[3], "history": "\n\n".join(english[2:6]), "scan": scanned("\n\n".join(english[6:14]))}
+    for name, texts_of in (("web", web), ("books", books)):
+        (raw / name).mkdir(parents=True)
+        lines = (json.dumps({"id": id, "text": text}, ensure_ascii=False) + "\n" for id, text in texts_of.items())
+        (raw / name / "all.jsonl").write_text("".join(lines))
+    tree, library = raw / "code" / "project", pathlib.Path(sysconfig.get_path("stdlib"))
+    tree.mkdir(parents=True)
+    for name in ("heapq.py", "csv.py"):
+        (tree / name).write_bytes((library / name).read_bytes())
+    (tree / "copy.py").write_bytes((library / "heapq.py").read_bytes())
+    (tree / "data.csv").write_text("a,b\n" + "1,2\n" * 300)
+    test_git_tree.git(tree, "init", "-q")
+    test_git_tree.git(tree, "add", ".")
+    (raw / "tests").mkdir()
+    (raw / "tests" / "pigeons.jsonl").write_text(json.dumps({"question": question}) + "\n")
+    return {
+        "again": "exact_duplicate", "nearly": "near_duplicate", "quiz": "contaminated", "of a book": "near_duplicate",
+        "german": "language_other", "scan": "symbols_symbols", "project/data.csv": "code_data",
+        "project/heapq.py": "exact_duplicate",
+    }  # fmt: skip
+
+
+def test_yulan(tmp_path):
+    """Web, books and code of two languages to .bin/.idx by one command, with one receipt."""
+    raw = tmp_path / "raw"
+    expected = raw_corpus(raw)
+    (tmp_path / "tokenizer.json").write_text(texts.byte_level_bpe_json())
+    inputs = [raw / "web" / "*", raw / "books" / "*", raw / "code" / "project"]
+    command = ["--recipe", "yulan", "--input", *inputs, "--sources-below", raw, "--decontaminate", raw / "tests"]
+    command += ["--tokenizer-model", tmp_path, "--output-prefix", tmp_path / "x", "--append-eod", "--workers", "1"]
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "preprocess_data.py", *map(str, command)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    kept, out = {line["id"]: line for line in runs.kept(tmp_path / "x_corpus")}, tmp_path / "x_corpus"
+    gone = {line["id"]: line["reason"] for stage in ("", "exact", "minhash") for line in runs.rejects(out, stage)}
+    assert expected.items() <= gone.items() and "menu" in gone
+    assert set(kept) == {"article", "chapter", "novel", "history", "project/copy.py", "project/csv.py"}
+    assert {line["source"] for line in kept.values()} == {"web", "books", "code"}
+    assert "jane.doe" not in kept["article"]["text"] and "13812345678" not in kept["chapter"]["text"]
+    assert len(Index(str(tmp_path / "x_text_document")).lengths) == len(kept)
+    receipt = json.loads((out / "receipt.json").read_text())
+    seen = {step["name"]: step["documents"] for step in receipt["steps"]}
+    assert list(seen)[-4:] == ["decontaminate", "scrub", "exact", "minhash"] and seen["code"] == 4
+    assert receipt["sources"].keys() == {"web", "books", "code"} and "no document" not in str(receipt["warnings"])
+
+
+def test_rules_for_some_sources(tmp_path):
+    """A rule looks at the documents of the sources that are named, and at no others; what cannot be meant is refused."""
+    lines = [{"id": f"{source} {size}", "source": source, "text": "x" * size} for source in ("web", "code") for size in (5, 50)]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    config = tmp_path / "mine.yaml"
+    for sources, gone in {"web": ["web 5"], "code": ["code 5"], "web+code": ["web 5", "code 5"], "book": []}.items():
+        config.write_text(f"filters: [length]\nlength_min_characters: 10\nfilters_for: [length={sources}]\n")
+        _, dropped = clean(tmp_path, str(config), "--input", tmp_path / "in.jsonl")
+        assert list(dropped) == gone
+    [warning] = json.loads((tmp_path / "out" / "receipt.json").read_text())["warnings"]
+    assert warning == "length looked at no document: --filters-for names no source that there is"
+    for given, says in {
+        ("length",): "is no RULE=SOURCE", ("code=code",): "is of a rule that --filters does not name",
+        ("length=a", "length=b"): "is not all that is said of length",
+    }.items():  # fmt: skip
+        with pytest.raises(ConfigurationError, match=says):
+            asked = ["--input", __file__, "--input-format", "text", "--filters", "length", "--filters-for", *given]
+            read([InputFlags, *groups()], asked, "", "")

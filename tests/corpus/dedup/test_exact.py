@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
@@ -78,3 +79,22 @@ def test_memory_sets_the_slices_and_they_change_nothing(tmp_path):
     slices = Case(tmp_path / "slices", shards, "--dedup", "exact", "--dedup-memory", 1e-6)
     assert whole.kept == slices.kept and len(whole.kept) == 7
     assert len(list((slices.out / "manifests" / "exact.find").iterdir())) > 1
+
+
+def test_documents_of_one_name_are_shown_beside_their_own_copies(tmp_path):
+    pairs = [{"id": "same", "text": text} for text in ("alpha", "beta", "gamma", "alpha", "beta", "gamma")]
+    case = Case(tmp_path, [pairs], "--dedup", "exact")
+    runs.good(*case.flags)
+    step = json.loads((case.out / "receipt.json").read_text())["steps"][-1]
+    samples = step["samples"]["exact_duplicate"]
+    assert sorted(sample["text"] for sample in samples) == ["alpha", "beta", "gamma"]
+    assert all(sample["other"] == sample["text"] for sample in samples)
+
+
+def test_time_is_that_of_all_its_stages(tmp_path):
+    case = Case(tmp_path, [["alpha", "beta", "alpha"]], "--dedup", "exact")
+    runs.good(*case.flags)
+    manifests = [json.loads(path.read_text()) for path in (case.out / "manifests").glob("exact*/*.json")]
+    receipt = json.loads((case.out / "receipt.json").read_text())
+    assert len(manifests) == 4
+    assert receipt["steps"][-1]["seconds"] == pytest.approx(sum(manifest["seconds"] for manifest in manifests))

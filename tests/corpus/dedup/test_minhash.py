@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from megatron_ext.corpus.dedup import minhash
 from tests import texts
 from tests.corpus.dedup.case import Case
 from tests.corpus.engine import runs
@@ -56,6 +57,14 @@ def test_near_copies_go_and_far_ones_stay(flags, planted):
     other = {number: id.partition("-")[0] + ("" if "-" in id else "-near") for number, id in first.items()}
     assert clusters(case) == {first[number]: {other[number]} for number in first}
     assert case.ids() == [record["id"] for record in case.records if record["id"] not in other.values()]
+
+
+def test_pairs_may_be_joined_band_by_band(planted, monkeypatch):
+    """As with more pairs than are held at once."""
+    shards, folder = planted
+    usual = Case(folder / "at once", shards, "--dedup", "minhash", "--minhash-threshold", 0.7)
+    monkeypatch.setattr(minhash, "AT_ONCE", 5)
+    assert clusters(Case(folder / "by bands", shards, *usual.flags[4:])) == clusters(usual) != {}
 
 
 def test_the_longest_or_the_preferred_source_may_stay(planted):

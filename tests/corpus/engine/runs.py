@@ -76,21 +76,20 @@ def corpus(folder: pathlib.Path, files: int = 6, documents: int = 120, seed: int
     return made
 
 
+def plan_of(*arguments):
+    """The plan of a command."""
+    from megatron_ext.arguments.config import read
+    from megatron_ext.corpus.engine.flags import groups
+    from megatron_ext.corpus.engine.plan import Plan
+
+    return Plan(read(groups(), list(map(str, arguments)), "clean_corpus.py", ""))
+
+
 def here(*arguments) -> pathlib.Path:
     """A run in this process, job by job, stage by stage; its folder."""
-    from megatron_ext.arguments.config import read
-    from megatron_ext.corpus.cleaning.flags import groups
-    from megatron_ext.corpus.engine.flags import EngineFlags
-    from megatron_ext.corpus.engine.plan import Plan
     from megatron_ext.corpus.engine.stages import Runner
-    from megatron_ext.corpus.flags import DocumentFlags, InputFlags
-    from megatron_ext.corpus.matching.flags import groups as dedup_groups
 
-    every = [InputFlags, DocumentFlags, EngineFlags, *groups(), *dedup_groups()]
-    config = read(every, list(map(str, arguments)), "clean_corpus.py", "")
-    plan = Plan(config)
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    (plan.folder / "recipe.yaml").write_text(config.to_yaml())
+    plan = plan_of(*arguments)
     runner = Runner(plan.stages)
     for stage in plan.stages.values():
         for job in stage.waiting():

@@ -322,7 +322,9 @@ def test_two_runs_do_not_meet_in_one_folder(real, tmp_path):
     _, flags, found, _ = real
     first = begin(*flags, "--output", tmp_path)
     await_its_start(first, tmp_path)
+    first.send_signal(signal.SIGSTOP)  # however fast it is, it is at work there meanwhile
     second = call(*flags, "--output", tmp_path)
+    first.send_signal(signal.SIGCONT)
     assert second.returncode == 1 and "another run is at work there" in second.stderr
     assert first.wait(60) == 0 and result(tmp_path) == found
 

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from tests.corpus.engine.runs import TOOL, call, corpus, environ, good, left
+from megatron_ext.corpus.engine import on_ray
+from tests.corpus.engine.runs import TOOL, call, corpus, environ, good, left, plan_of, write
 
 FLAGS = ("--scrub", "email", "phone_number", "secret", "--dedup", "exact", "--shard-size", "0.2", "--log-interval", "0")
 
@@ -31,6 +32,15 @@ def cluster():
     made.wait_for_nodes()
     yield made
     made.shutdown()
+
+
+def test_runs_in_one_process_do_not_mix(tmp_path):
+    """The same configuration but for the folder, so that the keys of jobs are the same."""
+    write(tmp_path / "in.jsonl", [{"text": "one"}])
+    for name in ("a", "b", "a"):
+        plan = plan_of("--input", tmp_path / "in.jsonl", "--output", tmp_path / name)
+        assert on_ray._do((name, plan.stages), plan.stages["clean"].jobs[0])[1:] == (None, False)
+    assert all((tmp_path / name / "part-00000.jsonl.zst").exists() for name in ("a", "b"))
 
 
 @pytest.mark.timeout(300)

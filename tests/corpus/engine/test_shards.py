@@ -23,7 +23,7 @@ PROSE = "This page says something that is long enough to be its main content, in
 
 def plan(folder, *patterns, shard_size, **more):
     flags = InputFlags(input=tuple(str(folder / pattern) for pattern in patterns), **more)
-    return list(cut(SimpleNamespace(**vars(flags), shard_size=shard_size)))
+    return list(cut(SimpleNamespace(**vars(flags), output=str(folder / "out"), shard_size=shard_size)))
 
 
 def pages(folder, count, size=1000):

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 
 import pytest
 
@@ -21,6 +22,9 @@ def test_signals_that_another_thread_hears_wait_for_the_end(number):
             signal.pthread_kill(thread.ident, number)
             for _ in range(10_000):  # the interpreter looks for signals many times meanwhile
                 done.append(heard.copy())
+        deadline = time.monotonic() + 10
+        while not heard and time.monotonic() < deadline:
+            time.sleep(0.01)  # the other thread has to be at work to hear it
         assert not any(done) and heard == [number]
         with signals_deferred():
             signal.raise_signal(number)  # to this thread, by the mask
@@ -34,6 +38,14 @@ def test_signals_that_another_thread_hears_wait_for_the_end(number):
 
 
 def test_ctrl_c_is_a_keyboard_interrupt_after_it():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever other tests made of it
+    try:
+        interrupted()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def interrupted():
     with pytest.raises(KeyboardInterrupt):
         with signals_deferred():
             signal.raise_signal(signal.SIGINT)

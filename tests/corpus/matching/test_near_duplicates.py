@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 
+from megatron_ext.corpus.engine.columns import Columns
 from megatron_ext.corpus.matching import lsh
-from megatron_ext.corpus.matching.jaccard import Sets, check
 from megatron_ext.corpus.matching.shingles import Shingles
 from megatron_ext.corpus.matching.signatures import MinHash, bands_and_rows
-from megatron_ext.corpus.matching.union_find import flatten, singles, unite
+from tests.corpus.dedup.case import Case
 from tests.corpus.matching.near_duplicates import planted, similarities
 
 DATASKETCH = pathlib.Path(sys.prefix) / "datasketch"
@@ -18,20 +18,20 @@ THRESHOLD, BANDS, ROWS = 0.7, *bands_and_rows(0.7, 128)
 languages = pytest.mark.parametrize("language", ["english", "chinese", "code"])
 
 
-def cluster(documents, folder, checked=True):
-    """(edges, cluster of each document), by three jobs that sign and one a band."""
-    paths, parents, sign = [], singles(len(documents)), MinHash()
-    sets = Sets.of(range(len(documents)), map(Shingles().set, documents))
-    for shard, numbers in enumerate(np.array_split(np.arange(len(documents)), 3)):
-        paths.append(str(folder / f"{shard}.npy"))
-        lsh.write_keys(paths[-1], sign.sign([documents[at] for at in numbers]), numbers, BANDS, ROWS)
+def deduplicated(documents, folder, *flags):
+    """(edges, cluster of each document) of a run over three files; a cluster's number is that of the document that stays."""
+    shards = [[{"id": str(number), "text": documents[number]} for number in range(at, len(documents), 3)] for at in range(3)]
+    order = [number for at in range(3) for number in range(at, len(documents), 3)]  # that of places
+    case = Case(folder, shards, "--dedup", "minhash", "--minhash-threshold", THRESHOLD, *flags)
     edges = []
-    for band in range(BANDS):
-        groups = lsh.groups(paths, band)
-        edges.append(check(groups, sets, THRESHOLD) if checked else groups.edges())
-        unite(parents, edges[-1])
-    flatten(parents)
-    return np.concatenate(edges), parents
+    for path in (case.out / "work" / "minhash" / "pairs_of_a_band").iterdir():
+        pairs = Columns(path)
+        edges += zip(pairs["left"].tolist(), pairs["right"].tolist())
+    clusters = np.arange(len(documents))
+    for id, why in case.gone("minhash").items():
+        clusters[int(id)] = int(why.removeprefix("like "))
+    assert set(map(int, case.ids())) == set(clusters.tolist())
+    return [tuple(sorted((order[left], order[right]))) for left, right in edges], clusters
 
 
 @languages
@@ -39,8 +39,8 @@ def test_near_duplicates_are_found_and_others_are_not(language, tmp_path):
     """Recall ≥ 95 % of pairs at ≥ 0.85; ≤ 0.1 % of those below 0.6 in one cluster; one copy of each cluster stays."""
     documents = planted(language)
     exact = similarities(documents)
-    edges, clusters = cluster(documents, tmp_path)
-    assert min(exact[tuple(sorted(edge))] for edge in edges.tolist()) >= THRESHOLD
+    edges, clusters = deduplicated(documents, tmp_path)
+    assert min(exact[edge] for edge in edges) >= THRESHOLD
 
     similar = [pair for pair, similarity in exact.items() if similarity >= 0.85]
     found = sum(clusters[i] == clusters[j] for i, j in similar)
@@ -52,17 +52,17 @@ def test_near_duplicates_are_found_and_others_are_not(language, tmp_path):
     wrong = sum(exact.get(pair, 0) < 0.6 for pair in merged)
     assert wrong <= 0.001 * below, (wrong, below)
 
-    stays = set(clusters.tolist())  # a cluster's id is its first document
+    stays = set(clusters.tolist())
     assert all(clusters[one] == one for one in stays) and len(stays) < 0.7 * len(documents)
 
 
 def test_without_a_check_more_is_merged_and_nothing_is_lost(tmp_path):
     documents = planted("english")
-    _, checked = cluster(documents, tmp_path)
-    edges, clusters = cluster(documents, tmp_path, checked=False)
+    _, checked = deduplicated(documents, tmp_path / "checked")
+    edges, clusters = deduplicated(documents, tmp_path / "not", "--no-minhash-check")
     assert len(set(clusters.tolist())) <= len(set(checked.tolist()))
     exact = similarities(documents)
-    assert min(exact.get(tuple(sorted(edge)), 0) for edge in edges.tolist()) < THRESHOLD
+    assert min(exact.get(edge, 0) for edge in edges) < THRESHOLD
 
 
 @languages

@@ -115,3 +115,14 @@ def test_the_waterfall_shows_what_stays_what_is_lost_and_where_the_time_went():
     widths = [re.findall(r"width:([\d.]+)%", row) for _, row in rows]
     assert widths == [["100.0", "0.0"], ["60.0", "40.0"], ["60.0"]]
     assert "3.0 s" in rows[0][1] and "2.0 s" in rows[1][1] and "40.0%" in rows[1][1]
+
+
+def test_sources_that_lost_copies_come_first_and_others_are_one_line():
+    made = tally(rule="exact")
+    made.steps[1].sources = {f"s{number:02}": [100, number] for number in range(30)}
+    made.steps[1].set_numbers({"copies of a document": {2.0: 5}})
+    shown = page({"input": [], "shards": 1, "worker_seconds": 1.0, "whole": True, "warnings": []}, made)
+    assert re.findall(r">of (.+?)</td><td>([\d,]+)</td><td>(\d*)</td>", shown) == [
+        *((f"s{number:02}", "100", str(number)) for number in range(29, 9, -1)), ("10 others", "1,000", "45"),
+    ]  # fmt: skip
+    assert "<figcaption>copies of a document · 2</figcaption>" in shown
