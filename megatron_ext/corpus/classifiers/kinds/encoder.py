@@ -4,7 +4,8 @@
 
 `--encoder-from FOLDER` fine-tunes an encoder of Hugging Face's with its tokenizer; without it a small BERT is learned from
 nothing, with a vocabulary of the examples (byte-level BPE). Of a text the first `--encoder-tokens` are read. The model is a
-folder that transformers loads. On a CPU the same seed gives the same model on one machine. Needs transformers (the extra `huggingface`).
+folder that transformers loads. On a CPU the same seed gives the same model on one machine. Needs transformers (the extra
+`huggingface`).
 """
 
 from __future__ import annotations
