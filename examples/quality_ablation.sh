@@ -14,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 OUT=${OUT:-runs/quality_ablation}
 WIKIPEDIA=${WIKIPEDIA:-$(ls .venv/gensim/gensim-*.whl)}
 SEEDS=${SEEDS:-"1 2 3"}
-ITERS=${ITERS:-300}
+ITERS=${ITERS:-150}
 VOCAB=${VOCAB:-2000}
 python=.venv/bin/python
 
@@ -58,3 +58,6 @@ for seed in $SEEDS; do
             --eval-interval "$ITERS" --eval-iters 32 --save "$OUT/runs/$name$seed" --save-interval "$ITERS" >"$OUT/$name$seed.log" 2>&1
     done
 done
+
+# ---- 4 · loss on the held-out articles ---------------------------------------------------------------------------------
+(cd "$OUT" && grep -o 'eval .*' ./*[0-9].log)
