@@ -40,6 +40,7 @@ def strike(process: subprocess.Popen, draw: random.Random, all_of_it: bool) -> N
         pass
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 10))])
 def test_killed_at_random_moments(seed, undisturbed, tmp_path):
     flags, expected = undisturbed

@@ -6,7 +6,7 @@ import io
 
 import pyarrow.csv
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from megatron_ext.arguments.problems import UserError
@@ -23,6 +23,7 @@ def found(path, keys=None):
         return list(records(source, csv, keys, InputFlags(), needed=keys or ()))
 
 
+@settings(deadline=None)
 @given(rows=st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=6))
 def test_what_python_writes_comes_back(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("csv") / "a.csv"
