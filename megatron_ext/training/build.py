@@ -209,12 +209,7 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
         model_config=core,
         sharding=sharding,
         objective=OBJECTIVES.load(config.training.objective),
-        reading=Reading(
-            tokenizer.eod,
-            config.model.reset_position_ids,
-            config.model.reset_attention_mask,
-            config.training.eod_mask_loss,
-        ),
+        reading=_reading(config, tokenizer.eod),
         data=data,
         loader=Loader(config.data.num_workers, config.training.micro_batch_size, layout.data_rank, layout.data, device),
         tokenizer=tokenizer.fingerprint(),
@@ -238,6 +233,10 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
         trace=Trace(config.monitor, config.checkpoint.save, layout.rank, device),
         preemption=preemption or Preemption(),
     )
+
+
+def _reading(config: Config, eod: int | None) -> Reading:
+    return Reading(eod, config.model.reset_position_ids, config.model.reset_attention_mask, config.training.eod_mask_loss)
 
 
 def _exports(config: Config, core: ModelConfig, tokenizer) -> Export | None:

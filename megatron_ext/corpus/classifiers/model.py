@@ -6,21 +6,17 @@ characters are looked at, classes, threshold, the figures on held-out documents,
 
 from __future__ import annotations
 
-import json
-import os
 import pathlib
 from typing import Any
 
 import xxhash
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.corpus import model_description
 from megatron_ext.corpus.classifiers import KINDS
+from megatron_ext.corpus.model_description import description
 
 _NEEDED = ("kind", "name", "score_of", "characters", "features", "threshold", "fingerprint")
-
-
-def description(path: str) -> str:
-    return path.rstrip("/") + ".json"
 
 
 class Model:
@@ -41,17 +37,11 @@ class Model:
 
 def read_description(path: str) -> dict[str, Any]:
     """UserError: it is not beside the model, or not what tools/train_classifier.py writes."""
-    try:
-        with open(description(path), encoding="utf-8") as file:
-            about = json.load(file)
-        if all(key in about for key in _NEEDED) and about["kind"] in KINDS.names() and 0 <= about["threshold"] <= 1:
-            return about
-        reason = "it is not what tools/train_classifier.py writes"
-    except OSError as error:
-        reason = f"it is written beside the model by tools/train_classifier.py ({os.strerror(error.errno or 0)})"
-    except (ValueError, KeyError, TypeError):
-        reason = "it is not what tools/train_classifier.py writes"
-    raise UserError(f"{description(path)}: cannot be read; {reason}") from None
+    return model_description.read_description(path, "tools/train_classifier.py", _is_whole)
+
+
+def _is_whole(about: dict[str, Any]) -> bool:
+    return all(key in about for key in _NEEDED) and about["kind"] in KINDS.names() and 0 <= about["threshold"] <= 1
 
 
 def fingerprint(path: str) -> str:

@@ -17,7 +17,8 @@ from megatron_ext.corpus.classifiers import KINDS
 from megatron_ext.corpus.classifiers.examples import PARTS, Examples, gather
 from megatron_ext.corpus.classifiers.figures import Figures, choose, figures, rounded
 from megatron_ext.corpus.classifiers.flags import CLASSES
-from megatron_ext.corpus.classifiers.model import Model, description, fingerprint
+from megatron_ext.corpus.classifiers.model import Model, fingerprint
+from megatron_ext.corpus.model_description import description
 from megatron_ext.corpus.whole_file import WholeFile, write_whole
 
 

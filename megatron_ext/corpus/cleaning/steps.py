@@ -12,7 +12,7 @@ from megatron_ext.corpus.cleaning.tally import Sample, StepTally, Tally
 from megatron_ext.corpus.decontamination.decontaminator import REASONS as CONTAMINATED
 from megatron_ext.corpus.decontamination.decontaminator import Decontaminator
 from megatron_ext.corpus.documents import REASONS, Document, Reject
-from megatron_ext.corpus.matching.flags import METHODS
+from megatron_ext.corpus.matching.flags import WAYS
 from megatron_ext.corpus.sensitive.scrub import Scrubber
 
 READ, DECONTAMINATE, SCRUB = "read", "decontaminate", "scrub"
@@ -180,7 +180,7 @@ class Cleaner:
 
 def reasons(names: Sequence[str]) -> dict[str, str]:
     """Why these rules, ways to find duplicates, and reading itself drop documents, and how a person reads it."""
-    modules = [rooms.load(name) for name in names for rooms in (FILTERS, METHODS) if name in rooms.names()]
+    modules = [rooms.load(name) for name in names for rooms in (FILTERS, WAYS) if name in rooms.names()]
     return {**REASONS, **CONTAMINATED, **{reason: told for module in modules for reason, told in module.REASONS.items()}}
 
 

@@ -25,7 +25,7 @@ FILTER = "bloom.npy"
 
 @flag_group("bloom", "Duplicates, exact, by a Bloom filter")
 class Flags:
-    bloom_items: int | None = flag(None, "documents that the filter is made for (default: from the input's size)", positive=True)
+    bloom_items: int | None = flag(None, "documents that the filter is made for (default: those that there are)", positive=True)
     bloom_rate: float = flag(1e-4, "share of new documents that are taken for known, once it is full", positive=True)
     bloom_load: str | None = flag(None, "the filter of an earlier run, whose documents count as seen")
 
@@ -43,13 +43,18 @@ REASONS = {"bloom_known": "the Bloom filter knows the text"}
 
 
 def stages(before: Before, parts: Parts) -> Sequence[Stage]:
-    from megatron_ext.corpus.dedup.exact import Hashes
     from megatron_ext.corpus.matching.cutting import Cutting
     from megatron_ext.corpus.matching.stages import Finding, Signing
 
-    signing = Signing(before, Hashes)
+    signing = Signing(before, signer)
     finding = Finding(before, signing, "find", signing, 1, find)  # one after another: a filter knows no order
     return [signing, finding, Cutting(before, finding, parts, "bloom_known", "known to")]
+
+
+def signer(c: Any) -> Any:
+    from megatron_ext.corpus.matching.hashes import Hashes
+
+    return Hashes(c.dedup_ignore, least=1)
 
 
 def find(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:

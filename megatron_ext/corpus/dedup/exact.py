@@ -31,41 +31,26 @@ def stages(before: Before, parts: Parts) -> Sequence[Stage]:
     from megatron_ext.corpus.matching.cutting import Cutting, Showing
     from megatron_ext.corpus.matching.stages import Finding, Signing, slices_for
 
-    signing = Signing(before, Hashes)
+    signing = Signing(before, signer)
     finding = Finding(before, signing, "find", signing, slices_for(before.documents * ROW, before.c), find)
     cutting = Cutting(before, finding, parts, "exact_duplicate")
     return [signing, finding, cutting, Showing(cutting)]
 
 
-class Hashes:
-    """From texts to columns `high` and `low`, the halves of their hashes, and `compared`: whether the text is long enough."""
+def signer(c: Any) -> Any:
+    from megatron_ext.corpus.matching.hashes import Hashes
 
-    def __init__(self, c: Any):
-        self._least = c.exact_min_length
-        from megatron_ext.corpus.matching.normalize import Normalization
-        from megatron_ext.corpus.matching.shingles import Shingles
-
-        self._normal = Shingles(same=Normalization.of(c.dedup_ignore)).normalize
-
-    def __call__(self, texts: Sequence[str]) -> dict[str, Any]:
-        import numpy as np
-        import xxhash
-
-        normal = [self._normal(text) for text in texts]
-        halves = np.frombuffer(b"".join(xxhash.xxh3_128_digest(text.encode()) for text in normal), np.uint64).reshape(-1, 2)
-        compared = np.array([len(text) >= self._least for text in normal], bool)
-        return {"high": halves[:, 0], "low": halves[:, 1], "compared": compared}
+    return Hashes(c.dedup_ignore, c.exact_min_length)
 
 
 def find(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Of the hashes in this slice, the places of all copies but the first, and whose copies they are."""
     import numpy as np
 
-    from megatron_ext.corpus.matching.stages import by_place, groups
+    from megatron_ext.corpus.matching.stages import again, by_place, groups
 
     signing, slices = stage.signing, len(stage.jobs)
-    places, high, low = signing.places(), [], []
-    where = []
+    places, high, low, where = signing.places(), [], [], []
     for shard in range(len(signing.jobs)):
         columns = signing.columns(shard)
         mine = columns["high"]
@@ -76,6 +61,6 @@ def find(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:
     high, low, where = map(np.concatenate, (high, low, where))
     order = np.lexsort((where, low, high))
     high, low, where = high[order], low[order], where[order]
-    same = np.concatenate([[False], (high[1:] == high[:-1]) & (low[1:] == low[:-1])]) if len(high) else np.zeros(0, bool)
+    same = again(high, low)
     winner, sizes = groups(where, same)
     return by_place(places, where[same], winner=winner[same]), {"sizes": sizes}

@@ -35,37 +35,30 @@ def stages(before: Before, parts: Parts) -> Sequence[Stage]:
     from megatron_ext.corpus.matching.cutting import Cutting
     from megatron_ext.corpus.matching.stages import Finding, Signing, slices_for
 
-    signing = Signing(before, Hashes)
+    signing = Signing(before, Units)
     finding = Finding(before, signing, "find", signing, slices_for(before.text / 40 * ROW, before.c), find)
     return [signing, finding, Cutting(before, finding, parts, "line_little_left")]
 
 
-class Hashes:
-    """From texts to how many `units` each has, and of each unit `high` and `low`, the halves of its hash, whether it is long
-    enough to be `compared`, and its `sizes` in bytes."""
+class Units:
+    """From texts to how many `units` each has, and of each unit `sizes`, its bytes, and what `matching/hashes.py` says of it."""
 
     def __init__(self, c: Any):
-        from megatron_ext.corpus.matching.normalize import Normalization
-        from megatron_ext.corpus.matching.shingles import Shingles
+        from megatron_ext.corpus.matching.hashes import Hashes
 
-        self._c, self._normal = c, Shingles(same=Normalization.of(c.dedup_ignore)).normalize
+        self._unit, self._hashes = c.line_unit, Hashes(c.dedup_ignore, c.line_min_length)
 
     def __call__(self, texts: Sequence[str]) -> dict[str, Any]:
         import numpy as np
-        import xxhash
 
         from megatron_ext.corpus.matching.pieces import pieces
 
-        found = [list(pieces(text, self._c.line_unit)) for text in texts]
+        found = [list(pieces(text, self._unit)) for text in texts]
         flat = [piece for each in found for piece in each]
-        normal = [self._normal(piece) for piece in flat]
-        halves = np.frombuffer(b"".join(xxhash.xxh3_128_digest(text.encode()) for text in normal), np.uint64).reshape(-1, 2)
         return {
             "units": np.array([len(each) for each in found], np.int64),
-            "high": halves[:, 0],
-            "low": halves[:, 1],
-            "compared": np.array([len(text) >= self._c.line_min_length for text in normal], bool),
             "sizes": np.array([len(piece.encode()) for piece in flat], np.int64),
+            **self._hashes([piece.rstrip("\n") for piece in flat]),  # a text's last line has no end, and is the same line
         }
 
 
@@ -73,7 +66,7 @@ def find(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Of the hashes in this slice, where all copies but the first lie: `place`, `begin`, `end`."""
     import numpy as np
 
-    from megatron_ext.corpus.matching.stages import by_place
+    from megatron_ext.corpus.matching.stages import again, by_place
 
     signing, slices = stage.signing, len(stage.jobs)
     places, rows = signing.places(), []
@@ -90,7 +83,7 @@ def find(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:
     high, low, place, begin, end = (np.concatenate(column) for column in zip(*rows))
     order = np.lexsort((begin, place, low, high))
     high, low, place, begin, end = (column[order] for column in (high, low, place, begin, end))
-    same = np.concatenate([[False], (high[1:] == high[:-1]) & (low[1:] == low[:-1])]) if len(high) else np.zeros(0, bool)
+    same = again(high, low)
     starts = np.flatnonzero(~same)
     lengths = np.diff(np.append(starts, len(high)))
     gone = same & np.repeat(lengths >= stage.before.c.line_min_times, lengths)

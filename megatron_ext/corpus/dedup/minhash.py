@@ -169,7 +169,7 @@ def cluster(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Of all pairs the clusters: the places of all of a cluster but the one that stays, and that one's."""
     import numpy as np
 
-    from megatron_ext.corpus.matching.stages import by_place, groups
+    from megatron_ext.corpus.matching.stages import again, by_place, groups
     from megatron_ext.corpus.matching.union_find import clusters
 
     c, places = stage.before.c, stage.signing.places()
@@ -179,7 +179,7 @@ def cluster(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:
         preferred += [-_lengths(stage.signing, places, documents), places.ranks(documents)]
     order = np.lexsort((*preferred, ids))
     documents, ids = documents[order], ids[order]
-    same = np.concatenate([[False], ids[1:] == ids[:-1]]) if len(ids) else np.zeros(0, bool)
+    same = again(ids)
     winner, sizes = groups(documents, same)
     return by_place(places, documents[same], winner=winner[same]), {"sizes": sizes}
 

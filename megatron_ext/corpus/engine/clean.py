@@ -1,7 +1,8 @@
 """A whole corpus: planned, its jobs scheduled stage by stage, what became of its documents added up into one receipt.
 
 Memory: a worker holds one document at a time, at most sources.LONGEST_RECORD of it, a few MB of lines to be written and its
-rules' models; this process the shards' names and one tally. None of it grows with the input.
+rules' models; this process the shards' names and one tally. None of it grows with the input. In the stages that look for
+duplicates a worker holds what is known of one shard, or --dedup-memory.
 """
 
 from __future__ import annotations

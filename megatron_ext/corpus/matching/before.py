@@ -1,4 +1,4 @@
-"""What a method of `dedup/` starts from: the documents that the stage before it kept, and those of `--dedup-against`."""
+"""What a way of `dedup/` starts from: the documents that the stage before it kept, and those of `--dedup-against`."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Seen:
 @dataclasses.dataclass(frozen=True)
 class Before:
     """Attributes:
-    c: the flat configuration; method: its name; values: names and values of the flags that its results depend on.
-    folder: the run's; work: this method's own, for what lies between its stages.
+    c: the flat configuration; way: its name; values: names and values of the flags that its results depend on.
+    folder: the run's; work: this way's own, for what lies between its stages.
     stage: which wrote the documents, and `parts` where they are; seen: --dedup-against.
     """
 
     c: SimpleNamespace
-    method: str
+    way: str
     values: Sequence[tuple[str, str]]
     folder: pathlib.Path
     work: pathlib.Path

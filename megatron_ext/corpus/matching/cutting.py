@@ -1,4 +1,4 @@
-"""The last stage of a method of `dedup/`: a shard's documents without those, or those pieces, that are there twice."""
+"""The last stage of a way of `dedup/`: a shard's documents without those, or those pieces, that are there twice."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Cutting(Stage):
 
     def __init__(self, before: Before, found: Finding, parts: Parts, reason: str, like: str = "the same as"):
         self.before, self.found, self.parts, self.folder = before, found, parts, before.folder
-        self.reason, self.like, self.name = reason, like, before.method
+        self.reason, self.like, self.name = reason, like, before.way
         self.rejects = Parts(before.folder / "rejects" / self.name, before.c.output_compression)
         own = before.stage.jobs
         last = parts.folder == self.folder  # else its files lie elsewhere

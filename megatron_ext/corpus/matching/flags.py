@@ -1,4 +1,4 @@
-"""Flags of deduplication that hold for all its methods."""
+"""Flags of deduplication that hold for all its ways."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from megatron_ext.arguments.registry import Registry
 from megatron_ext.corpus.flags import READERS
 from megatron_ext.corpus.inputs import expand, format_of
 
-METHODS = Registry("megatron_ext.corpus.dedup")
+WAYS = Registry("megatron_ext.corpus.dedup")
 DIFFERENCES = ("unicode", "case", "punctuation", "whitespace")
 
 
 @flag_group("dedup", "What is there twice")
 class DedupFlags:
-    dedup: tuple[str, ...] = flag((), "ways to find duplicates, behind the rules and in this order", choices=METHODS, front=True)
+    dedup: tuple[str, ...] = flag((), "ways to find duplicates, behind the rules and in this order", choices=WAYS, front=True)
     dedup_priority: tuple[str, ...] = flag(
         (), "sources whose copies stay, the most preferred first (default: of copies the first in the corpus stays)", front=True
     )
@@ -63,4 +63,4 @@ def files_of(pattern: str) -> list[str]:
 
 def groups() -> list[type]:
     """Those that hold for all ways, and each one's own."""
-    return [DedupFlags, *(METHODS.load(name).Flags for name in METHODS)]
+    return [DedupFlags, *(WAYS.load(name).Flags for name in WAYS)]

@@ -91,10 +91,3 @@ def fold(text: str, same: Normalization) -> str:
     """The second step and the third, of a text that took the first: the twin of `Fold` in `native/shingles.h`."""
     folded = text.translate(_translation(same))
     return " ".join(folded.split()) if same.whitespace else folded
-
-
-def normalize(text: str, same: Normalization = DEFAULT, implementation: str = "auto") -> str:
-    """The text as all its copies would be. Texts are without lone surrogates, as `documents.texts` gives them."""
-    from megatron_ext.corpus.matching.shingles import Shingles
-
-    return Shingles(same=same, implementation=implementation).normalize(text)

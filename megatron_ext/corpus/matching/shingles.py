@@ -94,6 +94,11 @@ class Shingles:
         return [text[start:end] for start, end, _ in words.split(text, words.lengths(unspaced) if unspaced else ())]
 
 
+def normalize(text: str, same: Normalization = DEFAULT, implementation: str = "auto") -> str:
+    """The text as all its copies would be. Texts are without lone surrogates, as `documents.texts` gives them."""
+    return Shingles(same=same, implementation=implementation).normalize(text)
+
+
 @functools.lru_cache(2**16)
 def unit_hash(unit: str) -> int:
     """The twin of `hash_bytes` in `native/hash.h`."""

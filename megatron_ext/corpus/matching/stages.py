@@ -1,11 +1,12 @@
 """The stages of deduplication: sign each shard's documents; find, slice by slice of all signs, what is there twice; cut it out.
 
-    METHOD.sign   a job a shard: what is known of each document, as columns           map
-    METHOD.…      jobs that look at a slice of all shards' columns: what goes          shuffle, reduce
-    METHOD        a job a shard: documents without what goes                           map
+    WAY.sign   a job a shard: what is known of each document, as columns           map
+    WAY.…      jobs that look at a slice of all shards' columns: what goes          shuffle, reduce
+    WAY        a job a shard: documents without what goes                           map
 
-What goes is told by place (`places.py`), sorted, in one of two ways: `winner`, the place of the copy that stays, or `begin` and
-`end`, the bytes of the text that are cut out. `starts` says where each rank's documents of each shard begin among the rows.
+What goes is told by place (`places.py`), sorted: whole documents, with `winner`, the place of the copy that stays, where that is
+known; or `begin` and `end`, the bytes of the text that are cut out. `starts` says where each rank's documents of each shard begin
+among the rows.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Signing(Stage):
 
     def __init__(self, before: Before, signer: Callable[[Any], Signer]):
         self.before, self.folder, self.signer = before, before.folder, signer
-        self.name = f"{before.method}.sign"
+        self.name = f"{before.way}.sign"
         self._told: dict[str, np.ndarray] = {}
         shards = range(before.shards)
         self.jobs = [Job(self.name, n, before.key(self.name, n), before.size(n), before.where(n)) for n in shards]
@@ -110,7 +111,7 @@ class Finding(Stage):
     """Jobs that look at what an earlier stage left, a slice of it each.
 
     Args:
-        name: behind the method's.
+        name: behind the way's.
         needs: the stage before.
         slices: how many jobs; None: one a shard, and of its documents alone.
         find: called with `(stage, slice)`; columns, and what the manifest is to hold besides (`sizes`: how many clusters have how
@@ -120,7 +121,7 @@ class Finding(Stage):
     def __init__(self, before: Before, signing: Signing, name: str, needs: Stage, slices: int | None, find: Callable):
         self.before, self.signing, self.needs, self.folder, self.find = before, signing, needs, before.folder, find
         self.of_shards, slices = slices is None, slices or before.shards
-        self.name, self._leaf = f"{before.method}.{name}", name
+        self.name, self._leaf = f"{before.way}.{name}", name
         key = digest(self.name, before.values, slices, [job.key for job in needs.jobs])
         size = sum(job.size for job in needs.jobs)
         self.jobs = [Job(self.name, n, f"{key}-{n}", size // slices, f"slice {n} of {slices}") for n in range(slices)]
@@ -152,7 +153,7 @@ def by_place(places: Places, place: np.ndarray, **others: np.ndarray) -> dict[st
 
 
 class Doomed:
-    """What goes of one shard. Iterated: `(index of the document, row of columns)`s, by index."""
+    """What goes of one shard. Attributes: columns; index: the documents of their rows."""
 
     def __init__(self, finding: Finding, places: Places, shard: int):
         ranks = finding.signing.columns(shard)["ranks"]
@@ -212,6 +213,13 @@ class Names:
 def slices_for(size: float, c: Any) -> int:
     """How many jobs share `size` bytes of memory, so that each keeps within --dedup-memory."""
     return max(math.ceil(size / (c.dedup_memory * 1e9)), 1)
+
+
+def again(*columns: np.ndarray) -> np.ndarray:
+    """Of sorted rows, which are the same as the one before, bool [rows]."""
+    same = np.zeros(len(columns[0]), bool)
+    same[1:] = np.logical_and.reduce([column[1:] == column[:-1] for column in columns])
+    return same
 
 
 def groups(values: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, dict[int, int]]:

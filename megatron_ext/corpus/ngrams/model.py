@@ -6,17 +6,12 @@ trained on (`percentiles`, 101 of them), and MODEL.arpa.tokenizer is the tokeniz
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from typing import Any
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.corpus import model_description
 from megatron_ext.corpus.ngrams import units
-
-
-def description(path: str) -> str:
-    return path + ".json"
 
 
 def tokenizer_of(path: str) -> str:
@@ -56,14 +51,8 @@ class Model:
 
 def read_description(path: str) -> dict[str, Any]:
     """UserError: it is not beside the model, or not what tools/train_ngram.py writes."""
-    try:
-        with open(description(path), encoding="utf-8") as file:
-            about = json.load(file)
-        if len(about["percentiles"]) == 101 and about["units"] in units.UNITS and {"language", "normalize"} <= about.keys():
-            return about
-        reason = "it is not what tools/train_ngram.py writes"
-    except OSError as error:
-        reason = f"it is written beside the model by tools/train_ngram.py ({os.strerror(error.errno or 0)})"
-    except (ValueError, KeyError, TypeError):
-        reason = "it is not what tools/train_ngram.py writes"
-    raise UserError(f"{description(path)}: cannot be read; {reason}") from None
+    return model_description.read_description(path, "tools/train_ngram.py", _is_whole)
+
+
+def _is_whole(about: dict[str, Any]) -> bool:
+    return len(about["percentiles"]) == 101 and about["units"] in units.UNITS and {"language", "normalize"} <= about.keys()

@@ -20,10 +20,11 @@ from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.documents import Document, Reject, document, records
 from megatron_ext.corpus.flags import READERS, InputFlags
 from megatron_ext.corpus.inputs import expand_all, format_of, size_on_disk
+from megatron_ext.corpus.model_description import description
 from megatron_ext.corpus.ngrams import units
 from megatron_ext.corpus.ngrams.estimate import CONTROL, END, UNKNOWN, OrderStatistics, estimator
 from megatron_ext.corpus.ngrams.flags import TrainNgramFlags
-from megatron_ext.corpus.ngrams.model import Model, description, tokenizer_of
+from megatron_ext.corpus.ngrams.model import Model, tokenizer_of
 from megatron_ext.corpus.progress import Meter
 from megatron_ext.corpus.sources import Source
 from megatron_ext.corpus.whole_file import WholeFile

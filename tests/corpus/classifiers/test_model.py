@@ -5,7 +5,8 @@ import json
 import pytest
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.corpus.classifiers.model import description, fingerprint, read_description
+from megatron_ext.corpus.classifiers.model import fingerprint, read_description
+from megatron_ext.corpus.model_description import description
 
 ABOUT = dict(kind="fasttext", name="q", score_of="good", characters=0, features={}, threshold=0.5, fingerprint="")
 

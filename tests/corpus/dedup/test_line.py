@@ -57,3 +57,10 @@ def test_of_what_is_short_afterwards_nothing_stays(least, tmp_path):
     assert case.ids() == ["0-0", "0-1"][: 1 + (least == 10)]
     if least == 40:
         assert case.gone("line")["0-1"] == "13 characters left, at least 40; 35 bytes were there before"
+
+
+def test_the_last_line_of_a_text_is_the_line_that_it_is_elsewhere(tmp_path):
+    """It has no line end, which is no difference, also where whitespace is one."""
+    flags = ["--dedup", "line", "--dedup-ignore", "case", "--dedup-min-left", 1]
+    case = Case(tmp_path, [["one long line for all\nmore", "less\none long line for all"]], *flags)
+    assert [record["text"] for record in case.kept] == ["one long line for all\nmore", "less\n"]

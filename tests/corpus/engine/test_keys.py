@@ -33,6 +33,21 @@ def test_files_count_by_what_they_are_now_and_folders_where_they_are_read(tmp_pa
     assert [one == other for one, other in zip(told, again)] == [False, False, True]
 
 
+def test_what_lies_beside_a_model_is_a_part_of_it(tmp_path):
+    """Percentiles, thresholds and tokenizers are written beside it; an encoder is a folder."""
+    model, folder = write(tmp_path / "en.arpa", [{}]), tmp_path / "encoder"
+    write(folder / "config.json", [{}])
+    for name, value, beside in [
+        ("perplexity_models", (str(model),), tmp_path / "en.arpa.json"),
+        ("perplexity_models", (str(model),), tmp_path / "en.arpa.tokenizer"),
+        ("classifier_model", (str(folder),), tmp_path / "encoder.json"),
+        ("classifier_model", (f"{folder}/",), folder / "model.safetensors"),
+    ]:
+        before = list(keys.said({name: value}))
+        write(beside, [{"threshold": 0.5}])
+        assert list(keys.said({name: value})) != before
+
+
 def test_versions_of_what_looks_at_texts_count():
     assert {each.split()[0] for each in keys._versions()} >= {"megatron-ext", "resiliparse", "phonenumbers", "icu4py"}
     before = keys.digest("x")

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.corpus.engine.local import Done, StopAll, work
+from megatron_ext.corpus.engine.local import Done, StopAll, Workers, work
 
 
 class Work:
@@ -127,3 +127,22 @@ def test_workers_killed_at_random_moments(seed, tmp_path):
         over.set()
         killer.join()
     assert sorted(found) == [Done(item, item[0] * 2) for item in items]
+
+
+class Pids:
+    def __call__(self, item):
+        if item == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return os.getpid()
+
+
+def test_workers_stay_from_one_lot_to_the_next_and_those_that_died_are_replaced():
+    with Workers(Pids, (), 2, 1) as workers:
+        assert len({done.result for done in workers.work([0])}) == 1, "one item needs one worker"
+        first = {done.result for done in workers.work(range(40))}
+        assert {done.result for done in workers.work(range(40))} <= first and len(first) <= 2
+        [died] = workers.work(["die"])
+        assert "was killed by SIGKILL" in died.failure
+        after = {done.result for done in workers.work(range(40))}
+        assert after - first and len(after) <= 2
+    assert not workers_alive()

@@ -40,15 +40,11 @@ def test_signals_that_another_thread_hears_wait_for_the_end(number):
 def test_ctrl_c_is_a_keyboard_interrupt_after_it():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever other tests made of it
     try:
-        interrupted()
+        with pytest.raises(KeyboardInterrupt):
+            with signals_deferred():
+                signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def interrupted():
-    with pytest.raises(KeyboardInterrupt):
-        with signals_deferred():
-            signal.raise_signal(signal.SIGINT)
 
 
 def test_in_another_thread_it_does_no_harm():

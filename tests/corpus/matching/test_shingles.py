@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from megatron_ext.corpus.analysis import Analysis
-from megatron_ext.corpus.matching.normalize import Normalization, normalize
-from megatron_ext.corpus.matching.shingles import BASE, IMPLEMENTATIONS, UNITS, Shingles, mix, unit_hash
+from megatron_ext.corpus.matching.normalize import Normalization
+from megatron_ext.corpus.matching.shingles import BASE, IMPLEMENTATIONS, UNITS, Shingles, mix, normalize, unit_hash
 from tests import texts
 from tests.corpus import hard_texts
 from tests.corpus.matching.test_normalize import EVERY
