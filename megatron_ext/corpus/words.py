@@ -181,7 +181,7 @@ class _Chunk:
 
     def _contraction(self, begin: int, end: int) -> int:
         tail = self.text[max(begin, end - 4) : end].replace("’", "'")
-        tail = "".join(chr(ord(character) | 32) if character.isascii() and character != "'" else character for character in tail)
+        tail = "".join(character.lower() if character.isascii() else character for character in tail)
         if len(tail) > 2 and tail.endswith(("'s", "'d", "'m")):
             return 2
         if len(tail) > 3 and tail.endswith("n't"):
