@@ -41,6 +41,8 @@ run_torchrun() {
         wait "$torchrun" && status=0 || status=$?
         if [ -z "$interrupted" ]; then break; fi # else a signal ended bash's wait
     done
+    # Told while it starts its processes, torchrun ends and leaves those that it has begun, which have nothing to save yet.
+    if [ -n "$told" ] && [ ! -s "/proc/self/fd/$file" ]; then end_processes "$(started_here)"; fi
     # Told twice, torchrun does not wait for its processes; each holds a lock while it lives.
     flock --exclusive --timeout "$TORCH_ELASTIC_SHUTDOWN_TIMEOUT" "$file" || true
     read -r -u "$file" how || true
@@ -52,6 +54,35 @@ run_torchrun() {
         if [ "$how" = 75 ] || { [ -n "$told" ] && [ -z "$how" ]; }; then status=75; fi
     fi
     return "$status"
+}
+
+# started_here : the numbers of processes that were started with this run's MEGATRON_EXT_STATUS_FILE. With nothing but bash:
+# other programs would be among them.
+started_here() {
+    local environ entry
+    for environ in /proc/[0-9]*/environ; do
+        while IFS= read -r -d '' entry; do
+            if [ "$entry" = "MEGATRON_EXT_STATUS_FILE=$MEGATRON_EXT_STATUS_FILE" ]; then
+                environ=${environ#/proc/}
+                echo "${environ%/environ}"
+                break
+            fi
+        done <"$environ"
+    done 2>/dev/null || true # those of others cannot be read, and some have gone meanwhile
+}
+
+# end_processes NUMBERS : asks them to end and waits until they have.
+end_processes() {
+    local process processes=$1 seconds=$TORCH_ELASTIC_SHUTDOWN_TIMEOUT
+    if [ -z "$processes" ]; then return; fi
+    # shellcheck disable=SC2086 # several numbers
+    kill -TERM $processes 2>/dev/null || true
+    for process in $processes; do
+        while [ "$seconds" -gt 0 ] && kill -0 "$process" 2>/dev/null; do
+            sleep 1
+            seconds=$((seconds - 1))
+        done
+    done
 }
 
 # pass_on : the first signal asks torchrun, which asks its processes and waits for them; later ones go to these, which end at
