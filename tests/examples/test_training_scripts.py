@@ -106,7 +106,7 @@ def test_ctrl_c_while_torchrun_starts(seconds, endless, tmp_path):
 def test_what_torchrun_has_begun_and_leaves_behind_is_ended(endless, tmp_path):
     """Told between its handler and the last of its processes, torchrun ends and never tells those that it has."""
     running = endless()
-    wait_for(lambda: len(processes_of(tmp_path)) == 3, running)
+    wait_for(lambda: len(processes_of(tmp_path)) == 3 and len(torchrun_of(tmp_path)) == 1, running)  # a fork has its name
     [torchrun] = torchrun_of(tmp_path)
     torchrun.suspend()
     os.killpg(running.pid, signal.SIGINT)  # reaches torchrun, and nobody below it
