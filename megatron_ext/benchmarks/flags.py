@@ -32,12 +32,16 @@ class GenerationBenchmarkFlags:
     device: str = flag("auto", "where the model runs", choices=("auto", "cpu", "cuda"), front=True)
 
 
+NEAR_ROWS = ("signatures", "whole", "many")
+
+
 @flag_group("benchmark", "What is measured")
 class NearDuplicatesBenchmarkFlags:
-    input: str | None = flag(None, "JSONL of real texts, whose signatures are timed, by ours and by --peers", front=True)
-    megabytes: float = flag(5.0, "how much of --input", positive=True, front=True)
-    peers: tuple[str, ...] = flag((), "folders with packages: pip install --target FOLDER datasketch gaoya rensa", front=True)
-    documents: int = flag(1_000_000, "made-up short documents that are deduplicated; 0: none", least=0, front=True)
+    rows: tuple[str, ...] = flag(NEAR_ROWS, "what is measured", choices=NEAR_ROWS, front=True)
+    input: str | None = flag(None, "JSONL with the texts (default: Python's manual, library and packages)", front=True)
+    megabytes: float = flag(5.0, "MB of text at most", positive=True, front=True)
+    peers: tuple[str, ...] = flag((), "folders with peers, as pip install --target makes them", front=True)
+    documents: int = flag(1_000_000, "made-up short documents of the row `many`", least=1, front=True)
     memory: float = flag(2.0, "GB for a job that looks at all of them, as --dedup-memory", positive=True, front=True)
     workers: int = flag(2, "processes", least=1, front=True)
     folder: str = flag(".", "where they are written for the while, a kilobyte a document", front=True)

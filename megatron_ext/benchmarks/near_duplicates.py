@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.benchmarks.corpus_text import size_of, texts
 from megatron_ext.corpus.matching.signatures import MinHash, bands_and_rows, meet
 
 PERMUTATIONS, THRESHOLD = 128, 0.7
@@ -35,31 +36,21 @@ _SHARD = 200_000
 
 def run(flags) -> Iterator[tuple[str, str]]:
     """`(what, how much)`, line by line."""
-    if flags.input is not None:
-        texts = _texts(flags.input, flags.megabytes)
-        yield from _speed(texts, flags.peers)
-        yield from _whole(texts, flags.peers, flags.folder)
-    if flags.documents:
+    if "signatures" in flags.rows or "whole" in flags.rows:
+        found = [each.text for each in texts(flags.input, flags.megabytes)]
+        yield "texts", f"{len(found):,}, {size_of(found) / 1e6:.1f} MB" + (" of this Python" if flags.input is None else "")
+    if "signatures" in flags.rows:
+        yield from _speed(found, flags.peers)
+    if "whole" in flags.rows:
+        yield from _whole(found, flags.peers, flags.folder)
+    if "many" in flags.rows:
         yield from _many(flags.folder, flags.documents, flags.memory, flags.workers)
 
 
-def _texts(path: str, megabytes: float) -> list[str]:
-    found, size = [], 0
-    with open(path, "rb") as file:
-        for line in file:
-            found.append(json.loads(line)["text"])
-            size += len(found[-1].encode())
-            if size > megabytes * 1e6:
-                break
-    return found
-
-
-def _speed(texts: Sequence[str], folders: Sequence[str]) -> Iterator[tuple[str, str]]:
-    size = sum(len(text.encode()) for text in texts)
-    yield "texts", f"{len(texts):,}, {size / 1e6:.1f} MB"
-    ours = None
+def _speed(some: Sequence[str], folders: Sequence[str]) -> Iterator[tuple[str, str]]:
+    size, ours = size_of(some), None
     for name in ("ours", *PEERS):
-        seconds = _in_a_fresh_process(_seconds, name, texts, folders)
+        seconds = _in_a_fresh_process(_seconds, name, some, folders)
         if isinstance(seconds, str):
             yield name, seconds
             continue

@@ -40,7 +40,7 @@ def test_in_small(tmp_path, capsys, monkeypatch):
 @pytest.mark.soak
 @pytest.mark.timeout(3000)
 def test_ten_million_documents_in_four_gigabytes(tmp_path, capsys):
-    said = _said(capsys, "--documents", 10_000_000, "--folder", tmp_path)
+    said = _said(capsys, "--rows", "many", "--documents", 10_000_000, "--folder", tmp_path)
     assert float(said["peak memory"].split()[0]) <= 4
     found, of = (int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", said["copies"])[:2])
     assert abs(found - of) <= 0.001 * of
