@@ -9,7 +9,6 @@ python tools/clean_corpus.py --input 'raw/*.jsonl.gz' --output clean --filters l
 from __future__ import annotations
 
 import pathlib
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -27,12 +26,8 @@ ABOUT += ABOUT_RECIPES
 
 
 def main(argv: Sequence[str]) -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice ends as cleanly as Ctrl-C
-    try:
-        return exit_status(lambda: _clean(as_config(argv)), PROGRAM)
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted; what is done stays, and the same command goes on from there", file=sys.stderr)
-        return 130
+    going_on = "what is done stays, and the same command goes on from there"
+    return exit_status(lambda: _clean(as_config(argv)), PROGRAM, interrupted=going_on)
 
 
 def _clean(argv: Sequence[str]) -> None:

@@ -8,7 +8,6 @@ python tools/preprocess_data.py --input 'data/*.jsonl.gz' --output-prefix data/c
 from __future__ import annotations
 
 import pathlib
-import signal
 import sys
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -31,12 +30,7 @@ ABOUT += "--filters and --scrub clean it on the way. " + ABOUT_RECIPES
 
 
 def main(argv: Sequence[str]) -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice ends as cleanly as Ctrl-C
-    try:
-        return exit_status(lambda: _preprocess(as_config(argv)), PROGRAM)
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted; no .bin and .idx were written", file=sys.stderr)
-        return 130
+    return exit_status(lambda: _preprocess(as_config(argv)), PROGRAM, interrupted="no .bin and .idx were written")
 
 
 def _preprocess(argv: Sequence[str]) -> None:

@@ -9,7 +9,6 @@ python tools/train_classifier.py --labelled train.csv --text-key comment_text --
 from __future__ import annotations
 
 import pathlib
-import signal
 import sys
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -25,12 +24,7 @@ ABOUT = "Learn to tell good documents from bad ones (fastText, or a BERT-style e
 
 
 def main(argv: Sequence[str]) -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice ends as cleanly as Ctrl-C
-    try:
-        return exit_status(lambda: _train(argv), PROGRAM)
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted; nothing was written", file=sys.stderr)
-        return 130
+    return exit_status(lambda: _train(argv), PROGRAM, interrupted="nothing was written")
 
 
 def _train(argv: Sequence[str]) -> None:

@@ -8,7 +8,6 @@ python tools/train_ngram.py --input 'wiki/*.jsonl.gz' --output en.arpa --languag
 from __future__ import annotations
 
 import pathlib
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -26,12 +25,7 @@ ABOUT = (
 
 
 def main(argv: Sequence[str]) -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's notice ends as cleanly as Ctrl-C
-    try:
-        return exit_status(lambda: _train(argv), PROGRAM)
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted; nothing was written", file=sys.stderr)
-        return 130
+    return exit_status(lambda: _train(argv), PROGRAM, interrupted="nothing was written")
 
 
 def _train(argv: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -58,13 +59,24 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]}?" if close else ""
 
 
-def exit_status(work: Callable[[], None], program: str) -> int:
-    """Do a program's work; its exit status: 0, or with the error reported 2 for wrong flags, 1 for what else a user can mend."""
+def exit_status(work: Callable[[], None], program: str, interrupted: str | None = None) -> int:
+    """Do a program's work; its exit status: 0, or with the error reported 2 for wrong flags, 1 for what else a user can mend.
+
+    Args:
+        interrupted: what to say on Ctrl-C, and on a scheduler's SIGTERM, which then ends as cleanly: 130.
+    """
     try:
+        if interrupted is not None:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         work()
     except UserError as error:
         report(error, program)
         return 2 if isinstance(error, ConfigurationError) else 1
+    except KeyboardInterrupt:
+        if interrupted is None:
+            raise
+        print(f"{program}: interrupted; {interrupted}", file=sys.stderr)
+        return 130
     return 0
 
 
