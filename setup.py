@@ -1,4 +1,4 @@
-"""Installs megatron-ext and, where there is a C++ compiler, its one native module `megatron_ext.corpus.native.compiled`.
+"""Installs megatron-ext and, where there is a C++ compiler, its one native module `megatron_ext.native.compiled`.
 
 The native module is optional: without a compiler the install succeeds and the Python twins (`megatron_ext/corpus/utf8.py` …)
 serve, slower and never different. It is compiled for the plain architecture and picks its instruction set at run time,
@@ -12,12 +12,12 @@ from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from pybind11.setup_helpers import build_ext as Pybind11Build
 from setuptools import find_namespace_packages, setup
 
-NATIVE = "megatron_ext.corpus.native.compiled"
-SOURCES = sorted(map(str, Path("megatron_ext/corpus/native").glob("*.cpp")))
-HEADERS = sorted(map(str, Path("megatron_ext/corpus/native").glob("*.h")))
+NATIVE = "megatron_ext.native.compiled"
+SOURCES = sorted(map(str, Path("megatron_ext/native").glob("*.cpp")))
+HEADERS = sorted(map(str, Path("megatron_ext/native").glob("*.h")))
 SLOWER = (
     "megatron-ext: the native module {name} was not built ({error}); the install goes on without it, and the hot loops "
-    "of corpora take their Python twins, tens of times slower and never different. Install a C++17 compiler (Debian: g++) and "
+    "of corpora and tokenizers take their Python twins, tens of times slower and never different. Install a C++17 compiler (Debian: g++) and "
     "install again to have it."
 )
 

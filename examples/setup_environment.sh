@@ -55,7 +55,7 @@ fingerprint() {
         printf '%s\n' "$PWD" "$constraints" "${CC-}" "${CXX-}"
         command -v "${CXX:-c++}" "${CC:-cc}" || true
         .venv/bin/python -c 'import sys; print(sys.version)'
-        cat setup.py pyproject.toml "$constraints" megatron_ext/corpus/native/*.cpp megatron_ext/corpus/native/*.h
+        cat setup.py pyproject.toml "$constraints" megatron_ext/native/*.cpp megatron_ext/native/*.h
     } | cksum
 }
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from megatron_ext.corpus import words
-from megatron_ext.corpus.native import compiled, say_that_the_twins_serve
+from megatron_ext.native import compiled, say_that_the_twins_serve
 
 IMPLEMENTATIONS = ("native", "python") if compiled else ("python",)
 TOP, AGAIN = (2, 3, 4), (5, 6, 7, 8, 9, 10)

@@ -12,8 +12,8 @@ import re
 import string
 from typing import NamedTuple
 
-from megatron_ext.corpus.native import compiled as native
-from megatron_ext.corpus.native import say_that_the_twins_serve
+from megatron_ext.native import compiled as native
+from megatron_ext.native import say_that_the_twins_serve
 
 IMPLEMENTATIONS = (*(native.paths() if native else ()), "python")
 """What this machine can run, best first."""

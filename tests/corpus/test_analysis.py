@@ -126,7 +126,7 @@ def test_an_unknown_implementation_is_named():
 
 def test_without_the_native_with_tables_the_twin_serves_and_says_so():
     program = (
-        "import sys; sys.modules['megatron_ext.corpus.native.compiled'] = None\n"
+        "import sys; sys.modules['megatron_ext.native.compiled'] = None\n"
         "from megatron_ext.corpus.analysis import IMPLEMENTATIONS, Analysis\n"
         "print(IMPLEMENTATIONS, Analysis('one, two').words())"
     )

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from megatron_ext.corpus import words
 from megatron_ext.corpus.analysis import native_with_tables
 from megatron_ext.corpus.matching.substrings import cut
-from megatron_ext.corpus.native import compiled, say_that_the_twins_serve
+from megatron_ext.native import compiled, say_that_the_twins_serve
 
 IMPLEMENTATIONS = ("native", "python") if compiled else ("python",)
 N, LEAST = 13, 8

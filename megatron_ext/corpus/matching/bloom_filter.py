@@ -22,8 +22,8 @@ import numpy as np
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.matching.windows import mix
-from megatron_ext.corpus.native import compiled, say_that_the_twins_serve
 from megatron_ext.corpus.whole_file import write_whole
+from megatron_ext.native import compiled, say_that_the_twins_serve
 
 IMPLEMENTATIONS = ("native", "python") if compiled else ("python",)
 BLOCK = 512

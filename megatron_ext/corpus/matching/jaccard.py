@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from megatron_ext.corpus.matching.lsh import Groups
-from megatron_ext.corpus.native import compiled
+from megatron_ext.native import compiled
 
 REPRESENTATIVES = 8
 

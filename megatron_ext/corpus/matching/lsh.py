@@ -17,7 +17,7 @@ import numpy as np
 
 from megatron_ext.corpus.matching.shingles import BASE, IMPLEMENTATIONS, mix
 from megatron_ext.corpus.matching.signatures import Signatures
-from megatron_ext.corpus.native import compiled
+from megatron_ext.native import compiled
 
 
 class Groups(NamedTuple):

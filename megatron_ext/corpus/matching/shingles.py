@@ -22,7 +22,7 @@ import numpy as np
 from megatron_ext.corpus import words
 from megatron_ext.corpus.analysis import native_with_tables
 from megatron_ext.corpus.matching.normalize import DEFAULT, Normalization, fold, formed, table, unicode_form
-from megatron_ext.corpus.native import compiled, say_that_the_twins_serve
+from megatron_ext.native import compiled, say_that_the_twins_serve
 
 UNITS = ("words", "characters")
 IMPLEMENTATIONS = ("native", "python") if compiled else ("python",)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from megatron_ext.corpus.matching.shingles import Shingles, mix
-from megatron_ext.corpus.native import compiled
+from megatron_ext.native import compiled
 
 IMPLEMENTATIONS = (*(compiled.paths() if compiled else ()), "python")
 EMPTY = 0xFFFFFFFF

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from megatron_ext.corpus.native import compiled
+from megatron_ext.native import compiled
 
 
 def singles(documents: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from megatron_ext.corpus.native import compiled, say_that_the_twins_serve
+from megatron_ext.native import compiled, say_that_the_twins_serve
 
 IMPLEMENTATIONS = ("native", "python") if compiled else ("python",)
 ALL_BITS = 2**64 - 1

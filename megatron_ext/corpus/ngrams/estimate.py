@@ -25,8 +25,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from megatron_ext.corpus.native import compiled as native
-from megatron_ext.corpus.native import say_that_the_twins_serve
+from megatron_ext.native import compiled as native
+from megatron_ext.native import say_that_the_twins_serve
 
 UNKNOWN, BEGIN, END = 0, 1, 2
 CONTROL = ("<unk>", "<s>", "</s>")

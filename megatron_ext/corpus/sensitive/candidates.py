@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 
-from megatron_ext.corpus.native import compiled as native
-from megatron_ext.corpus.native import say_that_the_twins_serve
 from megatron_ext.corpus.sensitive.folding import fold
 from megatron_ext.corpus.sensitive.kinds import bank_card, phone_number, secret, us_ssn
+from megatron_ext.native import compiled as native
+from megatron_ext.native import say_that_the_twins_serve
 
 FORMS = ("email", "phone_number", "ip_address", "bank_card", "iban", "chinese_id", "us_ssn", "secret")
 """The kinds, in the order of native/candidates.cpp."""

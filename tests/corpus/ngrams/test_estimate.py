@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megatron_ext.corpus.native import compiled as native
 from megatron_ext.corpus.ngrams.estimate import CONTROL, END, estimator
+from megatron_ext.native import compiled as native
 from tests import texts
 
 IMPLEMENTATIONS = ["python", *(["native"] if native else [])]

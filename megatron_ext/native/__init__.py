@@ -1,4 +1,4 @@
-"""Hot loops of the corpus room in C++, a file a concept; each has a Python twin, which is slower and never different.
+"""Hot loops in C++ (of corpora, of tokenizers), a file a concept; each has a Python twin, which is slower and never different.
 
 `compiled` is the module, or None where it was not built. Where a twin serves for it, a warning says so once.
 """
@@ -10,7 +10,7 @@ import multiprocessing
 import warnings
 
 try:
-    from megatron_ext.corpus.native import compiled
+    from megatron_ext.native import compiled
 except ImportError as error:
     compiled, _WHY_NOT = None, str(error)
 
@@ -19,7 +19,7 @@ except ImportError as error:
 def say_that_the_twins_serve() -> None:
     if multiprocessing.parent_process() is None:  # once, and not once a worker
         warnings.warn(
-            f"megatron_ext.corpus.native.compiled cannot be imported ({_WHY_NOT}); its Python twins serve, with the same "
+            f"megatron_ext.native.compiled cannot be imported ({_WHY_NOT}); its Python twins serve, with the same "
             "answers but tens of times slower. Install a C++17 compiler and run `pip install -e .` again to have it.",
             RuntimeWarning,
             stacklevel=3,

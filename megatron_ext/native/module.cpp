@@ -1,4 +1,4 @@
-// megatron_ext.corpus.native.compiled: the hot loops of the corpus room, a file a concept. Each has a Python twin that gives the same
+// megatron_ext.native.compiled: the hot loops, a file a concept. Each has a Python twin that gives the same
 // answers; what is here is faster, never different (the tests hold the two together).
 //
 // It is compiled for the plain architecture. Where the compiler knows GCC's `target` attribute on x86-64, a second copy of
@@ -7,7 +7,7 @@
 #include "module.h"
 
 PYBIND11_MODULE(compiled, m) {
-    m.doc() = "Hot loops of the corpus room in C++; each has a Python twin with the same answers.";
+    m.doc() = "Hot loops in C++; each has a Python twin with the same answers.";
     bind_candidates(m);
     bind_jaccard(m);
     bind_lsh(m);

@@ -55,7 +55,7 @@ Permute choose(const std::string& path) {
 #if HAVE_AVX2
     if ((path == "avx2" || path == "auto") && has_avx2()) return permute_avx2;
 #endif
-    throw std::invalid_argument("megatron_ext.corpus.native.MinHash: path '" + path + "' is not one that this machine has; "
+    throw std::invalid_argument("megatron_ext.native.MinHash: path '" + path + "' is not one that this machine has; "
                                 "take 'auto', or one of native.paths()");
 }
 

@@ -317,7 +317,7 @@ std::size_t count_sentences(const Word* word, const Word* end) {
 }
 
 Analysis::Analysis(py::str given, const py::object& lengths) : text(std::move(given)) {
-    if (!ready) throw std::logic_error("corpus.native: set_up was not called");
+    if (!ready) throw std::logic_error("native: set_up was not called");
     Py_ssize_t bytes = 0;
     data = reinterpret_cast<const std::uint8_t*>(PyUnicode_AsUTF8AndSize(text.ptr(), &bytes));
     if (data == nullptr) throw py::error_already_set();

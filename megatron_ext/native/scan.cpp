@@ -128,7 +128,7 @@ Scan choose(const std::string& path) {
 #if HAVE_AVX2
     if ((path == "avx2" || path == "auto") && has_avx2()) return scan_avx2;
 #endif
-    throw std::invalid_argument("megatron_ext.corpus.native.scan: path '" + path + "' is not one that this machine has; "
+    throw std::invalid_argument("megatron_ext.native.scan: path '" + path + "' is not one that this machine has; "
                                 "take 'auto', or one of native.paths()");
 }
 
