@@ -61,7 +61,8 @@ def _evaluate(argv: Sequence[str]) -> None:
     if launch.rank == 0:
         Console().print(table)
         if flags.json is not None:
-            write_whole(flags.json, json.dumps({"load": config.run.load, "sources": figures}, indent=1, ensure_ascii=False) + "\n")
+            content = {"load": config.run.load, "sources": figures}
+            write_whole(flags.json, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

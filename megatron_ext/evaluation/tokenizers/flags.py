@@ -19,8 +19,8 @@ from megatron_ext.tokenizers.flags import TokenizerFlags
 class SourceFlags(InputFlags):
     input: tuple[str, ...] = flag(
         (),
-        "texts, as SOURCE=PATTERN (english=a.jsonl 'code=c/*.py'); without a name a document's source is its own `source`, or its "
-        "format; .gz and .zst are read too",
+        "texts, as SOURCE=PATTERN (english=a.jsonl 'code=c/*.py'); without a name a document's source is its own `source`, or "
+        "what its format tells; .gz and .zst are read too",
         front=True,
     )
     json_key: str = flag("text", "where the text lies in a record", front=True)
@@ -40,7 +40,9 @@ class ComparisonFlags:
     json: str | None = flag(None, "a file for all figures", front=True)
     markdown: str | None = flag(None, "a file for the tables in Markdown", front=True)
     picture: str | None = flag(None, "a file for the figures as bars: .svg", front=True)
-    hidden_size: int | None = flag(None, "a model's hidden size: then parameters of its embedding are shown", positive=True, front=True)
+    hidden_size: int | None = flag(
+        None, "a model's hidden size: then parameters of its embedding are shown", positive=True, front=True
+    )
     model_scores: tuple[str, ...] = flag(
         (),
         "what tools/evaluate.py --json wrote of models trained with these tokenizers, as NAME=FILE: their bits per byte are "
@@ -81,7 +83,9 @@ def _wrong_scores(scores: Sequence[str], tokenizers: Sequence[str]) -> Iterator[
     for each in scores:
         name, path = named(each)
         if name is None:
-            yield Problem("--model-scores", each, "has no name", f"give it as NAME=FILE, NAME being one of {', '.join(tokenizers)}")
+            yield Problem(
+                "--model-scores", each, "has no name", f"give it as NAME=FILE, NAME being one of {', '.join(tokenizers)}"
+            )
         elif name not in tokenizers:
             yield Problem("--model-scores", each, f"names no tokenizer {name!r}", f"give one of {', '.join(tokenizers)}")
         elif not os.path.isfile(path):

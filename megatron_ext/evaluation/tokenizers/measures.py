@@ -34,7 +34,7 @@ CONTEXT = 16
 
 
 class Text(NamedTuple):
-    """A document. Attributes: id: where it was read; starts, ends: of its words, in bytes `[words]`; spaced: has a space before."""
+    """A document. Attributes: id: where it was read; starts, ends: of words, in bytes `[words]`; spaced: after a space."""
 
     id: str
     text: str

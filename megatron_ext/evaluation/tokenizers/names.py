@@ -17,13 +17,9 @@ _SAYS_NOTHING = {name for names in NAMES.values() for name in names if "*" not i
 def named(value: str) -> tuple[str | None, str]:
     """`(name, path or pattern)`; no name where none is given, as in `day=3/a.jsonl`, which is there, or a URL with a query."""
     name, sign, path = value.partition("=")
-    if not sign or not name or "/" in name or is_url(value) or _is_there(value):
+    if not sign or not name or "/" in name:
         return None, value
-    return name, path
-
-
-def _is_there(value: str) -> bool:
-    return os.path.exists(value) or bool(expand(value))
+    return (name, path) if is_url(path) or not expand(value) else (None, value)
 
 
 def named_tokenizers(values: Sequence[str]) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""A comparison as bars (SVG), a row a tokenizer and a column a figure: the table, for the eye. The same figures, the same file."""
+"""A comparison as bars (SVG), a row a tokenizer and a column a figure. The same figures give the same file."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a
 
 
 class Panel(NamedTuple):
-    """A column of bars. Attributes: title: two lines; values: one a tokenizer, None where there is none; zero: bars begin there, else
-    at a value below the least, where figures are too near each other to be told apart."""
+    """A column of bars. Attributes: title: two lines; values: one a tokenizer, None where there is none; zero: bars begin there,
+    else at a value below the least, where figures are too near each other to be told apart."""
 
     title: tuple[str, str]
     values: Sequence[float | None]
@@ -55,7 +55,9 @@ def panels_of(found: Comparison, alpha: float) -> list[Panel]:
     grey = dict(colour=COLOURS[-1])
     whole = [each.whole for each in found.tokenizers]
     panels.append(Panel(("kept documents", "decoded as they were"), [its.lossless for its in whole], percent, **grey))
-    panels.append(Panel((f"Rényi {alpha:g} efficiency", "of all texts"), [its.efficiency(alpha) for its in whole], "{:.3f}".format, **grey))
+    panels.append(
+        Panel((f"Rényi {alpha:g} efficiency", "of all texts"), [its.efficiency(alpha) for its in whole], "{:.3f}".format, **grey)
+    )
     for number, source in enumerate(shown(found)):
         scores = [each.model_scores.get(source) for each in found.tokenizers]
         if any(scores):
