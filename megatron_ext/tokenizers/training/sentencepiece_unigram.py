@@ -1,0 +1,20 @@
+"""`--algorithm sentencepiece_unigram`: Unigram (arXiv:1804.10959) as SentencePiece learns it and writes it (arXiv:1808.06226), as in T5: `tokenizer.model`.
+
+As `unigram.py`, but words are split at spaces and where the script changes. Rare characters are bytes, nothing is normalised, no
+space is put before the text: lossless. Ids: 0 ends a document, 1 is what is unknown, then control tokens, the 256 bytes, the
+pieces from the likeliest on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from megatron_ext.tokenizers.flags import TrainTokenizerFlags
+from megatron_ext.tokenizers.training import _sentencepiece
+
+FLAGS = ("split_digits", "byte_fallback", "character_coverage")
+
+
+def train(texts: Iterable[str], flags: TrainTokenizerFlags) -> dict[str, bytes]:
+    """Learn from `texts`, read once. UserError: their characters do not fit into `--vocab-size`."""
+    return _sentencepiece.train(texts, flags, "unigram")
