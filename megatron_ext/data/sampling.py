@@ -1,9 +1,9 @@
 r"""A sample of several sources' documents, by weights: `--weights`, `--sample-megabytes`, `--seed`.
 
-Each `--input` is a source. Its share of a sample of $S$ bytes is $w_i S / \sum w$; of its documents each is taken with the
-probability $p$ of that share in the source's own size, by a hash of (seed, number of the source, number of the document) below
-$p 2^{64}$. So the sample depends on no machine, order or number of cores, a larger one holds the smaller, and nothing but the sizes,
-counted in a first pass, is kept in memory. Its size is the one asked for but for chance; no document is taken twice.
+Each `--input` is a source. Its share of a sample of $S$ bytes is $w_i S / \sum w$. Each of its documents is taken with the
+probability $p$ of that share in the source's own size: where a hash of (seed, number of the source, number of the document) is
+below $p 2^{64}$. So the sample depends on no machine and no number of cores, a larger one holds the smaller, and nothing but the
+sizes, counted in a first pass, is kept in memory. Its size is the one asked for but for chance; no document is taken twice.
 """
 
 from __future__ import annotations
@@ -64,9 +64,14 @@ class Sample:
                 source.probability = probability
 
     def __iter__(self) -> Iterator[str]:
-        with Meter("reading", self._disk, interval=_INTERVAL) as meter:
+        return self.texts("reading")
+
+    def texts(self, what: str) -> Iterator[str]:
+        """The texts, while a bar or lines on stderr say that this is being done with them."""
+        for source in self.sources:
+            source.taken = source.taken_size = 0
+        with Meter(what, self._disk, interval=_INTERVAL) as meter:
             for number, source in enumerate(self.sources):
-                source.taken = source.taken_size = 0
                 yield from self._taken(number, source, meter)
         if not any(source.taken for source in self.sources):
             found = sum(source.documents for source in self.sources)
@@ -130,8 +135,9 @@ def probabilities(sources: Sequence[Source], flags: SampleFlags) -> list[float]:
     wanted = most if flags.sample_megabytes is None else flags.sample_megabytes * MEGABYTE
     if wanted > most:
         source, share = next((each, share) for each, share in zip(sources, shares) if each.size / share == most)
+        has, asked = source.size / MEGABYTE, wanted * share / MEGABYTE
         raise UserError(
-            f"--sample-megabytes {flags.sample_megabytes:g}: {source.pattern} has {source.size / MEGABYTE:,.3f} MB, and its share by "
-            f"--weights is {wanted * share / MEGABYTE:,.3f} MB; ask for at most {most / MEGABYTE:.3f} MB, or give it less weight"
+            f"--sample-megabytes {flags.sample_megabytes:g}: {source.pattern} has {has:,.3f} MB, and its share by --weights is "
+            f"{asked:,.3f} MB; ask for at most {most / MEGABYTE:.3f} MB, or give it less weight"
         )
     return [min(1.0, wanted * share / size) for size, share in zip(sizes, shares)]

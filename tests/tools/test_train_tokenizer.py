@@ -28,7 +28,7 @@ def test_the_tokenizer_is_the_one_that_the_texts_give(tmp_path, corpus):
     corpus.write_bytes(corpus.read_bytes() + b"not json\n")
     found = call("--input", corpus, "--vocab-size", "600", "--output", tmp_path / "tok")
     assert found.returncode == 0, found.stderr
-    assert sorted(os.listdir(tmp_path / "tok")) == ["tokenizer.json", "tokenizer_config.json"]
+    assert sorted(os.listdir(tmp_path / "tok")) == ["tokenizer.json", "tokenizer_config.json", "training.json"]
     learned = tokenizers.Tokenizer.from_file(str(tmp_path / "tok" / "tokenizer.json"))
     assert learned.to_str(pretty=True) + "\n" == texts.byte_level_bpe_json()
     assert "600 tokens from 40 documents" in found.stdout and "1 records were passed over" in found.stdout

@@ -71,7 +71,8 @@ def _text_only(whole: tokenizers.Tokenizer, config: dict[str, Any]) -> tokenizer
 
     `encode_special_tokens` keeps tokenizers from looking for them in the text. But Unigram, WordPiece and WordLevel, and
     BPE with `ignore_merges`, may still find a control token's name in their vocabulary, and Unigram that of what is unknown:
-    there it gets a name that no text has. (The model has it under its name for decoding, so this is then another tokenizer than `whole`.)
+    there it gets a name that no text has. (The model has it under its name for decoding, so this is then another tokenizer
+    than `whole`.)
     """
     model, vocab = config["model"], config["model"]["vocab"]
     names = set(vocab) if isinstance(vocab, dict) else {token for token, _ in vocab}

@@ -84,8 +84,8 @@ def need_room(entries: int, alphabet: int, flags: TrainTokenizerFlags) -> None:
     """UserError: control tokens, bytes and characters, so many `entries`, do not all fit into the vocabulary."""
     if entries > flags.vocab_size:
         raise UserError(
-            f"--vocab-size {flags.vocab_size}: is too small for {alphabet} characters, control tokens and bytes, {entries} in all; "
-            f"give more, or a --character-coverage below {flags.character_coverage}"
+            f"--vocab-size {flags.vocab_size}: is too small for {alphabet} characters, control tokens and bytes, {entries} in "
+            f"all; give more, or a --character-coverage below {flags.character_coverage}"
         )
 
 

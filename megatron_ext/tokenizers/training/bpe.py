@@ -22,6 +22,7 @@ from megatron_ext.tokenizers.special_tokens import UNKNOWN
 from megatron_ext.tokenizers.training import _text
 from megatron_ext.tokenizers.training._huggingface import LONGEST_TOKEN, folder, pattern
 
+MODEL = "tokenizer.json"
 FLAGS = ("split_digits", "byte_fallback", "character_coverage", "min_frequency")
 
 

@@ -18,6 +18,7 @@ from megatron_ext.tokenizers.flags import TrainTokenizerFlags, control_names
 from megatron_ext.tokenizers.training import _text
 from megatron_ext.tokenizers.training._huggingface import LONGEST_TOKEN, folder, pattern
 
+MODEL = "tokenizer.json"
 FLAGS = ("split_digits", "min_frequency")
 
 

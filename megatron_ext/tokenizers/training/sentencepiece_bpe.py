@@ -1,4 +1,4 @@
-"""`--algorithm sentencepiece_bpe`: BPE as SentencePiece learns it and writes it (arXiv:1808.06226), as in LLaMA 1 and 2: `tokenizer.model`.
+"""`--algorithm sentencepiece_bpe`: BPE as SentencePiece learns it (arXiv:1808.06226), in a `tokenizer.model` as LLaMA's first.
 
 The most frequent pair of neighbours becomes a piece; words are split at spaces and where the script changes. Rare characters are
 bytes, nothing is normalised, no space is put before the text: lossless. Ids: 0 ends a document, 1 is what is unknown, then
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from megatron_ext.tokenizers.flags import TrainTokenizerFlags
 from megatron_ext.tokenizers.training import _sentencepiece
 
+MODEL = "tokenizer.model"
 FLAGS = ("split_digits", "byte_fallback", "character_coverage")
 
 

@@ -1,4 +1,4 @@
-r"""`--algorithm unigram`: pieces with probabilities, a text split into the likeliest ones (arXiv:1804.10959), as `tokenizer.json`.
+r"""`--algorithm unigram`: pieces with probabilities, and a text is split into the likeliest ones (arXiv:1804.10959).
 
 $P(x_1 … x_n) = \prod_i p(x_i)$. EM fits $p$ for a great many substrings; then those whose loss hurts the likelihood least go,
 until `--vocab-size` are left. Text is first split by LLaMA 3's rule, and no piece crosses the split. Rare characters are bytes,
@@ -14,7 +14,6 @@ Ids: 0 ends a document, 1 is what is unknown, then control tokens, the 256 bytes
 from __future__ import annotations
 
 import collections
-import json
 from collections.abc import Iterable
 
 import regex
@@ -26,6 +25,7 @@ from megatron_ext.tokenizers.special_tokens import UNKNOWN
 from megatron_ext.tokenizers.training import _sentencepiece, _text
 from megatron_ext.tokenizers.training._huggingface import folder, pattern
 
+MODEL = "tokenizer.json"
 FLAGS = ("split_digits", "byte_fallback", "character_coverage")
 
 # What means something to sentencepiece, and what it is written as while sentencepiece learns. Texts that hold the latter write
@@ -65,7 +65,7 @@ def _alphabet(words: collections.Counter[str], flags: TrainTokenizerFlags) -> se
 def _parts(words: collections.Counter[str], alphabet: set[str], flags: TrainTokenizerFlags) -> collections.Counter[str]:
     """The words without rare characters, cut where a name would be."""
     rare, names = _text.others(alphabet), _text.names_in_text(flags)
-    parts: collections.Counter[str] = collections.Counter({character: 1 for character in alphabet})
+    parts: collections.Counter[str] = collections.Counter(dict.fromkeys(alphabet, 1))
     for word, count in words.items():
         for part in rare.split(word):
             for whole in _text.cut(part, names):
