@@ -170,5 +170,16 @@ def _check_names(c):
             yield Problem(option, repr(name), "is too short for a control token's name", "give two characters or more")
         elif name in known or name in [other for _, other in named[:place]]:
             yield Problem(option, name, "is a control token's name already", "give each name once")
+        elif c.algorithm == "byte_level_bpe" and _reads_as_bytes(name):
+            yield Problem(option, name, "is how byte-level BPE writes a text's bytes", "give it in ASCII")
         elif RESERVED_NAME.fullmatch(name):
             yield Problem(option, name, "is a name that reserved entries, bytes or what is unknown have", "give another name")
+
+
+def _reads_as_bytes(name: str) -> bool:
+    """Whether it may be a token of byte-level BPE, which writes bytes as characters: a space as Ġ."""
+    if name.isascii():
+        return False  # then it stands for itself, and `training/_text.py` sees to it
+    from megatron_ext.tokenizers.byte_level import BYTE_OF
+
+    return set(name) <= set(BYTE_OF)
