@@ -55,8 +55,8 @@ tokenizers=() scores=()
 for size in $SIZES; do
     for algorithm in $ALGORITHMS; do
         name=$algorithm-$size
-        made "$OUT/tokenizers/$name" "$PYTHON" tools/train_tokenizer.py --algorithm "$algorithm" --vocab-size "$size" \
-            --input "${train[@]}" --output "$OUT/tokenizers/$name"
+        made "$OUT/tokenizers/$name/training.json" "$PYTHON" tools/train_tokenizer.py --algorithm "$algorithm" \
+            --vocab-size "$size" --input "${train[@]}" --output "$OUT/tokenizers/$name"
         tokenizers+=("$OUT/tokenizers/$name")
     done
 done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -86,13 +87,11 @@ def losses(found: Comparison) -> list[str]:
     lines = []
     for each in found.tokenizers:
         whole = each.whole
-        if whole.loss is None:
+        if whole.lost is None:
             continue
-        if whole.refused:
-            lines.append(f"{each.name} cannot encode {whole.refused:,} of {whole.documents:,} documents")
-        if (lost := whole.documents - whole.refused - whole.kept) > 0:
-            what = f"{whole.loss.text!r} comes back as {whole.loss.decoded!r} ({whole.loss.document})"
-            lines.append(f"{each.name} does not keep {lost:,} of {whole.documents:,} documents: {what}")
+        first = f"the first: {whole.lost.document}" + (f", {whole.lost.loss}" if whole.lost.loss else "")
+        not_kept = f"{each.name} does not keep {whole.documents - whole.kept:,} of {whole.documents:,} documents"
+        lines.append(not_kept + (f" ({whole.refused:,} it cannot encode)" if whole.refused else "") + f"; {first}")
     return lines
 
 
@@ -138,10 +137,17 @@ def _one(each: Compared, found: Comparison, alpha: float, hidden_size: int | Non
         "vocab_size": entries,
         "embedding_parameters": entries * hidden_size if hidden_size else None,
         "mb_per_cpu_second": _number(whole.mb_per_second),
-        "lost": whole.loss._asdict() if whole.loss else None,
+        "lost": _lost(whole),
         "texts": {source: _figures(measures_of(each, source), alpha) for source in shown(found)},
         "model_bits_per_byte": each.model_scores,
     }
+
+
+def _lost(whole: Measures) -> dict[str, Any] | None:
+    """The first document that did not come back: where, and from which character on what comes back as what."""
+    if whole.lost is None:
+        return None
+    return {"document": whole.lost.document, **(dataclasses.asdict(whole.lost.loss) if whole.lost.loss else {})}
 
 
 def _figures(its: Measures, alpha: float) -> dict[str, Any]:

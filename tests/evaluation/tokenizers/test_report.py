@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from megatron_ext.evaluation.tokenizers.compare import Compared, Comparison
-from megatron_ext.evaluation.tokenizers.measures import Loss, Measures
+from megatron_ext.evaluation.tokenizers.measures import Lost, Measures
 from megatron_ext.evaluation.tokenizers.report import Titled, as_json, losses, markdown, percent, spread, tables
+from megatron_ext.tokenizers.round_trip import Loss
 from tests.evaluation.tokenizers.test_measures import Bytes
 
 
@@ -52,9 +53,14 @@ def test_what_cannot_be_said_is_null():
 
 def test_losses_name_the_tokenizer_the_count_and_the_place():
     assert losses(comparison("x")) == []
-    found = comparison("x", kept=1, loss=Loss("a.jsonl:3", "Ａ b", "A b"))
-    assert losses(found) == ["x does not keep 1 of 2 documents: 'Ａ b' comes back as 'A b' (a.jsonl:3)"]
-    assert losses(comparison("x", kept=1, refused=1, loss=Loss("a", "b", ""))) == ["x cannot encode 1 of 2 documents"]
+    found = comparison("x", kept=1, lost=Lost("a.jsonl, line 3", Loss(7, "Ａ b", "A b")))
+    where = "the first: a.jsonl, line 3, character 7, 'Ａ' (U+FF21): 'Ａ b' comes back as 'A b'"
+    assert losses(found) == [f"x does not keep 1 of 2 documents; {where}"]
+    lost = {"document": "a.jsonl, line 3", "place": 7, "given": "Ａ b", "back": "A b"}
+    assert as_json(found, 2.5, None)["tokenizers"][0]["lost"] == lost
+    refused = comparison("x", kept=0, refused=1, lost=Lost("a", None))
+    assert losses(refused) == ["x does not keep 2 of 2 documents (1 it cannot encode); the first: a"]
+    assert as_json(refused, 2.5, None)["tokenizers"][0]["lost"] == {"document": "a"}
 
 
 def test_markdown_is_a_table():
