@@ -26,9 +26,10 @@ from megatron_ext.corpus.utf8 import scan
 from megatron_ext.data.preprocess.batching import read_batches
 from megatron_ext.data.preprocess.encoding import Encoder
 from megatron_ext.data.preprocess.flags import PreprocessFlags
-from megatron_ext.data.preprocess.outputs import Outputs
+from megatron_ext.data.preprocess.outputs import Outputs, names
 from megatron_ext.data.preprocess.totals import Totals
 from megatron_ext.data.preprocess.workers import ordered_map
+from megatron_ext.data.sidecar import source
 from megatron_ext.tokenizers.build import build
 from megatron_ext.tokenizers.flags import TokenizerFlags
 
@@ -44,7 +45,7 @@ def preprocess(
     scan(b"")  # where only its slow twin can serve, it says so, and the workers do not
     tokenizer = build(tokenizer_flags)  # the workers build their own; this one finds out first whether it can be built
     prefix, keys = output.output_prefix, output.json_keys
-    files = expand_all(flags.input, leave_out=prefix + "_rejects.jsonl")
+    files = expand_all(flags.input, leave_out=names(prefix, keys))
     tally = None if cleaning is None else empty_tally(cleaning)
     totals = Totals(keys=keys, files=len(files), told=reasons(() if cleaning is None else cleaning.filters))
     start = time.monotonic()
@@ -65,8 +66,7 @@ def preprocess(
         if not totals.documents:
             first = f"; the first: {told(totals.first_reject, totals.told)}" if totals.first_reject else ""
             raise UserError(f"no document could be used, rejected: {totals.refused}{first}; nothing was written")
-        source = {"tokenizer": tokenizer.fingerprint(), "vocab_size": tokenizer.vocab_size, "eod": tokenizer.eod}
-        outputs.publish({**totals.as_dict(), **source, "append_eod": output.append_eod})
+        outputs.publish(totals.as_dict(), source(tokenizer, tokenizer_flags, output.append_eod))
     if tally is not None:
         totals.warnings = write_receipt(prefix + "_", cleaning, tally, len(files), totals.seconds)
     return totals
