@@ -18,5 +18,6 @@ PYBIND11_MODULE(compiled, m) {
     bind_union_find(m);
     bind_substring(m);
     bind_bloom(m);
+    bind_byte_pairs(m);
     bind_contamination(m);
 }

@@ -8,7 +8,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.tokenizers.loaders.huggingface import HuggingFaceTokenizer
-from megatron_ext.tokenizers.loaders.tiktoken import LONGEST_RUN
+from megatron_ext.tokenizers.byte_pairs import LONGEST_RUN
 from tests import texts
 
 

@@ -9,7 +9,8 @@ from megatron_ext.arguments.config import read
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.tokenizers.build import build
 from megatron_ext.tokenizers.flags import TokenizerFlags
-from megatron_ext.tokenizers.loaders.tiktoken import LONGEST_RUN, TiktokenTokenizer
+from megatron_ext.tokenizers.byte_pairs import LONGEST_RUN
+from megatron_ext.tokenizers.loaders.tiktoken import TiktokenTokenizer
 from megatron_ext.tokenizers.patterns import CONTROL_TOKENS, PATTERNS, pattern_of_file
 from tests import texts
 
