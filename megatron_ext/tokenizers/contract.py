@@ -49,7 +49,7 @@ class Tokenizer(abc.ABC):
         return [self.encode(text) for text in texts]
 
     def encode_flat(self, texts: Sequence[str], end: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """`encode` of many texts: `(ids end to end, how many are of each text)`, uint32, with the id `end` behind each if given."""
+        """`encode` of many texts: `(ids end to end, how many are of each)`, uint32, with the id `end` behind each if given."""
         after = [] if end is None else [end]
         parts = self.encode_batch(texts)
         lengths = np.fromiter((len(part) + len(after) for part in parts), np.uint32, len(parts))
@@ -62,6 +62,7 @@ class Tokenizer(abc.ABC):
 
     def take_the_slow_way(self) -> None:
         """From now on encode as the library does."""
+        return None
 
     @abc.abstractmethod
     def decode(self, ids: Iterable[int]) -> str:

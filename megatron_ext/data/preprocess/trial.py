@@ -1,7 +1,7 @@
 """The quick way of a tokenizer, tried on the corpus itself before it is trusted with it.
 
-That both ways give the same ids is shown when the tokenizer is loaded (tokenizers/byte_level.py), for what its file says. Here the
-first documents go both ways, too: where they differ, the library's own way is taken for all.
+That both ways give the same ids is shown when the tokenizer is loaded (tokenizers/byte_level.py), for what its file says. Here
+the first documents go both ways, too: where they differ, the library's own way is taken for all.
 """
 
 from __future__ import annotations
@@ -34,7 +34,5 @@ def difference(tokenizer: Tokenizer, batch: Batch, keys: Sequence[str]) -> str |
     if place is None:
         return None
     number, byte = place
-    return (
-        f"{records[number].file}, {reader.UNIT} {records[number].number}, byte {byte} of the text: the quick way of encoding gives "
-        "other ids here than the tokenizer's library, so the library encodes everything, several times as slowly"
-    )
+    where = f"{records[number].file}, {reader.UNIT} {records[number].number}, byte {byte} of the text"
+    return f"{where}: the quick way of encoding gives other ids here than the tokenizer's library, so the library encodes everything, several times as slowly"

@@ -21,6 +21,7 @@ from megatron_ext.tokenizers.contract import Tokenizer, digest, find_eod, first_
 from megatron_ext.tokenizers.files import find
 from megatron_ext.tokenizers.flags import TokenizerFlags
 
+
 class TiktokenTokenizer(Tokenizer):
     def __init__(
         self,
