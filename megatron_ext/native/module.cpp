@@ -20,4 +20,5 @@ PYBIND11_MODULE(compiled, m) {
     bind_bloom(m);
     bind_byte_pairs(m);
     bind_contamination(m);
+    bind_pair_merging(m);
 }

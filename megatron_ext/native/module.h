@@ -21,6 +21,7 @@ void bind_substring(py::module_& m);
 void bind_bloom(py::module_& m);
 void bind_byte_pairs(py::module_& m);
 void bind_contamination(py::module_& m);
+void bind_pair_merging(py::module_& m);
 
 // Whatever has bytes in one piece: bytes, bytearray, memoryview, mmap.
 class Bytes {

@@ -35,4 +35,7 @@ def difference(tokenizer: Tokenizer, batch: Batch, keys: Sequence[str]) -> str |
         return None
     number, byte = place
     where = f"{records[number].file}, {reader.UNIT} {records[number].number}, byte {byte} of the text"
-    return f"{where}: the quick way of encoding gives other ids here than the tokenizer's library, so the library encodes everything, several times as slowly"
+    return (
+        f"{where}: the quick way of encoding gives other ids here than the tokenizer's library, so the library encodes "
+        "everything, several times as slowly"
+    )
