@@ -22,6 +22,7 @@ import tiktoken
 
 from megatron_ext.native import compiled as native
 from megatron_ext.native import say_that_the_twins_serve
+from megatron_ext.tokenizers.contract import well_formed
 from megatron_ext.tokenizers.patterns import GPT2_PATTERN, PATTERNS
 
 LONGEST_RUN = 900_000
@@ -68,17 +69,18 @@ class BytePairs:
             say_that_the_twins_serve()
 
     def encode(self, text: str) -> list[int]:
-        """ValueError: as `encode_as_tiktoken`, where that does the work."""
+        """ValueError: half a surrogate pair, or as `encode_as_tiktoken`, where that does the work."""
         return self.encode_flat([text])[0].tolist() if self.quick else self.encode_as_tiktoken(text)
 
     def encode_flat(self, texts: Sequence[str], end: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """`(ids of all texts end to end, how many of each)`, uint32; `end` is put behind each. ValueError: as `encode`."""
         if self.quick:
-            ends = -1 if end is None else end
             try:
-                ids, lengths = self._native.encode(list(texts), ends)
-            except UnicodeEncodeError:  # halves of surrogate pairs, which tiktoken takes for U+FFFD
-                ids, lengths = self._native.encode(list(map(_mended, texts)), ends)
+                ids, lengths = self._native.encode(list(texts), -1 if end is None else end)
+            except UnicodeEncodeError:
+                for text in texts:
+                    well_formed(text)
+                raise
             return np.frombuffer(ids, np.uint32), np.frombuffer(lengths, np.uint32)
         after = [] if end is None else [end]
         parts = [self.encode_as_tiktoken(text) + after for text in texts]
@@ -87,14 +89,12 @@ class BytePairs:
         return np.fromiter(flat, np.uint32, int(lengths.sum(dtype=np.int64))), lengths
 
     def encode_as_tiktoken(self, text: str) -> list[int]:
-        """By tiktoken itself, whoever does it otherwise. ValueError: a run of white space is longer than it can split."""
+        """By tiktoken itself, whoever does it otherwise. ValueError: a run of white space is longer than it can split, or there is
+        half a surrogate pair, which it would take for U+FFFD."""
+        well_formed(text)
         if len(text) >= LONGEST_RUN and _LONG_RUN.search(text):  # its regular expressions run out of stack at a million
             raise ValueError(f"a run of more than {LONGEST_RUN} white-space characters is more than tiktoken can split")
         return self._twin.encode_ordinary(text)
-
-
-def _mended(text: str) -> str:
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @functools.cache

@@ -141,10 +141,12 @@ def test_many_texts_at_once(twin):
     assert [part.tolist() for part in ours.encode_flat([])] == [[], []]
 
 
-def test_halves_of_surrogate_pairs_are_what_tiktoken_makes_of_them():
-    ours, theirs = learned(PATTERNS["llama3"])
-    text = "a \ud800 b \udc00"
-    assert ours.encode(text) == ours.encode_flat([text])[0].tolist() == theirs.encode_ordinary(text)
+@pytest.mark.parametrize("twin", [False, True])
+def test_halves_of_surrogate_pairs_are_refused(twin):
+    ours = BytePairs(PATTERNS["llama3"], BYTES, twin=twin)
+    for encode in (ours.encode, lambda text: ours.encode_flat(["good", text])):
+        with pytest.raises(ValueError, match=r"half a surrogate pair, U\+D800, at character 2 is no text"):
+            encode("a \ud800 b")
 
 
 def test_rules_that_are_not_known_are_left_to_tiktoken():

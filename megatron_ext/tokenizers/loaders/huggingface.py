@@ -18,7 +18,7 @@ import tokenizers
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.tokenizers.byte_level import fast_encoding, is_byte_level
-from megatron_ext.tokenizers.contract import Tokenizer, digest, find_eod, first_difference
+from megatron_ext.tokenizers.contract import Tokenizer, digest, find_eod, first_difference, well_formed
 from megatron_ext.tokenizers.files import find
 from megatron_ext.tokenizers.flags import TokenizerFlags
 
@@ -46,6 +46,7 @@ class HuggingFaceTokenizer(Tokenizer):
         self._print = digest("huggingface", content, str(self.eod))
 
     def encode(self, text: str) -> list[int]:
+        well_formed(text)
         if self._fast is not None:
             with contextlib.suppress(ValueError):  # a run of white space that is too long for tiktoken
                 return self._fast.encode(text)
@@ -54,12 +55,14 @@ class HuggingFaceTokenizer(Tokenizer):
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         if self._fast is not None:
             return [self.encode(text) for text in texts]
+        for text in texts:
+            well_formed(text)
         with _one_thread():
             return [found.ids for found in self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def encode_flat(self, texts: Sequence[str], end: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         if self._fast is not None:
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError):  # then one of them is told, or goes the other way
                 return self._fast.encode_flat(texts, end)
         return super().encode_flat(texts, end)
 
@@ -77,7 +80,7 @@ class HuggingFaceTokenizer(Tokenizer):
     def token_bytes(self) -> np.ndarray:
         added = {token["id"]: len(token["content"].encode()) for token in self._config["added_tokens"] if not token["special"]}
         control = set(self.control_tokens.values()) | {self._ids.get(self._unknown)}
-        size = len if is_byte_level(self._config) else _size_in(self._config["model"])
+        size = len if is_byte_level(self._config) else _size_in(self._config)
         sizes = np.zeros(self.vocab_size, np.int32)
         for token, number in self._ids.items():
             if number not in control:
@@ -106,12 +109,15 @@ def _text_only(whole: tokenizers.Tokenizer, config: dict[str, Any]) -> tokenizer
     """The tokenizer that takes all of the text, every time the same way, and never for a control token.
 
     `encode_special_tokens` keeps tokenizers from looking for them in the text. But Unigram, WordPiece and WordLevel, and
-    BPE with `ignore_merges`, may still find a control token's name in their vocabulary: there it gets a name that no text
-    has. (The model has it under its name for decoding, so this is then another tokenizer than `whole`.)
+    BPE with `ignore_merges`, may still find a control token's name in their vocabulary, and Unigram that of what is unknown:
+    there it gets a name that no text has. (The model has it under its name for decoding, so this is then another tokenizer
+    than `whole`.)
     """
     model, vocab = config["model"], config["model"]["vocab"]
     names = set(vocab) if isinstance(vocab, dict) else {token for token, _ in vocab}
     special = {token["content"] for token in config["added_tokens"] if token["special"]} - {_unknown(model)}
+    if model["type"] == "Unigram":  # which knows by number what is unknown, so its name may change
+        special.add(_unknown(model))
     hidden = set() if model["type"] == "BPE" and not model["ignore_merges"] else special & names
     if hidden:
         rename = lambda token: f"\U0010ffff{token}\U0010ffff" if token in hidden else token
@@ -136,16 +142,19 @@ def _unknown(model: dict[str, Any]) -> str | None:
     return model.get("unk_token")
 
 
-def _size_in(model: dict[str, Any]):
+def _size_in(config: dict[str, Any]):
     """How many bytes of text a token of a model that is not byte-level stands for."""
+    model = config["model"]
     prefix = model.get("continuing_subword_prefix") or ""
     fallback = model.get("byte_fallback", False)
+    # A step that writes spaces as U+2581, or writes them back, has the character among its settings.
+    steps = json.dumps([config.get(name) for name in ("normalizer", "pre_tokenizer", "decoder")], ensure_ascii=False)
+    space = " " if SPACE in steps else SPACE
 
     def size(token: str) -> int:
         if fallback and len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
             return 1
-        text = token.removeprefix(prefix).replace(SPACE, " ")
-        return len(text.encode())
+        return len(token.removeprefix(prefix).replace(SPACE, space).encode())
 
     return size
 
