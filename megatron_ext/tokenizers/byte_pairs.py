@@ -89,8 +89,10 @@ class BytePairs:
         return np.fromiter(flat, np.uint32, int(lengths.sum(dtype=np.int64))), lengths
 
     def encode_as_tiktoken(self, text: str) -> list[int]:
-        """By tiktoken itself, whoever does it otherwise. ValueError: a run of white space is longer than it can split, or there is
-        half a surrogate pair, which it would take for U+FFFD."""
+        """By tiktoken itself, whoever does it otherwise.
+
+        ValueError: a run of white space is longer than it can split, or there is half a surrogate pair (its U+FFFD).
+        """
         well_formed(text)
         if len(text) >= LONGEST_RUN and _LONG_RUN.search(text):  # its regular expressions run out of stack at a million
             raise ValueError(f"a run of more than {LONGEST_RUN} white-space characters is more than tiktoken can split")

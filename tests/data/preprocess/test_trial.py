@@ -15,6 +15,7 @@ from megatron_ext.data.preprocess.encoding import Batch
 from megatron_ext.data.preprocess.flags import PreprocessFlags
 from megatron_ext.data.preprocess.pipeline import preprocess
 from megatron_ext.tokenizers.build import build
+from megatron_ext.tokenizers.byte_alphabet import BYTE_OF
 from megatron_ext.tokenizers.byte_pairs import BytePairs
 from megatron_ext.tokenizers.flags import TokenizerFlags
 from megatron_ext.tokenizers.loaders import huggingface
@@ -45,8 +46,6 @@ def flawed(monkeypatch):
 
 
 def _names(vocab):
-    from megatron_ext.tokenizers.byte_level import BYTE_OF
-
     name_of = {bytes(BYTE_OF[character] for character in name): name for name in vocab if name != "<|endoftext|>"}
     return [name_of[token] for token in texts.ranks()]
 
