@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from megatron_ext.arguments.config import PRESETS
 from megatron_ext.arguments.flags import flag, flag_group
+from megatron_ext.tokenizers.flags import ALGORITHMS
 
 
 @flag_group("benchmark", "What is measured")
@@ -78,11 +79,20 @@ class TokenizeBenchmarkFlags:
     folder: str = flag(".", "where texts and tokens are written for the while", front=True)
 
 
+@flag_group("benchmark", "What is measured")
+class TrainTokenizerBenchmarkFlags:
+    algorithms: tuple[str, ...] = flag(tuple(ALGORITHMS), "what learns", choices=ALGORITHMS, front=True)
+    vocab_size: int = flag(8192, "entries to learn", least=300, front=True)
+    input: str | None = flag(None, "JSONL with the texts (default: Python's manual, library and packages)", front=True)
+    megabytes: float = flag(5.0, "MB of text at most", positive=True, front=True)
+
+
 GROUPS = {
     "data": DataBenchmarkFlags,
     "corpus": CorpusBenchmarkFlags,
     "near_duplicates": NearDuplicatesBenchmarkFlags,
     "tokenize": TokenizeBenchmarkFlags,
+    "train_tokenizer": TrainTokenizerBenchmarkFlags,
     "checkpoint": CheckpointBenchmarkFlags,
     "generation": GenerationBenchmarkFlags,
 }
