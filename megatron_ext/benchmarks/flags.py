@@ -61,10 +61,18 @@ class CorpusBenchmarkFlags:
     folder: str = flag(".", "where texts are written for the while", front=True)
 
 
+@flag_group("benchmark", "What is measured")
+class TokenizerTrainingBenchmarkFlags:
+    input: str | None = flag(None, "JSONL with the texts (default: Python's manual, library and packages)", front=True)
+    megabytes: float = flag(30.0, "MB of text at most", positive=True, front=True)
+    vocab_size: tuple[int, ...] = flag((8000, 16_000, 32_000), "entries to learn", least=258, front=True)
+
+
 GROUPS = {
     "data": DataBenchmarkFlags,
     "corpus": CorpusBenchmarkFlags,
     "near_duplicates": NearDuplicatesBenchmarkFlags,
     "checkpoint": CheckpointBenchmarkFlags,
     "generation": GenerationBenchmarkFlags,
+    "tokenizer_training": TokenizerTrainingBenchmarkFlags,
 }
