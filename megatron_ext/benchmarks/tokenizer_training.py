@@ -1,7 +1,7 @@
-"""How long a vocabulary takes to learn: words counted, merges by count beside tokenizers' BpeTrainer, by ratio, and all of WordPiece.
+"""How long a vocabulary takes to learn: words are counted, merged by count (beside tokenizers' BpeTrainer) and by ratio.
 
-Seconds are of CPU, of all threads. tokenizers counts words and merges in one call; what it takes for merging is that call less one
-with an empty vocabulary. Words are cut as `--algorithm byte_level_bpe` cuts them.
+Then all of `--algorithm wordpiece`. Seconds are of CPU, of all threads. tokenizers counts words and merges in one call; what
+it takes for merging is that call less one with an empty vocabulary. Words are cut as `--algorithm byte_level_bpe` cuts them.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ were held out, learned from 31.7 MB of English, Chinese and code (byte pair enco
 
     entries    with 2   with 0.8 of it   with 0.95 of it   by default        byte pair encoding
     8,000      1.05     2.20             2.52              2.95 (with 482)   3.20
-    16,000     1.08     2.41             2.72              3.32 (with 193)   3.57
+    16,000     1.08     2.41             3.18              3.31 (with 191)   3.57
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 
-import numpy as np
 import regex
 import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
@@ -40,6 +39,7 @@ from megatron_ext.arguments.problems import UserError
 from megatron_ext.tokenizers.byte_level import BYTE_OF
 from megatron_ext.tokenizers.flags import TrainTokenizerFlags, control_names
 from megatron_ext.tokenizers.pair_merging import Merges, Words, learn
+from megatron_ext.tokenizers.training import _text
 from megatron_ext.tokenizers.training._huggingface import LONGEST_TOKEN, MIN_FREQUENCY, folder, pattern
 
 MODEL = "tokenizer.json"
@@ -64,18 +64,16 @@ def train(texts: Iterable[str], flags: TrainTokenizerFlags) -> dict[str, bytes]:
 
 
 def _byte_level(texts: Iterable[str], flags: TrainTokenizerFlags) -> dict[str, bytes]:
-    split, names = regex.compile(pattern(flags)).findall, control_names(flags)
+    names = control_names(flags)
     counts: Counter[bytes] = Counter()
-    for word, count in Counter(itertools.chain.from_iterable(map(split, texts))).items():
+    for word, count in _count(texts, flags, regex.compile(pattern(flags))).items():
         for start in range(0, len(word), LONGEST_WORD):
             counts[word[start : start + LONGEST_WORD].encode()] += count
     pieces = [bytes([byte]) for byte in range(256)]
-    clash = sum(len(split(name)) == 1 for name in names)  # names that might be learned as pieces
-    merges = _learn(Words.of_bytes(counts), 256, flags, flags.vocab_size - len(names) - 256 + clash)
-    for left, right in merges.pairs.tolist():
+    for left, right in _learn(Words.of_bytes(counts), 256, flags, flags.vocab_size - len(names) - 256).pairs.tolist():
         pieces.append(pieces[left] + pieces[right])
     character = {byte: character for character, byte in BYTE_OF.items()}
-    learned = _tokenizer(names, ("".join(character[byte] for byte in piece) for piece in pieces), flags, "", 4 * LONGEST_WORD)
+    learned = _tokenizer(names, ("".join(character[byte] for byte in piece) for piece in pieces), "", 4 * LONGEST_WORD)
     learned.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(pattern(flags)), "isolated"),
@@ -87,12 +85,18 @@ def _byte_level(texts: Iterable[str], flags: TrainTokenizerFlags) -> dict[str, b
     return folder(learned, flags)
 
 
+def _count(texts: Iterable[str], flags: TrainTokenizerFlags, words: regex.Pattern) -> Counter[str]:
+    """Words with their counts, in texts that are cut at names of control tokens."""
+    names = _text.names_in_text(flags)
+    parts = (part for text in _text.then_say(texts, "merging pairs") for part in _text.cut(text, names))
+    return Counter(itertools.chain.from_iterable(map(words.findall, parts)))
+
+
 def _bert(texts: Iterable[str], flags: TrainTokenizerFlags) -> dict[str, bytes]:
     normalizer = normalizers.BertNormalizer(lowercase=flags.wordpiece_lowercase)
-    end, *others = control_names(flags)
-    words = Counter(itertools.chain.from_iterable(_BERTS_WORDS.findall(normalizer.normalize_str(text)) for text in texts))
+    names = control_names(flags, _UNKNOWN)
+    words = _count(map(normalizer.normalize_str, texts), flags, _BERTS_WORDS)
     words, pieces = _berts_alphabet(words, flags.character_coverage)
-    names = [end, _UNKNOWN, *others]
     room = flags.vocab_size - len(names)
     if len(pieces) > room:
         raise UserError(
@@ -101,11 +105,9 @@ def _bert(texts: Iterable[str], flags: TrainTokenizerFlags) -> dict[str, bytes]:
         )
     number = {piece: place for place, piece in enumerate(pieces)}
     rows = ([number[piece] for piece in _characters(word)] for word in words)
-    clash = sum(name.isalnum() for name in names)
-    merges = _learn(Words.of(rows, words.values()), len(pieces), flags, room - len(pieces) + clash)
-    for left, right in merges.pairs.tolist():
+    for left, right in _learn(Words.of(rows, words.values()), len(pieces), flags, room - len(pieces)).pairs.tolist():
         pieces.append(pieces[left] + pieces[right].removeprefix(_INSIDE))
-    learned = _tokenizer(names, pieces, flags, _INSIDE, _LONGEST_OF_BERT)
+    learned = _tokenizer(names, pieces, _INSIDE, _LONGEST_OF_BERT)
     learned.normalizer, learned.pre_tokenizer = normalizer, pre_tokenizers.BertPreTokenizer()
     learned.decoder = decoders.WordPiece(prefix=_INSIDE)
     files = folder(learned, flags, _UNKNOWN)
@@ -123,10 +125,7 @@ def _berts_alphabet(words: Counter[str], coverage: float) -> tuple[dict[str, int
     for word, count in words.items():
         for character in word:
             characters[character] += count
-    ranked = sorted(characters, key=lambda character: (-characters[character], character))
-    reached = np.cumsum([characters[character] for character in ranked])
-    enough = int(np.searchsorted(reached, coverage * reached[-1])) + 1 if ranked else 0
-    known = set(ranked[:enough])
+    known = _text.covering(characters, coverage)
     kept = {word: count for word, count in words.items() if len(word) <= _LONGEST_OF_BERT and known.issuperset(word)}
     pieces = {piece for word in kept for piece in _characters(word)}
     return kept, sorted(pieces, key=lambda piece: (len(piece), piece))
@@ -153,12 +152,8 @@ def _learn(words: Words, symbols: int, flags: TrainTokenizerFlags, merges: int) 
     return found
 
 
-def _tokenizer(names: list[str], pieces: Iterable[str], flags, inside: str, longest: int) -> tokenizers.Tokenizer:
-    """Control tokens first, then pieces, up to `--vocab-size`; a piece that is spelled as a control token is left out."""
-    vocab = {name: place for place, name in enumerate(names)}
-    for piece in pieces:
-        if len(vocab) < flags.vocab_size:
-            vocab.setdefault(piece, len(vocab))
+def _tokenizer(names: list[str], pieces: Iterable[str], inside: str, longest: int) -> tokenizers.Tokenizer:
+    vocab = {token: place for place, token in enumerate([*names, *pieces])}
     model = models.WordPiece(vocab, unk_token=_UNKNOWN, max_input_chars_per_word=longest, continuing_subword_prefix=inside)
     learned = tokenizers.Tokenizer(model)
     learned.add_special_tokens(names)

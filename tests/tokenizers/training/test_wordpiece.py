@@ -163,14 +163,15 @@ def test_size_end_token_and_bytes():
     assert tokenizer.token_to_id("[UNK]") is None
 
 
-def test_no_piece_has_a_control_tokens_name_and_the_size_stays():
-    """`Ġthe` and `the` would be learned."""
-    some = ["the end of the world is the end of the story, the other one is not"] * 20
-    names = ("the", "Ġthe")
-    assert set(names) & set(learn(some, vocab_size=320).get_vocab())
-    tokenizer = learn(some, vocab_size=280, additional_special_tokens=names)
-    assert tokenizer.get_vocab_size() == 280
-    assert [tokenizer.token_to_id(name) for name in names] == [1, 2]
+@pytest.mark.parametrize("form", ["byte_level", "bert"])
+def test_no_piece_has_a_control_tokens_name(form):
+    """`the` would be learned; for BERT's form also from `The`."""
+    some = ["The end of the world is the end of the story, the other one is not"] * 20
+    flags = dict(wordpiece_form=form, wordpiece_lowercase=form == "bert", vocab_size=280 if form == "byte_level" else 60)
+    assert "the" in learn(some, **flags).get_vocab()
+    tokenizer = learn(some, **flags, additional_special_tokens=("the",))
+    assert sorted(tokenizer.get_vocab().values()) == list(range(tokenizer.get_vocab_size()))
+    assert tokenizer.token_to_id("the") == (1 if form == "byte_level" else 2)
 
 
 def test_by_default_pairs_are_as_frequent_as_the_vocabulary_allows(capsys):
@@ -219,6 +220,7 @@ def test_rare_characters_get_no_piece_in_berts_form():
         (["--character-coverage", "0.99"], "--character-coverage"),
         (["--wordpiece-form", "bert", "--no-split-digits"], "--no-split-digits"),
         (["--algorithm", "byte_level_bpe", "--wordpiece-form", "bert"], "--wordpiece-form"),
+        (["--additional-special-tokens", "Ġthe"], "--additional-special-tokens"),
     ],
 )
 def test_flags_of_the_other_form_are_refused(argv, option):
