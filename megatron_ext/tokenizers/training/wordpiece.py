@@ -36,7 +36,7 @@ import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.tokenizers.byte_level import BYTE_OF
+from megatron_ext.tokenizers.byte_alphabet import BYTE_OF
 from megatron_ext.tokenizers.flags import TrainTokenizerFlags, control_names
 from megatron_ext.tokenizers.pair_merging import Merges, Words, learn
 from megatron_ext.tokenizers.training import _text

@@ -15,7 +15,7 @@ from tokenizers import normalizers, pre_tokenizers
 
 from megatron_ext.arguments.config import read
 from megatron_ext.arguments.problems import ConfigurationError, UserError
-from megatron_ext.tokenizers.byte_level import BYTE_OF
+from megatron_ext.tokenizers.byte_alphabet import BYTE_OF
 from megatron_ext.tokenizers.flags import TrainTokenizerFlags
 from megatron_ext.tokenizers.training import wordpiece
 from megatron_ext.tokenizers.training._huggingface import LONGEST_TOKEN, pattern

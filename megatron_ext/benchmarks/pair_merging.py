@@ -1,7 +1,7 @@
-"""How long a vocabulary takes to learn: words are counted, merged by count (beside tokenizers' BpeTrainer) and by ratio.
+"""How long merges take to learn: by count, beside tokenizers' BpeTrainer, and by ratio; and how long words take to count.
 
-Then all of `--algorithm wordpiece`. Seconds are of CPU, of all threads. tokenizers counts words and merges in one call; what
-it takes for merging is that call less one with an empty vocabulary. Words are cut as `--algorithm byte_level_bpe` cuts them.
+Seconds are of CPU, of all threads. tokenizers counts words and merges in one call; what it takes for merging is that call less
+one with an empty vocabulary. Words are cut as `--algorithm byte_level_bpe` cuts them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,6 @@ def run(flags) -> Iterator[tuple[str, str]]:
     counts, seconds = _timed(lambda: _count(some))
     yield "words counted", f"{seconds:.1f} s, {megabytes / seconds:,.1f} MB/s; {len(counts):,} distinct"
     yield from _merging(counts, some, flags)
-    for size in flags.vocab_size:
-        _, seconds = _timed(lambda size=size: _wordpiece(some, size))
-        yield f"{size:,}, wordpiece, whole", f"{seconds:.1f} s"
     yield "memory at most", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB"
 
 
@@ -68,10 +65,3 @@ def _theirs(some: list[str], size: int) -> None:
     from megatron_ext.tokenizers.training import byte_level_bpe
 
     byte_level_bpe.train(some, TrainTokenizerFlags(vocab_size=size))
-
-
-def _wordpiece(some: list[str], size: int) -> None:
-    from megatron_ext.tokenizers.flags import TrainTokenizerFlags
-    from megatron_ext.tokenizers.training import wordpiece
-
-    wordpiece.train(some, TrainTokenizerFlags(algorithm="wordpiece", vocab_size=size))
