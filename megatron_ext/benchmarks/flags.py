@@ -88,7 +88,6 @@ class TrainTokenizerBenchmarkFlags:
 
 
 @flag_group("benchmark", "What is measured")
-@flag_group("benchmark", "What is measured")
 class PairMergingBenchmarkFlags:
     input: str | None = flag(None, "JSONL with the texts (default: Python's manual, library and packages)", front=True)
     megabytes: float = flag(30.0, "MB of text at most", positive=True, front=True)
