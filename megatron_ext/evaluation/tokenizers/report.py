@@ -12,6 +12,9 @@ from rich.table import Table
 from megatron_ext.evaluation.tokenizers.compare import ALL, Compared, Comparison
 from megatron_ext.evaluation.tokenizers.measures import Measures
 
+SUMMARY = 6
+"""Sources that the first table has a column for."""
+
 
 class Titled(NamedTuple):
     """A table. Attributes: rows: the first cell of each names the tokenizer."""
@@ -36,13 +39,26 @@ def measures_of(compared: Compared, source: str) -> Measures:
 
 
 def _tokenizers(found: Comparison, hidden_size: int | None) -> Titled:
-    columns = ["tokenizer", "entries", "unused", "lossless", "unknown tokens", "MB/s a core"]
-    columns += [f"embedding of {hidden_size:,}"] if hidden_size else []
+    """The summary: what is true of all texts, and how short text of each source becomes."""
+    sources = found.sources if len(found.sources) <= SUMMARY else [ALL]
+    scored = any(each.model_scores for each in found.tokenizers)
+    columns = [
+        "tokenizer",
+        "entries",
+        *(f"bytes a token, {source}" for source in sources),
+        "unused",
+        "lossless",
+        "unknown tokens",
+    ]
+    columns += ["MB/s a core", *([f"embedding of {hidden_size:,}"] if hidden_size else [])]
+    columns += ["model's bits a byte"] if scored else []
     rows = []
     for each in found.tokenizers:
         whole, entries = each.whole, each.tokenizer.vocab_size
-        cells = [each.name, f"{entries:,}", percent(whole.unused), percent(whole.lossless), percent(whole.unknown_tokens)]
-        rows.append([*cells, f"{whole.mb_per_second:.1f}", *([f"{entries * hidden_size / 1e6:.1f} M"] if hidden_size else [])])
+        cells = [each.name, f"{entries:,}", *(f"{measures_of(each, source).bytes_per_token:.2f}" for source in sources)]
+        cells += [percent(whole.unused), percent(whole.lossless), percent(whole.unknown_tokens), f"{whole.mb_per_second:.1f}"]
+        cells += [f"{entries * hidden_size / 1e6:.1f} M"] if hidden_size else []
+        rows.append([*cells, *([spread(each.model_scores.get(ALL, ()))] if scored else [])])
     return Titled("The tokenizers", columns, rows)
 
 

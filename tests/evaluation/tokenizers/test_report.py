@@ -42,7 +42,7 @@ def test_all_texts_together_only_where_there_are_several_sources():
     assert [table.title.partition(":")[0] for table in tables(two, 2.5, None)] == ["The tokenizers", "a", "b", "all"]
     assert "all: 4 documents" in tables(two, 2.5, None)[-1].title
     assert as_json(two, 2.5, None)["tokenizers"][0]["texts"]["all"]["tokens"] == 6
-    assert [len(row) for table in tables(two, 2.5, 8) for row in table.rows] == [7, 7] + [9] * 6
+    assert [len(row) for table in tables(two, 2.5, 8) for row in table.rows] == [9, 9] + [9] * 6
 
 
 def test_what_cannot_be_said_is_null():
@@ -66,3 +66,11 @@ def test_losses_name_the_tokenizer_the_count_and_the_place():
 def test_markdown_is_a_table():
     said = markdown([Titled("T", ["tokenizer", "b"], [["x|y", "1"]])])
     assert said == "**T**\n\n| tokenizer | b |\n|---|---:|\n| x\\|y | 1 |\n"
+
+
+def test_the_summary_has_a_column_for_each_of_a_few_sources():
+    few, many = comparison("x", sources="abcdef"), comparison("x", sources="abcdefg")
+    of_sources = lambda found: [name for name in tables(found, 2.5, None)[0].columns if name.startswith("bytes a token, ")]
+    assert of_sources(few) == [f"bytes a token, {name}" for name in "abcdef"] and of_sources(many) == ["bytes a token, all"]
+    few.tokenizers[0].model_scores["all"] = [1.5]
+    assert tables(few, 2.5, None)[0].columns[-1] == "model's bits a byte" and tables(few, 2.5, None)[0].rows[0][-1] == "1.500"
