@@ -47,6 +47,7 @@ def _train(config) -> None:
     WholeFile(str(target / RECORD)).discard()  # find out now whether it can be written
     sample = Sample(config.input, config.sample)
     learned = ALGORITHMS.load(flags.algorithm).train(sample, flags)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
         for name, content in learned.items():
             (pathlib.Path(folder) / name).write_bytes(content)
