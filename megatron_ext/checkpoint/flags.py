@@ -23,6 +23,14 @@ class CheckpointFlags:
         "Hugging Face's",
         front=True,
     )
+    extend_vocab_from: str | None = flag(
+        None,
+        "as --load, for a new --tokenizer-model: tokens that the earlier tokenizer has keep their rows, new ones get the mean of their "
+        "pieces'; training starts anew",
+    )
+    extend_vocab_tokenizer: str | None = flag(
+        None, "the earlier tokenizer's file or folder, where it does not lie with --extend-vocab-from [the checkpoint's own]"
+    )
     save_interval: int | None = flag(None, "updates between checkpoints [only at the end]", least=1, front=True)
     save_hf_interval: int | None = flag(
         None, "updates between Hugging Face folders, each written to SAVE/huggingface from the checkpoint just saved", least=1
@@ -30,7 +38,7 @@ class CheckpointFlags:
     async_save: bool = flag(False, "write checkpoints in the background while training goes on")
     keep_last: int | None = flag(None, "checkpoints to keep; older ones are deleted [all]", least=1)
     keep_every: int | None = flag(None, "with --keep-last: keep besides those of every so many updates", least=1)
-    ckpt_step: int | None = flag(None, "the iteration to take from --load [its newest]", least=0)
+    ckpt_step: int | None = flag(None, "the iteration to take from --load or --extend-vocab-from [its newest]", least=0)
     finetune: bool = flag(False, "take only the weights from --load: counts, optimizer and random states start anew")
     no_load_optim: bool = flag(False, "do not take the optimizer's state from --load")
     no_load_rng: bool = flag(False, "do not take the random states from --load")
@@ -57,13 +65,36 @@ class CheckpointFlags:
             )
         for name in OF_LOAD:
             option = f"--{name.replace('_', '-')}"
-            if name in c.typed and getattr(c, name) not in (None, False) and c.load is None:
+            if name in c.typed and getattr(c, name) not in (None, False) and c.load is None and not _chooses_what_is_extended(c, name):
                 yield Problem(option, getattr(c, name), "says what to take from --load, and there is none", "add --load FOLDER")
-        if c.use_checkpoint_args and c.load is None and c.save is None:
+        if c.use_checkpoint_args and c.load is None and c.save is None and c.extend_vocab_from is None:
             yield Problem("--use-checkpoint-args", None, "takes flags from a checkpoint", "add --load FOLDER or --save FOLDER")
         if c.load is not None and not os.path.isdir(c.load) and not same_folder(c.load, c.save):
             yield Problem("--load", c.load, "is no folder", "give the folder that training saved to")
+        yield from _check_extension(c)
         yield from _one_checkpoint(c)
+
+
+def _chooses_what_is_extended(c, name: str) -> bool:
+    return name == "ckpt_step" and c.extend_vocab_from is not None
+
+
+def _check_extension(c):
+    """`--extend-vocab-from` stands in place of `--load`, and begins another run."""
+    option, folder = "--extend-vocab-from", c.extend_vocab_from
+    if folder is None:
+        if c.extend_vocab_tokenizer is not None:
+            way_out = "give it, or leave this out"
+            yield Problem("--extend-vocab-tokenizer", c.extend_vocab_tokenizer, f"has no effect without {option}", way_out)
+        return
+    if c.load is not None and not same_folder(c.load, c.save):
+        yield Problem(option, folder, f"and --load {c.load}: a run starts from one of them", "leave one of them out")
+    if same_folder(folder, c.save):
+        yield Problem(option, folder, "is this run's own folder, which keeps its vocabulary", "give another --save")
+    elif not os.path.isdir(folder):
+        yield Problem(option, folder, "is no folder", "give the folder that training saved to")
+    if c.extend_vocab_tokenizer is not None and not os.path.exists(c.extend_vocab_tokenizer):
+        yield Problem("--extend-vocab-tokenizer", c.extend_vocab_tokenizer, "is not there", "give a tokenizer's file or folder")
 
 
 def _weights_of_others(folder: str) -> bool:
@@ -83,16 +114,17 @@ def _one_checkpoint(c):
     saved = _taken_apart(c.save)
     if saved is not None:
         yield Problem("--save", c.save, "is one checkpoint of a run", f"give the run's folder: --save {saved[0]}")
-    loaded = _taken_apart(c.load)
-    if loaded is None or saved is not None:
         return
-    run, step = loaded
-    if c.ckpt_step is not None:
-        way_out = f"give the run's folder: --load {run} --ckpt-step {step}"
-        yield Problem("--ckpt-step", c.ckpt_step, f"chooses from a run's folder, and --load {c.load} is one checkpoint", way_out)
-    elif same_folder(run, c.save):
-        way_out = f"give another --save, with --load {run} --ckpt-step {step}"
-        yield Problem("--load", c.load, "is a checkpoint of this run's own folder, and the run goes on from its newest", way_out)
+    for option, folder in (("--load", c.load), ("--extend-vocab-from", c.extend_vocab_from)):
+        if (taken := _taken_apart(folder)) is None:
+            continue
+        run, step = taken
+        if c.ckpt_step is not None:
+            way_out = f"give the run's folder: {option} {run} --ckpt-step {step}"
+            yield Problem("--ckpt-step", c.ckpt_step, f"chooses from a run's folder, and {option} {folder} is one checkpoint", way_out)
+        elif same_folder(run, c.save):
+            way_out = f"give another --save, with {option} {run} --ckpt-step {step}"
+            yield Problem(option, folder, "is a checkpoint of this run's own folder, and the run goes on from its newest", way_out)
 
 
 def _taken_apart(folder: str | None) -> tuple[str, int] | None:

@@ -17,13 +17,13 @@ from megatron_ext.checkpoint.verification import find_checkpoint, is_foreign
 from megatron_ext.models.flags import ModelFlags
 
 
-def saved_arguments(save: str | None, load: str | None, ckpt_step: int | None) -> dict[str, Any]:
+def saved_arguments(save: str | None, load: str | None, ckpt_step: int | None, option: str = "--load") -> dict[str, Any]:
     """Values by field of the model's flags: of the newest checkpoint in `save`, else of the one that `load` means. Of a Hugging
-    Face folder also what its weights are computed in, its tokenizer and its vocabulary's size.
+    Face folder also what its weights are computed in, its tokenizer and its vocabulary's size. `option`: what `load` was given to.
 
     UserError where there is no checkpoint, or it does not tell its architecture in a form that can be read safely.
     """
-    found = (save and find_checkpoint("--save", save)) or (load and find_checkpoint("--load", load, ckpt_step))
+    found = (save and find_checkpoint("--save", save)) or (load and find_checkpoint(option, load, ckpt_step))
     if not found:
         raise UserError(f"--use-checkpoint-args: there is no checkpoint in {' or '.join(filter(None, (save, load)))}")
     if is_huggingface(found):

@@ -34,7 +34,20 @@ def _alphabet() -> dict[str, int]:
 BYTE_OF = _alphabet()
 """Character of the byte-level alphabet -> the byte that it stands for."""
 
-_PROBE = (
+_CHARACTER_OF = {byte: character for character, byte in BYTE_OF.items()}
+
+
+def in_alphabet(text: bytes) -> str:
+    """Bytes in the byte-level alphabet."""
+    return "".join(map(_CHARACTER_OF.__getitem__, text))
+
+
+def bytes_of(token: str) -> bytes:
+    """The bytes of a token in that alphabet; of one that is not in it (a control token's name among the others), its own."""
+    return bytes(map(BYTE_OF.__getitem__, token)) if all(map(BYTE_OF.__contains__, token)) else token.encode()
+
+
+PROBE = (
     "It's 12,345 o'clock -- \"naïve\" café\r\n\tdef f(x):\n\n        return {'a': [1, 2.5e-3]}   # ok\n\n\n"
     "中文，混排 text。日本語テキスト 한국어 Ελληνικά кириллица עברית العربية हिन्दी ไทย\n"
     "\U0001f389\U0001f469\u200d\U0001f4bb ½ Ⅷ ٣ \u017f '\u017f 'S \u00a0\u2003\u0085x\x00\ufeff"
@@ -73,7 +86,7 @@ def fast_encoding(config: dict[str, Any], slow: tokenizers.Tokenizer) -> tiktoke
         encoding = tiktoken.Encoding("byte_level_bpe", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
     except ValueError:  # a regular expression that only tokenizers understands
         return None
-    same = encoding.encode_ordinary(_PROBE) == slow.encode(_PROBE, add_special_tokens=False).ids
+    same = encoding.encode_ordinary(PROBE) == slow.encode(PROBE, add_special_tokens=False).ids
     return encoding if same else None  # the two packages may come with different tables of Unicode
 
 

@@ -45,7 +45,11 @@ def _from_checkpoint(given: dict[str, Any]) -> dict[str, Any]:
         return {}
     from megatron_ext.checkpoint.saved_arguments import saved_arguments  # imports torch
 
-    found = saved_arguments(given.get("save"), given.get("load"), given.get("ckpt_step"))
+    extended = given.get("extend_vocab_from")
+    whence = (extended, given.get("ckpt_step"), "--extend-vocab-from") if extended else (given.get("load"), given.get("ckpt_step"))
+    found = saved_arguments(given.get("save"), *whence)
+    if extended:  # which brings its own tokenizer
+        found = {name: value for name, value in found.items() if name not in (*_ONE_OF[1], "vocab_size")}
     for alike in _ONE_OF:  # what is given of these stands for all of them
         if any(given.get(name) is not None for name in alike):
             found = {name: value for name, value in found.items() if name not in alike}

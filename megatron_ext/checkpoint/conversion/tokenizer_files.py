@@ -9,12 +9,9 @@ from typing import Any
 
 from megatron_ext.checkpoint.conversion.settings import CONFIG, Settings, read_settings
 from megatron_ext.tokenizers.contract import Tokenizer
-from megatron_ext.tokenizers.files import find
+from megatron_ext.tokenizers.files import BESIDE, find
 from megatron_ext.tokenizers.flags import TokenizerFlags
 
-# What belongs to a tokenizer's text and ids, and what generation starts and ends with.
-FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
-         "tokenizer.model", "spiece.model", "chat_template.jinja", "generation_config.json")  # fmt: skip
 _NONE = ["--tokenizer-type", "null"]
 _CONFIG = "tokenizer_config.json"
 _SENTENCEPIECE = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": False, "add_eos_token": False, "legacy": False}
@@ -35,15 +32,16 @@ def take_home(source: pathlib.Path, target: pathlib.Path) -> None:
         return
     copy(source, target)
     target.mkdir(exist_ok=True)
-    for file in (find(str(source)), source / CONFIG):  # a tokenizer may have a name of its own
-        if file is not None and not (target / file.name).exists():
-            shutil.copyfile(file, target / file.name)
+    shutil.copyfile(source / CONFIG, target / CONFIG)
+    file = find(str(source))  # which may have a name of its own
+    if file is not None and not (target / file.name).exists():
+        shutil.copyfile(file, target / file.name)
 
 
 def copy(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Copy what is there."""
-    for name in FILES:
-        if (source / name).is_file():
+    """Copy what is there, but for the model's own description."""
+    for name in BESIDE:
+        if name != CONFIG and (source / name).is_file():
             target.mkdir(exist_ok=True)
             shutil.copyfile(source / name, target / name)
 

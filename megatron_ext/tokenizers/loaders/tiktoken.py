@@ -13,12 +13,11 @@ import pathlib
 import re
 from collections.abc import Iterable
 
-import numpy as np
 import tiktoken
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.tokenizers import patterns
-from megatron_ext.tokenizers.contract import Tokenizer, digest, find_eod
+from megatron_ext.tokenizers.contract import CONTROL, TEXT, UNUSED, Entry, Tokenizer, digest, find_eod
 from megatron_ext.tokenizers.files import find
 from megatron_ext.tokenizers.flags import TokenizerFlags
 
@@ -32,6 +31,8 @@ def too_long_a_run(text: str) -> bool:
 
 
 class TiktokenTokenizer(Tokenizer):
+    written_in = "bytes"
+
     def __init__(
         self,
         file: pathlib.Path,
@@ -46,6 +47,7 @@ class TiktokenTokenizer(Tokenizer):
             self._encoding = tiktoken.Encoding(file.stem, pat_str=self._pattern, mergeable_ranks=ranks, special_tokens=control)
         except ValueError as error:
             raise UserError(f"--tiktoken-pattern {pattern}: is neither a known name nor a regular expression ({error})") from None
+        self._control = control
         self._texts = {token: text for text, token in ranks.items()}
         self.vocab_size = max(max(ranks.values()), *control.values()) + 1
         self.eod = find_eod(eod_token, control.get, str(file))
@@ -59,11 +61,19 @@ class TiktokenTokenizer(Tokenizer):
     def decode(self, ids: Iterable[int]) -> str:
         return b"".join(self._texts.get(int(token), b"") for token in ids).decode("utf-8", errors="replace")
 
-    def token_bytes(self) -> np.ndarray:
-        sizes = np.zeros(self.vocab_size, np.int32)
+    def entries(self) -> list[Entry]:
+        found = [Entry(UNUSED, b"")] * self.vocab_size
         for token, text in self._texts.items():
-            sizes[token] = len(text)
-        return sizes
+            found[token] = Entry(TEXT, text)
+        for name, token in self._control.items():
+            found[token] = Entry(CONTROL, name.encode())
+        return found
+
+    def pieces(self, entry: Entry) -> list[int]:
+        try:
+            return self.encode(entry.text.decode())
+        except UnicodeDecodeError:  # a part of a character
+            return self._encoding._encode_single_piece(entry.text)
 
     def fingerprint(self) -> str:
         return self._print
