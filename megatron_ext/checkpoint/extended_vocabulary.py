@@ -1,8 +1,8 @@
 """A checkpoint, or a Hugging Face folder, read as one of a larger vocabulary: `--extend-vocab-from`.
 
-Rows of the embedding, the output matrix and its bias are copies or means of the old ones, as a `VocabularyChange` says; all else is
-read as it is. Whatever stretch of a matrix a process holds, its numbers are the same: a row's sum goes by old ids, in fp32, slab by
-slab, so that the old matrix is never in memory whole.
+Rows of the embedding, the output matrix and its bias are copies or means of the old ones, as a `VocabularyChange` says; all
+else is read as it is. Whatever stretch of a matrix a process holds, its numbers are the same: a row's sum goes by old ids, in
+fp32, slab by slab, so that the old matrix is never in memory whole.
 """
 
 from __future__ import annotations

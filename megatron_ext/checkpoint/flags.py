@@ -25,8 +25,8 @@ class CheckpointFlags:
     )
     extend_vocab_from: str | None = flag(
         None,
-        "as --load, for a new --tokenizer-model: tokens that the earlier tokenizer has keep their rows, new ones get the mean of their "
-        "pieces'; training starts anew",
+        "as --load, for a new --tokenizer-model: tokens that the earlier tokenizer has keep their rows, new ones get the mean "
+        "of their pieces'; training starts anew",
     )
     extend_vocab_tokenizer: str | None = flag(
         None, "the earlier tokenizer's file or folder, where it does not lie with --extend-vocab-from [the checkpoint's own]"
@@ -65,7 +65,8 @@ class CheckpointFlags:
             )
         for name in OF_LOAD:
             option = f"--{name.replace('_', '-')}"
-            if name in c.typed and getattr(c, name) not in (None, False) and c.load is None and not _chooses_what_is_extended(c, name):
+            chosen_from = c.load if name != "ckpt_step" else c.load or c.extend_vocab_from
+            if name in c.typed and getattr(c, name) not in (None, False) and chosen_from is None:
                 yield Problem(option, getattr(c, name), "says what to take from --load, and there is none", "add --load FOLDER")
         if c.use_checkpoint_args and c.load is None and c.save is None and c.extend_vocab_from is None:
             yield Problem("--use-checkpoint-args", None, "takes flags from a checkpoint", "add --load FOLDER or --save FOLDER")
@@ -73,10 +74,6 @@ class CheckpointFlags:
             yield Problem("--load", c.load, "is no folder", "give the folder that training saved to")
         yield from _check_extension(c)
         yield from _one_checkpoint(c)
-
-
-def _chooses_what_is_extended(c, name: str) -> bool:
-    return name == "ckpt_step" and c.extend_vocab_from is not None
 
 
 def _check_extension(c):
@@ -121,10 +118,12 @@ def _one_checkpoint(c):
         run, step = taken
         if c.ckpt_step is not None:
             way_out = f"give the run's folder: {option} {run} --ckpt-step {step}"
-            yield Problem("--ckpt-step", c.ckpt_step, f"chooses from a run's folder, and {option} {folder} is one checkpoint", way_out)
+            reason = f"chooses from a run's folder, and {option} {folder} is one checkpoint"
+            yield Problem("--ckpt-step", c.ckpt_step, reason, way_out)
         elif same_folder(run, c.save):
             way_out = f"give another --save, with {option} {run} --ckpt-step {step}"
-            yield Problem(option, folder, "is a checkpoint of this run's own folder, and the run goes on from its newest", way_out)
+            reason = "is a checkpoint of this run's own folder, and the run goes on from its newest"
+            yield Problem(option, folder, reason, way_out)
 
 
 def _taken_apart(folder: str | None) -> tuple[str, int] | None:

@@ -158,8 +158,8 @@ class Save:
         return not running.item()
 
     def complete(self, content: dict, small: Mapping[str, str | bytes]) -> None:
-        """Wait, then write the index, `small` files (name → content) and last the manifest. Collective; UserError on every process
-        where one failed."""
+        """Wait, then write the index, `small` files (name → content) and last the manifest. Collective; UserError on every
+        process where one failed."""
         if self._thread is not None:
             self._thread.join()
         all_or_none(lambda: _raise(self._problem))

@@ -36,8 +36,8 @@ class Entry(NamedTuple):
     """What an id stands for.
 
     Attributes:
-        kind: TEXT; CONTINUATION, text that goes on within a word (WordPiece's ##); BYTE, one byte of what has no token of its own;
-            LITERAL, text that is looked for before all else; CONTROL, no text; UNUSED, an id that nothing has.
+        kind: TEXT; CONTINUATION, text that goes on within a word (WordPiece's ##); BYTE, one byte of what has no token of its
+            own; LITERAL, text that is looked for before all else; CONTROL, no text; UNUSED, an id that nothing has.
         text: the bytes of UTF-8 text, which may end within a character; a control token's name.
     """
 
@@ -50,7 +50,7 @@ class Tokenizer(abc.ABC):
     vocab_size: ids run from 0 to vocab_size - 1.
     eod: the id of the token that ends a document.
     model_entries: of the model: as many, or more with `--vocab-size`. Those beyond vocab_size have logits and no text.
-    written_in: what tokens are made of: `bytes`; `characters`, a space among them; `parts of words`, which know no spaces; `numbers`.
+    written_in: what tokens are made of: `bytes`; `characters`, a space among them; `parts of words`, without spaces; `numbers`.
     """
 
     vocab_size: int
@@ -76,7 +76,7 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def pieces(self, entry: Entry) -> list[int]:
-        """The ids that this tokenizer makes of the text of another one's entry, written in the same; none of what it cannot write."""
+        """The ids that this tokenizer makes of the text of another one's entry, written in the same; none if it cannot."""
 
     def token_bytes(self) -> np.ndarray:
         """Bytes of UTF-8 text that each id stands for, int32 `[vocab_size]`; 0 for control tokens and unused ids.
@@ -88,7 +88,7 @@ class Tokenizer(abc.ABC):
 
     @functools.cached_property
     def vocabulary(self) -> str | None:
-        """Equal for tokenizers whose ids stand for the same texts, whatever their control tokens are called; None without texts."""
+        """Equal where ids stand for the same texts, whatever control tokens are called; None where they stand for none."""
         return digest(*(f"{kind} {b'' if kind == CONTROL else text!r}" for kind, text in self.entries()))
 
     @abc.abstractmethod

@@ -13,7 +13,7 @@ NAMES = {
     "sentencepiece": ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "*.model"),
     "tiktoken": ("*.tiktoken", "tokenizer.model", "*.tiktoken.json"),
 }
-# What may lie beside a tokenizer's file and belongs to its text and ids, to what generation starts and ends with, or tells whose it is.
+# What may lie beside a tokenizer's file: of its text and ids, what generation starts and ends with, whose it is.
 BESIDE = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
           "tokenizer.model", "spiece.model", "chat_template.jinja", "generation_config.json", "config.json")  # fmt: skip
 _OF_GPT2 = {"vocab_file": "vocab.json", "merge_file": "merges.txt"}
@@ -50,7 +50,7 @@ def sniff(file: pathlib.Path) -> str | None:
 
 
 def contents(flags) -> dict[str, bytes]:
-    """The files of the tokenizer that checked flags name, and what lies beside them, by the names under which `kept_in` finds them."""
+    """The files of the tokenizer that checked flags name, and what lies beside them, by the names that `kept_in` knows."""
     files = {name: pathlib.Path(getattr(flags, field)) for field, name in _OF_GPT2.items() if getattr(flags, field) is not None}
     if flags.tokenizer_model is not None:
         file = find(flags.tokenizer_model, flags.tokenizer_type)

@@ -1,9 +1,10 @@
 """From one tokenizer's vocabulary to another's: which rows of the old embedding each row of the new one is the mean of.
 
-A token that both have, by its text and kind, keeps its row, whatever its id is; so does the token that ends a document, where the
-old tokenizer has another name for it. A new token's row is the mean of the rows of the pieces that the old tokenizer makes of its text: what the old model
-read there. A new control token stands for no text, and its row is the mean of all rows: then no logit begins far above the others,
-and what the old model said changes least (John Hewitt, "Initializing new word embeddings for pretrained language models", 2021).
+A token that both have, by its text and kind, keeps its row, whatever its id is; so does the token that ends a document, where
+the old tokenizer has another name for it. A new token's row is the mean of the rows of the pieces that the old tokenizer makes of
+its text: what the old model read there. A new control token stands for no text, and its row is the mean of all rows: then its
+logit begins among the others', and what the old model said changes little (John Hewitt, "Initializing new word embeddings for
+pretrained language models", 2021).
 """
 
 from __future__ import annotations
@@ -41,19 +42,21 @@ class VocabularyChange:
     dropped: int
 
     def __str__(self) -> str:
-        words = (
-            f"vocabulary of {self.rows:,} rows from one of {self.old_rows:,}: {self.kept:,} keep their row, {self.means:,} are means "
-            f"of the rows of their pieces, {self.plain:,} (control tokens, and what the old tokenizer cannot write) of all rows"
-        )
-        return words + (f"; {self.dropped:,} old rows are dropped, whose tokens the new one lacks" if self.dropped else "")
+        words = [f"{self.kept:,} keep their row", f"{self.means:,} are means of the rows of their pieces"]
+        if self.plain:
+            words.append(f"{self.plain:,} are the mean of all (control tokens, and what the earlier tokenizer cannot write)")
+        if self.dropped:
+            words.append(f"{self.dropped:,} earlier rows are dropped, whose tokens the new tokenizer lacks")
+        return f"vocabulary of {self.rows:,} rows, from one of {self.old_rows:,}: {', '.join(words)}"
+
 
 
 def vocabulary_change(old: Tokenizer, new: Tokenizer) -> VocabularyChange:
     """UserError where tokens of the two cannot be told to be the same, or are none."""
     if old.written_in != new.written_in or new.written_in == "numbers":
         raise UserError(
-            f"tokens of the old tokenizer are {old.written_in}, those of the new one {new.written_in}: no token of one is known to be "
-            "one of the other; extend a vocabulary with a tokenizer of the same kind"
+            f"tokens of the earlier tokenizer are {old.written_in}, those of the new one {new.written_in}: no token of one is "
+            "known to be one of the other; extend a vocabulary with a tokenizer of the same kind"
         )
     entries = old.entries()
     ids = {entry: token for token, entry in reversed(list(enumerate(entries))) if entry.kind != UNUSED}

@@ -46,8 +46,8 @@ def _from_checkpoint(given: dict[str, Any]) -> dict[str, Any]:
     from megatron_ext.checkpoint.saved_arguments import saved_arguments  # imports torch
 
     extended = given.get("extend_vocab_from")
-    whence = (extended, given.get("ckpt_step"), "--extend-vocab-from") if extended else (given.get("load"), given.get("ckpt_step"))
-    found = saved_arguments(given.get("save"), *whence)
+    option, start = ("--extend-vocab-from", extended) if extended else ("--load", given.get("load"))
+    found = saved_arguments(given.get("save"), start, given.get("ckpt_step"), option)
     if extended:  # which brings its own tokenizer
         found = {name: value for name, value in found.items() if name not in (*_ONE_OF[1], "vocab_size")}
     for alike in _ONE_OF:  # what is given of these stands for all of them

@@ -36,7 +36,8 @@ def start(run, state) -> None:
     store = Store(flags.extend_vocab_from, run.layout, flags, Experts.of(run.model_config))
     path = store.newest() if flags.ckpt_step is None else store.at(flags.ckpt_step)
     if path is None:
-        raise UserError(f"--extend-vocab-from {flags.extend_vocab_from}: there is no whole checkpoint in this folder", shared=True)
+        what = f"--extend-vocab-from {flags.extend_vocab_from}"
+        raise UserError(f"{what}: there is no whole checkpoint in this folder", shared=True)
     what = f"--extend-vocab-from {path}"
     change = all_or_none(lambda: vocabulary_change(earlier_tokenizer(path, flags.extend_vocab_tokenizer), run.tokenizer), what)
     start_from_a_smaller_vocabulary(path, run, state, change)
