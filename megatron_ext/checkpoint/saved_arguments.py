@@ -19,7 +19,7 @@ from megatron_ext.models.flags import ModelFlags
 
 def saved_arguments(save: str | None, load: str | None, ckpt_step: int | None, option: str = "--load") -> dict[str, Any]:
     """Values by field of the model's flags: of the newest checkpoint in `save`, else of the one that `load` means. Of a Hugging
-    Face folder also what its weights are computed in, its tokenizer and its vocabulary's size. `option`: that which `load` came by.
+    Face folder also what its weights are computed in, its tokenizer and its vocabulary's size. `option`: what `load` came by.
 
     UserError where there is no checkpoint, or it does not tell its architecture in a form that can be read safely.
     """

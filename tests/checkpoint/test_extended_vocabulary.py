@@ -31,7 +31,7 @@ OUTPUT = ("embedding.word_embeddings.weight", "output_layer.weight", "output_lay
 def tokenizers(tmp_path_factory):
     """Folders of the earlier tokenizer and of the new one; both loaded."""
     place = tmp_path_factory.mktemp("tokenizers")
-    old, new = (load(place / name, json) for name, json in (("old", texts.byte_level_bpe_json()), ("new", texts.bilingual_bpe_json())))
+    old, new = load(place / "old", texts.byte_level_bpe_json()), load(place / "new", texts.bilingual_bpe_json())
     return place / "old", place / "new", old, new
 
 
@@ -172,6 +172,6 @@ def test_from_a_folder_of_hugging_faces_and_from_megatron_lms(pool, tokenizers, 
     for argv in ([str(tmp_path / "theirs")], [str(tmp_path / "megatron"), *given], [str(tmp_path / "theirs"), *given]):
         found = whole(pool.run(restored, 2, ["--extend-vocab-from", *argv, *TP2], tensors, base))
         assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items()), argv
-    with pytest.raises(AssertionError, match="Megatron-LM keeps no tokenizer with its checkpoints; name it with --extend-vocab-t"):
+    with pytest.raises(AssertionError, match="Megatron-LM keeps no tokenizer with its checkpoints; name it with --extend-vocab"):
         pool.run(restored, 1, ["--extend-vocab-from", str(tmp_path / "megatron")], tensors, base)
     assert math.isfinite(sum(tensor.sum().item() for tensor in expected.values()))

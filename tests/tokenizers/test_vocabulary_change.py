@@ -30,7 +30,7 @@ def rows_of(change):
 
 
 def naive_byte_level(old_json, new_json, old_eod, new_eod):
-    """Sources of each new row, from the two files and tokenizers' own encoder; None where that has no say (part of a character)."""
+    """Sources of each new row, by the two files and tokenizers' own encoder; None where that has no say (part of a character)."""
     old, new = (json.loads(each)["model"]["vocab"] for each in (old_json, new_json))
     encoder = tokenizers.Tokenizer.from_str(old_json)
     plain = tokenizers.Tokenizer.from_str(new_json)
