@@ -25,8 +25,8 @@ class SentencePieceTokenizer(Tokenizer):
 
     def __init__(self, file: pathlib.Path, eod_token: str | None = None):
         try:
-            self._content = file.read_bytes()
-            self._model = sentencepiece.SentencePieceProcessor(model_proto=self._content)
+            self.content = file.read_bytes()
+            self._model = sentencepiece.SentencePieceProcessor(model_proto=self.content)
         except (OSError, RuntimeError) as error:
             raise UserError(f"--tokenizer-model {file}: is not a SentencePiece model ({error})") from None
         self.vocab_size = self._model.get_piece_size()
@@ -74,13 +74,13 @@ class SentencePieceTokenizer(Tokenizer):
     @functools.cached_property
     def _within_text(self) -> sentencepiece.SentencePieceProcessor:
         """The same model for what stands in the middle of a text, normalised already: no space before it, none taken away."""
-        proto = model_proto(self._content)
+        proto = model_proto(self.content)
         proto.normalizer_spec.precompiled_charsmap = b""
         proto.normalizer_spec.add_dummy_prefix = proto.normalizer_spec.remove_extra_whitespaces = False
         return sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())
 
     def fingerprint(self) -> str:
-        return digest("sentencepiece", self._content, str(self.eod))
+        return digest("sentencepiece", self.content, str(self.eod))
 
 
 def model_proto(content: bytes):

@@ -12,11 +12,12 @@ import json
 import pathlib
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import tiktoken
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.tokenizers import patterns
+from megatron_ext.tokenizers import patterns, ranks_as_json
 from megatron_ext.tokenizers.contract import CONTROL, TEXT, UNUSED, Entry, Tokenizer, digest, find_eod
 from megatron_ext.tokenizers.files import find
 from megatron_ext.tokenizers.flags import TokenizerFlags
@@ -74,6 +75,10 @@ class TiktokenTokenizer(Tokenizer):
             return self.encode(entry.text.decode())
         except UnicodeDecodeError:  # a part of a character
             return self._encoding._encode_single_piece(entry.text)
+
+    def tokenizer_json(self) -> dict[str, Any]:
+        """The content of a `tokenizer.json` with the same ids."""
+        return ranks_as_json.tokenizer_json(self._texts, self._control, self._pattern)
 
     def fingerprint(self) -> str:
         return self._print
