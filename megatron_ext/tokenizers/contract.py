@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import functools
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -49,12 +49,14 @@ class Tokenizer(abc.ABC):
     """Attributes:
     vocab_size: ids run from 0 to vocab_size - 1.
     eod: the id of the token that ends a document.
+    control_tokens: ids by name of the tokens that stand for no text and that no text gives; objectives find theirs here.
     model_entries: of the model: as many, or more with `--vocab-size`. Those beyond vocab_size have logits and no text.
     written_in: what tokens are made of: `bytes`; `characters`, a space among them; `parts of words`, without spaces; `numbers`.
     """
 
     vocab_size: int
     eod: int
+    control_tokens: Mapping[str, int]
     model_entries: int
     written_in: str
 

@@ -45,9 +45,11 @@ class HuggingFaceTokenizer(Tokenizer):
         except Exception as error:  # tokenizers raises plain Exception
             raise UserError(f"--tokenizer-model {file}: is not a tokenizer.json ({error})") from None
         self._ids = self._whole.get_vocab(with_added_tokens=True)
-        self._control = {token["content"]: token["id"] for token in self._config["added_tokens"] if token["special"]}
+        special = {token["content"]: token["id"] for token in self._config["added_tokens"] if token["special"]}
+        self._unknown = _unknown(self._config["model"])
+        self.control_tokens = {name: number for name, number in special.items() if name != self._unknown}
         self.vocab_size = max(self._ids.values()) + 1
-        self.eod = find_eod(eod_token, self._control.get, str(file), self._control.get(_own_eos(file)))
+        self.eod = find_eod(eod_token, self.control_tokens.get, str(file), self.control_tokens.get(_own_eos(file)))
         self._fast = fast_encoding(self._config, self._encoder)
         self._print = digest("huggingface", content, str(self.eod))
 
@@ -68,7 +70,7 @@ class HuggingFaceTokenizer(Tokenizer):
         return "parts of words" if within or model["type"] == "WordPiece" else "characters"
 
     def entries(self) -> list[Entry]:
-        control = set(self._control.values()) | {self._ids.get(_unknown(self._config["model"]))}
+        control = set(self.control_tokens.values()) | {self._ids.get(self._unknown)}
         literal = {token["id"] for token in self._config["added_tokens"]} - control
         read = _in_bytes if self.written_in == "bytes" else _in_characters(self._config["model"])
         found = [Entry(UNUSED, b"")] * self.vocab_size
@@ -101,7 +103,7 @@ class HuggingFaceTokenizer(Tokenizer):
         while text:
             length = next((size for size in range(len(text), 0, -1) if prefix + text[:size] in self._ids), None)
             if length is None:
-                return [self._ids[name] for name in [_unknown(self._config["model"])] if name in self._ids]
+                return [self._ids[name] for name in [self._unknown] if name in self._ids]
             found.append(self._ids[prefix + text[:length]])
             text = text[length:]
         return found

@@ -16,6 +16,7 @@ class NullTokenizer(Tokenizer):
     prefix_bytes = 0
     written_in = "numbers"
     vocabulary = None
+    control_tokens: dict[str, int] = {}
 
     def __init__(self, vocab_size: int):
         self.vocab_size, self.eod = vocab_size, vocab_size - 1

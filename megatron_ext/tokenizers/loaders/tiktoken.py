@@ -48,9 +48,9 @@ class TiktokenTokenizer(Tokenizer):
             self._encoding = tiktoken.Encoding(file.stem, pat_str=self._pattern, mergeable_ranks=ranks, special_tokens=control)
         except ValueError as error:
             raise UserError(f"--tiktoken-pattern {pattern}: is neither a known name nor a regular expression ({error})") from None
-        self._control = control
         self._texts = {token: text for text, token in ranks.items()}
         self.vocab_size = max(max(ranks.values()), *control.values()) + 1
+        self.control_tokens = control
         self.eod = find_eod(eod_token, control.get, str(file))
         self._print = digest("tiktoken", file.read_bytes(), self._pattern, str(self.vocab_size), str(self.eod))
 
@@ -66,7 +66,7 @@ class TiktokenTokenizer(Tokenizer):
         found = [Entry(UNUSED, b"")] * self.vocab_size
         for token, text in self._texts.items():
             found[token] = Entry(TEXT, text)
-        for name, token in self._control.items():
+        for name, token in self.control_tokens.items():
             found[token] = Entry(CONTROL, name.encode())
         return found
 
@@ -78,7 +78,7 @@ class TiktokenTokenizer(Tokenizer):
 
     def tokenizer_json(self) -> dict[str, Any]:
         """The content of a `tokenizer.json` with the same ids."""
-        return ranks_as_json.tokenizer_json(self._texts, self._control, self._pattern)
+        return ranks_as_json.tokenizer_json(self._texts, self.control_tokens, self._pattern)
 
     def fingerprint(self) -> str:
         return self._print
