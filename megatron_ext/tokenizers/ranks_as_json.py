@@ -1,14 +1,13 @@
 """tiktoken's ranks, or any byte-level BPE whose ids are its ranks, as a `tokenizer.json` with the same ids.
 
 A file of ranks holds no merges: tiktoken joins neighbours whenever their bytes are a token, the lowest rank first. A token's own
-merge is what lower ranks make of its bytes, if that is two tokens, and it is then its only one (byte_level.py says why). Tokens that
-lower ranks do not lead to get every merge that joins two tokens to it, and are found where a whole piece of text is one
+merge is what lower ranks make of its bytes, if that is two tokens, and it is then its only one (byte_level.py says why). Tokens
+that lower ranks do not lead to get every merge that joins two tokens to it, and are found where a whole piece of text is one
 (`ignore_merges`), as tiktoken does.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,22 +35,23 @@ def tokenizer_json(texts: Mapping[int, bytes], control: Mapping[str, int], patte
             direct |= len(parts) != 2
             merges += [[in_alphabet(left), in_alphabet(right)] for left, right in pairs]
     vocab = {in_alphabet(text): number for text, number in ranks.items()} | control
+    in_order = lambda ids: sorted(ids.items(), key=lambda pair: pair[1])
     special = dict(single_word=False, lstrip=False, rstrip=False, normalized=False, special=True)
     byte_level = dict(type="ByteLevel", add_prefix_space=False, trim_offsets=True, use_regex=False)
     split = dict(type="Split", pattern={"Regex": pattern}, behavior="Isolated", invert=False)
-    model = dict(type="BPE", dropout=None, unk_token=None, continuing_subword_prefix=None, end_of_word_suffix=None, fuse_unk=False)
+    model = dict(type="BPE", dropout=None, unk_token=None, continuing_subword_prefix=None, end_of_word_suffix=None)
+    model |= dict(fuse_unk=False, byte_fallback=False, ignore_merges=direct, vocab=dict(in_order(vocab)), merges=merges)
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [dict(id=number, content=name, **special) for name, number in sorted(control.items(), key=lambda e: e[1])],
+        "added_tokens": [dict(id=number, content=name, **special) for name, number in in_order(control)],
         "normalizer": None,
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
         "post_processor": None,
         "decoder": byte_level,
-        "model": {**model, "byte_fallback": False, "ignore_merges": direct, "vocab": dict(sorted(vocab.items(), key=lambda e: e[1])),
-                  "merges": merges},
-    }  # fmt: skip
+        "model": model,
+    }
 
 
 
@@ -70,4 +70,5 @@ def _parts(ranks: Mapping[bytes, int], text: bytes, below: int) -> list[bytes]:
 
 def _pairs(ranks: Mapping[bytes, int], text: bytes) -> list[tuple[bytes, bytes]]:
     pairs = ((text[:at], text[at:]) for at in range(1, len(text)))
-    return sorted((pair for pair in pairs if all(part in ranks for part in pair)), key=lambda pair: [ranks[part] for part in pair])
+    known = (pair for pair in pairs if all(part in ranks for part in pair))
+    return sorted(known, key=lambda pair: [ranks[part] for part in pair])

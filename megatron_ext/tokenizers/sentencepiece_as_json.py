@@ -1,13 +1,15 @@
 """A SentencePiece model as a `tokenizer.json` with the same ids, for those who read nothing else.
 
-SentencePiece cuts a whole normalised text at once, so there is no pre-tokenizer here: the normalizer puts the space before a text,
-takes superfluous ones away where the model does, and writes U+2581 for spaces.
+SentencePiece cuts a whole normalised text at once, so there is no pre-tokenizer here: the normalizer puts the space before a
+text, takes superfluous ones away where the model does, and writes U+2581 for spaces.
 
     BPE      joins neighbours whenever they are a piece, the highest score first: each way to make a piece of two is a merge
     Unigram  the same, with scores as they are. The names of control tokens and bytes (`<0x41>`) are no text there, and get a
-             score so low that what a text holds of them is put together of other pieces
+             score so low that what a text holds of them is put together of other pieces. Where two ways to cut have the same
+             sum (`***` as `* **` or `** *`), SentencePiece's rounding to fp32 decides, and another one may be found here
 
-transformers' own conversion (5.x) gives other ids to texts that begin with a space, and to many where no space is put before a text.
+transformers' own conversion (5.x) gives other ids to texts that begin with a space, and to many where no space is put before a
+text.
 """
 
 from __future__ import annotations

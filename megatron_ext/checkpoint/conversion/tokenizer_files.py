@@ -74,8 +74,8 @@ def write(flags: TokenizerFlags, tokenizer: Tokenizer, folder: pathlib.Path) -> 
         if not (folder / _CONFIG).exists():
             _write_config(folder, tokenizer.special_tokens() | _SENTENCEPIECE)
         return (
-            f"{file.name} is copied as it is: no tokenizer.json gives its ids, and transformers converts it in its own way, which "
-            "gives other ids to some texts"
+            f"{file.name} is copied as it is: no tokenizer.json gives its ids, and transformers converts it in its own way, "
+            "which gives other ids to some texts"
         )
     (folder / "tokenizer.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     names = tokenizer.special_tokens() if kind == "sentencepiece" else {}
