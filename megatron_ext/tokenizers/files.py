@@ -49,6 +49,17 @@ def sniff(file: pathlib.Path) -> str | None:
     return "sentencepiece" if head[:1] == b"\x0a" else None
 
 
+def named(path: str) -> dict[str, str]:
+    """The flags by field that load the tokenizer of a file or a folder, GPT-2's two files among them; none where there is none."""
+    file = find(path)
+    if file is not None and (kind := sniff(file)) is not None:
+        return {"tokenizer_type": kind, "tokenizer_model": path}
+    two = {field: pathlib.Path(path) / name for field, name in _OF_GPT2.items()}
+    if all(each.is_file() for each in two.values()):
+        return {"tokenizer_type": "gpt2_bpe", **{field: str(each) for field, each in two.items()}}
+    return {}
+
+
 def contents(flags) -> dict[str, bytes]:
     """The files of the tokenizer that checked flags name, and what lies beside them, by the names that `kept_in` knows."""
     files = {name: pathlib.Path(getattr(flags, field)) for field, name in _OF_GPT2.items() if getattr(flags, field) is not None}

@@ -12,14 +12,13 @@ from megatron_ext.backend.distributed import all_or_none
 from megatron_ext.checkpoint import manifest
 from megatron_ext.checkpoint.compatibility import refuse_another_vocabulary
 from megatron_ext.checkpoint.conversion.folder import is_huggingface
-from megatron_ext.checkpoint.conversion.tokenizer_files import tokenizer_of
 from megatron_ext.checkpoint.regions import Experts
 from megatron_ext.checkpoint.restore import start_from_a_smaller_vocabulary
 from megatron_ext.checkpoint.store import Store
 from megatron_ext.checkpoint.verification import is_foreign
 from megatron_ext.tokenizers.build import build
 from megatron_ext.tokenizers.contract import Tokenizer
-from megatron_ext.tokenizers.files import find, sniff
+from megatron_ext.tokenizers.files import named
 from megatron_ext.tokenizers.flags import TokenizerFlags
 from megatron_ext.tokenizers.vocabulary_change import vocabulary_change
 from megatron_ext.training.trained import configuration_of
@@ -52,9 +51,11 @@ def earlier_tokenizer(path: pathlib.Path, given: str | None) -> Tokenizer:
     foreign = is_foreign(path)
     if foreign and given is None:
         raise UserError("Megatron-LM keeps no tokenizer with its checkpoints; name it with --extend-vocab-tokenizer")
-    named = {} if given is None else _flags(given)
+    flags = {} if given is None else named(given)
+    if given is not None and not flags:
+        raise UserError(f"--extend-vocab-tokenizer {given}: is of no known kind")
     try:
-        config = _alone(named) if foreign else configuration_of(path, **named)
+        config = _alone(flags) if foreign else configuration_of(path, **flags)
     except ConfigurationError as error:
         raise UserError(f"its tokenizer is not to be had; name it with --extend-vocab-tokenizer ({error.problems[0]})") from None
     if config.tokenizer.tokenizer_type == "null":
@@ -65,14 +66,5 @@ def earlier_tokenizer(path: pathlib.Path, given: str | None) -> Tokenizer:
     return tokenizer
 
 
-def _flags(given: str) -> dict[str, str]:
-    """The flags by field that load the tokenizer of a file or a folder."""
-    folder = pathlib.Path(given)
-    words = iter(tokenizer_of(folder) if folder.is_dir() else ["--tokenizer-model", given])
-    found = {word.strip("-").replace("-", "_"): next(words) for word in words}
-    kind = sniff(find(found["tokenizer_model"])) if "tokenizer_model" in found else "gpt2_bpe" if "vocab_file" in found else None
-    return found | ({"tokenizer_type": kind} if kind else {})
-
-
-def _alone(named: dict[str, str]) -> Config:
-    return read([TokenizerFlags], [word for name, value in named.items() for word in (option(name), value)], "", "")
+def _alone(flags: dict[str, str]) -> Config:
+    return read([TokenizerFlags], [word for name, value in flags.items() for word in (option(name), value)], "", "")
