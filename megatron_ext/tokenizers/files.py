@@ -50,7 +50,7 @@ def sniff(file: pathlib.Path) -> str | None:
 
 
 def named(path: str) -> dict[str, str]:
-    """The flags by field that load the tokenizer of a file or a folder, GPT-2's two files among them; none where there is none."""
+    """The flags by field that load the tokenizer of a file or a folder, GPT-2's two files among them; none where none is."""
     file = find(path)
     if file is not None and (kind := sniff(file)) is not None:
         return {"tokenizer_type": kind, "tokenizer_model": path}
