@@ -23,10 +23,13 @@ _SLAB = 2**24  # numbers of the old matrix in memory at once, and of what is tak
 
 
 class ExtendedVocabulary:
-    """`source` must be open for a model of the old vocabulary's size."""
+    """`source` must be open for a model of the old vocabulary's size.
 
-    def __init__(self, source: Source | HuggingFaceSource, change: VocabularyChange):
-        self._source, self._change = source, change
+    New rows are the `mean` of old ones, or, `random`, stay what the targets hold.
+    """
+
+    def __init__(self, source: Source | HuggingFaceSource, change: VocabularyChange, new_rows: str):
+        self._source, self._change, self._new_rows = source, change, new_rows
         self._means: dict[str, torch.Tensor] = {}
 
     def read(self, wanted: Iterable[Wanted]) -> None:
@@ -46,8 +49,13 @@ class ExtendedVocabulary:
         known = min(end, change.rows)  # beyond it, rows only pad the vocabulary
         if first < known:
             self._sum(want, rows, change.starts[first : known + 1])
-        stretch = rows.view(-1)[want.begin - before * width : want.end - before * width]
-        want.target.copy_(stretch)
+        stretch = slice(want.begin - before * width, want.end - before * width)
+        found = rows.view(-1)[stretch]
+        if self._new_rows == "random":
+            keeps = np.zeros(end - first, bool)
+            keeps[: max(known - first, 0)] = self._change.keeps[first:known]
+            found = found.where(torch.from_numpy(np.repeat(keeps, width)[stretch]), want.target.float().cpu())
+        want.target.copy_(found)
 
     def _sum(self, want: Wanted, rows: torch.Tensor, starts: np.ndarray) -> None:
         sizes = np.diff(starts)

@@ -25,8 +25,10 @@ class CheckpointFlags:
     )
     extend_vocab_from: str | None = flag(
         None,
-        "as --load, for a new --tokenizer-model: tokens that the earlier tokenizer has keep their rows, new ones get the mean "
-        "of their pieces'; training starts anew",
+        "as --load, for a new --tokenizer-model: tokens that the earlier tokenizer has keep their rows; training starts anew",
+    )
+    extend_vocab_new_rows: str = flag(
+        "mean", "rows of new tokens: the mean of their pieces', or drawn as in a new run", choices=("mean", "random")
     )
     extend_vocab_tokenizer: str | None = flag(
         None, "the earlier tokenizer's file or folder, where it does not lie with --extend-vocab-from [the checkpoint's own]"
@@ -80,9 +82,10 @@ def _check_extension(c):
     """`--extend-vocab-from` stands in place of `--load`, and begins another run."""
     option, folder = "--extend-vocab-from", c.extend_vocab_from
     if folder is None:
-        if c.extend_vocab_tokenizer is not None:
-            way_out = "give it, or leave this out"
-            yield Problem("--extend-vocab-tokenizer", c.extend_vocab_tokenizer, f"has no effect without {option}", way_out)
+        for name in ("extend_vocab_tokenizer", "extend_vocab_new_rows"):
+            if name in c.typed:
+                given, way_out = f"--{name.replace('_', '-')}", f"give {option}, or leave this out"
+                yield Problem(given, getattr(c, name), f"has no effect without {option}", way_out)
         return
     if c.load is not None and not same_folder(c.load, c.save):
         yield Problem(option, folder, f"and --load {c.load}: a run starts from one of them", "leave one of them out")

@@ -82,9 +82,10 @@ def start_from_a_smaller_vocabulary(path: pathlib.Path, run, state, change: Voca
     all_or_none(lambda: _what_agrees(path, run, WEIGHTS_ALONE, same_vocabulary=False))
     _refuse_strangers(path, state)
     source = all_or_none(lambda: _open(path, run.model_config, change.old_rows))
-    all_or_none(lambda: ExtendedVocabulary(source, change).read(_wanted(state.sharding, False)), f"loading {path}")
+    new_rows = run.config.checkpoint.extend_vocab_new_rows
+    all_or_none(lambda: ExtendedVocabulary(source, change, new_rows).read(_wanted(state.sharding, False)), f"loading {path}")
     state.sharding.loaded(0)
-    run.monitor.say(str(change))
+    run.monitor.say(change.sentence(new_rows))
 
 
 def restore(path: pathlib.Path, run, state, parts: Parts = Parts()) -> None:

@@ -27,7 +27,8 @@ class VocabularyChange:
         old: int64, ids of the old vocabulary.
         all: int64, the old ids that have a meaning.
         rows, old_rows: entries of the new and the old model, without padding.
-        kept, means, plain: new ids that keep a row, that are means of pieces, that are the mean of all rows.
+        keeps: bool `[rows]`, which keep a row.
+        means, plain: how many are means of pieces, and how many the mean of all rows.
         dropped: old ids that no new one has.
     """
 
@@ -36,14 +37,23 @@ class VocabularyChange:
     all: np.ndarray
     rows: int
     old_rows: int
-    kept: int
+    keeps: np.ndarray
     means: int
     plain: int
     dropped: int
 
-    def __str__(self) -> str:
-        words = [f"{self.kept:,} keep their row", f"{self.means:,} are means of the rows of their pieces"]
-        if self.plain:
+    @property
+    def kept(self) -> int:
+        return int(self.keeps.sum())
+
+    def sentence(self, new_rows: str) -> str:
+        """What becomes of the rows, new ones being `mean` or `random`."""
+        words = [f"{self.kept:,} keep their row"]
+        if new_rows == "random":
+            words.append(f"{self.rows - self.kept:,} begin at random")
+        elif self.means:
+            words.append(f"{self.means:,} are means of the rows of their pieces")
+        if new_rows == "mean" and self.plain:
             words.append(f"{self.plain:,} are the mean of all (control tokens, and what the earlier tokenizer cannot write)")
         if self.dropped:
             words.append(f"{self.dropped:,} earlier rows are dropped, whose tokens the new tokenizer lacks")
@@ -61,15 +71,15 @@ def vocabulary_change(old: Tokenizer, new: Tokenizer) -> VocabularyChange:
     entries = old.entries()
     ids = {entry: token for token, entry in reversed(list(enumerate(entries))) if entry.kind != UNUSED}
     sources: list[list[int]] = []
-    kept: list[int] = []
+    kept: list[int | None] = []
     for token, entry in enumerate(new.entries()):
         same = ids.get(entry, old.eod if token == new.eod else None)
-        if same is not None:
-            kept.append(same)
-            sources.append([same])
-        else:
-            sources.append([] if entry.kind in (CONTROL, UNUSED) else old.pieces(entry))
-    sources += [[]] * (new.model_entries - new.vocab_size)
+        kept.append(same)
+        pieces = old.pieces(entry) if same is None and entry.kind not in (CONTROL, UNUSED) else []
+        sources.append(pieces if same is None else [same])
+    beyond = new.model_entries - new.vocab_size
+    sources += [[]] * beyond
+    keeps = np.array([same is not None for same in kept] + [False] * beyond)
     sizes = [len(each) for each in sources]
     meant = np.array(sorted(ids.values()), np.int64)
     return VocabularyChange(
@@ -78,8 +88,8 @@ def vocabulary_change(old: Tokenizer, new: Tokenizer) -> VocabularyChange:
         all=meant,
         rows=new.model_entries,
         old_rows=old.model_entries,
-        kept=len(kept),
-        means=len(sizes) - sizes.count(0) - len(kept),
+        keeps=keeps,
+        means=len(sizes) - sizes.count(0) - int(keeps.sum()),
         plain=sizes.count(0),
-        dropped=len(meant) - len(set(kept)),
+        dropped=len(meant) - len(set(kept) - {None}),
     )

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from megatron_ext.checkpoint import extended_vocabulary
+from megatron_ext.tokenizers.vocabulary_change import vocabulary_change
 from tests import texts
 from tests.checkpoint.saved_run import counts, restored, tensors
 from tests.layouts.test_save_and_load import whole
@@ -94,6 +95,20 @@ def test_any_layout_has_the_rows_of_one_process(model, layout, pool, tokenizers,
     alone, spread = (whole(extended(pool, tokenizers, folder, model, each)) for each in ("TP1", layout))
     assert alone.keys() == spread.keys()
     assert all(torch.equal(tensor, spread[name]) for name, tensor in alone.items())
+
+
+def test_new_rows_may_be_those_of_a_new_run(pool, tokenizers, earlier):
+    """On any layout: ZeRO-1 cuts in the middle of a row."""
+    folder, before = earlier("untied")
+    base = [*RUN, *UNTIED, "--tokenizer-model", str(tokenizers[1])]
+    fresh = whole(pool.run(restored, 1, [], tensors, base))
+    found = whole(extended(pool, tokenizers, folder, "untied", "TP2.DP2+ZeRO1", tensors, "--extend-vocab-new-rows", "random"))
+    means = whole(extended(pool, tokenizers, folder, "untied"))
+    keeps = torch.from_numpy(vocabulary_change(*tokenizers[2:]).keeps)
+    assert 0 < keeps.sum() < 700
+    for name in (f"weight of {each}" for each in OUTPUT):
+        assert torch.equal(found[name][:700][keeps], means[name][:700][keeps])
+        assert torch.equal(found[name][:700][~keeps], fresh[name][:700][~keeps])
 
 
 def slabs(launch, argv, base):

@@ -60,7 +60,9 @@ def test_byte_level_rows_are_those_of_the_files(tmp_path):
     both = len(vocab.keys() & theirs.keys()) + 1  # and what ends a document
     assert (change.kept, change.plain, change.means) == (both, 1, 700 - both - 1)
     assert change.dropped == 600 - both and change.old_rows == 600
-    assert str(change) == (
+    words = f"vocabulary of 700 rows, from one of 600: {both} keep their row"
+    assert change.sentence("random").startswith(f"{words}, {700 - both} begin at random, ")
+    assert change.sentence("mean") == (
         f"vocabulary of 700 rows, from one of 600: {both} keep their row, {699 - both} are means of the rows of their pieces, "
         f"1 are the mean of all (control tokens, and what the earlier tokenizer cannot write), {600 - both} earlier rows are "
         "dropped, whose tokens the new tokenizer lacks"

@@ -221,6 +221,7 @@ SHOWN_ELSEWHERE = {
     "no_load_optim": "tests/checkpoint/test_store.py::test_no_load_optim_takes_all_but_the_moments",
     "no_load_rng": "tests/checkpoint/test_store.py::test_no_load_rng_leaves_the_generators_as_the_seed_gives_them",
     "extend_vocab_from": "tests/training/test_extended_vocabulary.py::test_it_says_what_became_of_the_rows_and_goes_on",
+    "extend_vocab_new_rows": "tests/checkpoint/test_extended_vocabulary.py::test_new_rows_may_be_those_of_a_new_run",
     "extend_vocab_tokenizer": "tests/training/test_extended_vocabulary.py::test_the_tokenizer_is_the_checkpoints_own",
     "override_opt_param_scheduler": "tests/checkpoint/test_store.py::test_another_schedule_is_refused_unless_accepted",
     "use_checkpoint_args": "tests/checkpoint/test_megatron_lm.py::test_its_arguments_name_a_difference_and_can_be_taken",
