@@ -78,7 +78,10 @@ def changed_updates(path: pathlib.Path, saved: dict, ours: dict, by_processes: f
             f"{path}: was trained with --global-batch-size {before}, and without the flag it follows the number of processes, "
             f"here to {now}; give --global-batch-size"
         )
-    return _differences(saved, ours)
+    words = _differences({name: value for name, value in saved.items() if name != TOKENIZER}, ours)
+    if saved.get(TOKENIZER, ours[TOKENIZER]) != ours[TOKENIZER]:
+        words.append("the tokenizer splits text otherwise, or another token ends a document")
+    return words
 
 
 def refuse_another_architecture(path: pathlib.Path, saved: dict, ours: dict) -> None:

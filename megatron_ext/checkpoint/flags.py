@@ -44,7 +44,9 @@ class CheckpointFlags:
     finetune: bool = flag(False, "take only the weights from --load: counts, optimizer and random states start anew")
     no_load_optim: bool = flag(False, "do not take the optimizer's state from --load")
     no_load_rng: bool = flag(False, "do not take the random states from --load")
-    use_checkpoint_args: bool = flag(False, "take the architecture's flags that are not given from the checkpoint to start from")
+    use_checkpoint_args: bool = flag(
+        False, "take the flags of the model and its tokenizer that are not given from the checkpoint to start from"
+    )
     override_opt_param_scheduler: bool = flag(
         False, "go on with the learning-rate schedule of the flags where the checkpoint's differs"
     )

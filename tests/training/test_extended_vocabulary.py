@@ -76,6 +76,24 @@ def test_the_tokenizer_is_the_checkpoints_own(place, pool):
         (place / "gone").rename(place / "old")
 
 
+def test_a_run_takes_its_tokenizer_from_its_checkpoint(place, pool):
+    """After the original is gone, with --use-checkpoint-args; another one that splits text otherwise is said."""
+    shutil.copytree(place / "earlier", place / "alone")
+    more = ["--train-iters", "6", "--override-opt-param-scheduler"]
+    (place / "old").rename(place / "gone")
+    try:
+        text = said_of(pool, place, [*more, "--use-checkpoint-args"], "alone")
+        assert "resuming after iteration 4" in text and "updates differ" not in text
+    finally:
+        (place / "gone").rename(place / "old")
+    otherwise = json.loads(texts.byte_level_bpe_json())
+    otherwise["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = r"\s+|\S+"
+    load(place / "otherwise", json.dumps(otherwise))
+    more = [*SHAPE, "--tokenizer-model", str(place / "otherwise"), "--train-iters", "8", *more[2:]]
+    text = said_of(pool, place, more, "alone")
+    assert "updates differ from now on: the tokenizer splits text otherwise, or another token ends a document" in text
+
+
 def damage(run, name):
     """Take a folder out of a run's checkpoint, as an earlier version would have saved it."""
     from megatron_ext.checkpoint import manifest

@@ -64,6 +64,10 @@ class SentencePieceTokenizer(Tokenizer):
             return Entry(BYTE, bytes([int(piece[3:5], 16)]))  # <0x41>
         return Entry(TEXT, piece.replace(SPACE, " ").encode())
 
+    def normalized(self, text: str) -> str:
+        """What the model cuts into pieces, with spaces for U+2581."""
+        return self._model.normalize(text).replace(SPACE, " ")
+
     def pieces(self, entry: Entry) -> list[int]:
         try:
             return self._within_text.encode(entry.text.decode(), out_type=int)
