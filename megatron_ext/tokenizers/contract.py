@@ -84,7 +84,7 @@ class Tokenizer(abc.ABC):
         """Bytes of UTF-8 text that each id stands for, int32 `[vocab_size]`; 0 for control tokens and unused ids.
 
         For a lossless tokenizer, `token_bytes()[encode(text)].sum() == len(text.encode()) + prefix_bytes` for every text but
-        the empty one. (One exception: where U+2581 stands for a space, a U+2581 in the text counts 1 byte and not 3.)
+        the empty one. (One exception: where a tokenizer takes U+2581 for a space, it counts 1 byte and not 3.)
         """
         return np.array([0 if kind in (CONTROL, UNUSED) else len(text) for kind, text in self.entries()], np.int32)
 
@@ -101,6 +101,16 @@ class Tokenizer(abc.ABC):
     def prefix_bytes(self) -> int:
         """Bytes put before each text by `encode`: 1 for the space (dummy prefix) of many SentencePiece models, else 0."""
         return max(0, int(self.token_bytes()[self.encode("a")].sum()) - 1)
+
+
+def well_formed(text: str) -> None:
+    """ValueError: the text holds half a surrogate pair, which no UTF-8 stands for."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            half = f"U+{ord(text[error.start]):04X}"
+            raise ValueError(f"half a surrogate pair, {half}, at character {error.start} is no text") from None
 
 
 def digest(*parts: str | bytes) -> str:

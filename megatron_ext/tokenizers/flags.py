@@ -108,6 +108,9 @@ class TrainTokenizerFlags:
     vocab_size: int = flag(
         32_000, "entries to learn, control tokens and the 256 bytes included; reserved ones come besides", least=257, front=True
     )
+    extend: str | None = flag(
+        None, "an earlier tokenizer's file or folder: keep all of its ids, and learn further tokens up to --vocab-size", front=True
+    )
     output: str | None = flag(None, "folder in which the tokenizer is written", front=True)
     split_digits: bool = flag(
         True, "every digit a token of its own, so that numbers are written alike (as LLaMA does)", front=True
@@ -129,10 +132,18 @@ class TrainTokenizerFlags:
     tensor_model_parallel_size: int = flag(1, "tensor parallelism that the vocabulary shall divide over", least=1)
     allow_lossy: bool = flag(False, "write a tokenizer that does not give back the text that it was learned from")
 
+    @property
+    def vocab_size_multiple(self) -> int:
+        """What the number of entries is a multiple of, reserved ones included."""
+        return self.make_vocab_size_divisible_by * self.tensor_model_parallel_size
+
     @staticmethod
     def check(c):
         if c.output is None:
             yield Problem("--output", None, "is missing", "name the folder in which the tokenizer is written")
+        if c.extend is not None:
+            yield from _check_extension(c)
+            return
         yield from _check_names(c)
         taken = ALGORITHMS.load(c.algorithm).FLAGS
         for each in flags_of(TrainTokenizerFlags):
@@ -150,9 +161,22 @@ OF_SOME_ALGORITHMS = ("split_digits", "byte_fallback", "character_coverage", "mi
 """Flags that not every algorithm takes; its module's FLAGS name those that it does."""
 
 
-def control_names(flags) -> list[str]:
-    """The control tokens that are asked for, in the order of their ids: the end of a document, families, further ones."""
-    return [flags.eod_token, *names(flags.special_tokens, flags.extra_ids, flags.additional_special_tokens)]
+def control_names(flags, unknown: str | None = None) -> list[str]:
+    """The control tokens that are asked for, in the order of their ids: the end of a document, `unknown` where an algorithm needs
+    a token for what its vocabulary lacks, the families, further ones."""
+    first = [flags.eod_token] + ([unknown] if unknown else [])
+    return [*first, *names(flags.special_tokens, flags.extra_ids, flags.additional_special_tokens)]
+
+
+_OF_EXTENSIONS = ("extend", "vocab_size", "output", "character_coverage", "min_frequency", "allow_lossy")
+
+
+def _check_extension(c):
+    """What is learned, and the control tokens, are the earlier tokenizer's."""
+    for each in flags_of(TrainTokenizerFlags):
+        if each.name in c.typed and each.name not in _OF_EXTENSIONS:
+            option = each.opposite if getattr(c, each.name) is False else each.option
+            yield Problem(option, None, "has no effect with --extend: it is as in the earlier tokenizer", "leave it out")
 
 
 def _check_names(c):
@@ -163,5 +187,16 @@ def _check_names(c):
             yield Problem(option, repr(name), "is too short for a control token's name", "give two characters or more")
         elif name in known or name in [other for _, other in named[:place]]:
             yield Problem(option, name, "is a control token's name already", "give each name once")
+        elif c.algorithm == "byte_level_bpe" and _reads_as_bytes(name):
+            yield Problem(option, name, "is how byte-level BPE writes a text's bytes", "give it in ASCII")
         elif RESERVED_NAME.fullmatch(name):
             yield Problem(option, name, "is a name that reserved entries, bytes or what is unknown have", "give another name")
+
+
+def _reads_as_bytes(name: str) -> bool:
+    """Whether it may be a token of byte-level BPE, which writes bytes as characters: a space as Ġ."""
+    if name.isascii():
+        return False  # then it stands for itself, and `training/_text.py` sees to it
+    from megatron_ext.tokenizers.byte_level import BYTE_OF
+
+    return set(name) <= set(BYTE_OF)

@@ -1,7 +1,8 @@
 """A SentencePiece model as a `tokenizer.json` with the same ids, for those who read nothing else.
 
 SentencePiece cuts a whole normalised text at once, so there is no pre-tokenizer here: the normalizer puts the space before a
-text, takes superfluous ones away where the model does, and writes U+2581 for spaces.
+text, takes superfluous ones away where the model does, and writes U+2581 for spaces; where a U+2581 of the text is to stay one
+(loaders/sentencepiece.py), spaces stay spaces, in the pieces too.
 
     BPE      joins neighbours whenever they are a piece, the highest score first: each way to make a piece of two is a merge
     Unigram  the same, with scores as they are. The names of control tokens and bytes (`<0x41>`) are no text there, and get a
@@ -36,6 +37,9 @@ def tokenizer_json(tokenizer: SentencePieceTokenizer) -> dict[str, Any] | None:
     plain = proto.normalizer_spec.escape_whitespaces and not proto.trainer_spec.treat_whitespace_as_suffix
     if not plain or kinds & {_USER_DEFINED, _UNUSED} or proto.trainer_spec.model_type not in (_UNIGRAM, _BPE):
         return None
+    space = SPACE if tokenizer.ids_of_space is None else " "
+    for piece in proto.pieces:
+        piece.piece = piece.piece.replace(SPACE, space)
     special = dict(single_word=False, lstrip=False, rstrip=False, normalized=False, special=True)
     control = [(number, each.piece) for number, each in enumerate(proto.pieces) if each.type in (_UNKNOWN, _CONTROL)]
     found = {
@@ -43,16 +47,16 @@ def tokenizer_json(tokenizer: SentencePieceTokenizer) -> dict[str, Any] | None:
         "truncation": None,
         "padding": None,
         "added_tokens": [dict(id=number, content=name, **special) for number, name in control],
-        "normalizer": _normalizer(proto.normalizer_spec),
+        "normalizer": _normalizer(proto.normalizer_spec, space),
         "pre_tokenizer": None,
         "post_processor": None,
-        "decoder": _decoder(proto.normalizer_spec),
+        "decoder": _decoder(proto.normalizer_spec, space),
         "model": _unigram(proto.pieces) if proto.trainer_spec.model_type == _UNIGRAM else _bpe(proto.pieces),
     }
     return found if _same(found, tokenizer) else None
 
 
-def _normalizer(spec) -> dict[str, Any]:
+def _normalizer(spec, space: str) -> dict[str, Any] | None:
     replace = lambda pattern, content: dict(type="Replace", pattern=pattern, content=content)
     steps = []
     if spec.precompiled_charsmap:
@@ -61,11 +65,15 @@ def _normalizer(spec) -> dict[str, Any]:
         steps += [replace({"Regex": " {2,}"}, " "), replace({"Regex": r"\A | \z"}, "")]
     if spec.add_dummy_prefix:
         steps.append(dict(type="Prepend", prepend=SPACE))
-    return dict(type="Sequence", normalizers=[*steps, replace({"String": " "}, SPACE)])
+    if space == SPACE:
+        steps.append(replace({"String": " "}, SPACE))
+    return dict(type="Sequence", normalizers=steps) if steps else None
 
 
-def _decoder(spec) -> dict[str, Any]:
-    steps = [dict(type="Replace", pattern={"String": SPACE}, content=" "), dict(type="ByteFallback"), dict(type="Fuse")]
+def _decoder(spec, space: str) -> dict[str, Any]:
+    steps = [dict(type="ByteFallback"), dict(type="Fuse")]
+    if space == SPACE:
+        steps.insert(0, dict(type="Replace", pattern={"String": SPACE}, content=" "))
     if spec.add_dummy_prefix:
         steps.append(dict(type="Strip", content=" ", start=1, stop=0))
     return dict(type="Sequence", decoders=steps)

@@ -26,6 +26,7 @@ from megatron_ext.tokenizers.contract import (
     Tokenizer,
     digest,
     find_eod,
+    well_formed,
 )
 from megatron_ext.tokenizers.files import find
 from megatron_ext.tokenizers.flags import TokenizerFlags
@@ -54,6 +55,7 @@ class HuggingFaceTokenizer(Tokenizer):
         self._print = digest("huggingface", content, str(self.eod))
 
     def encode(self, text: str) -> list[int]:
+        well_formed(text)
         if self._fast is not None and not too_long_a_run(text):
             return self._fast.encode_ordinary(text)
         return self._encoder.encode(text, add_special_tokens=False).ids
@@ -72,7 +74,7 @@ class HuggingFaceTokenizer(Tokenizer):
     def entries(self) -> list[Entry]:
         control = set(self.control_tokens.values()) | {self._ids.get(self._unknown)}
         literal = {token["id"] for token in self._config["added_tokens"]} - control
-        read = _in_bytes if self.written_in == "bytes" else _in_characters(self._config["model"])
+        read = _in_bytes if self.written_in == "bytes" else _in_characters(self._config)
         found = [Entry(UNUSED, b"")] * self.vocab_size
         for token, number in self._ids.items():
             kind = CONTROL if number in control else LITERAL if number in literal else None
@@ -87,7 +89,7 @@ class HuggingFaceTokenizer(Tokenizer):
             text = entry.text.decode()
             if entry.kind == LITERAL or self.written_in == "bytes":
                 return self.encode(text)
-            token = text.replace(" ", SPACE) if self.written_in == "characters" else text
+            token = text.replace(" ", _space(self._config)) if self.written_in == "characters" else text
         except UnicodeDecodeError:
             if self.written_in != "bytes":
                 return []
@@ -116,12 +118,15 @@ def _text_only(whole: tokenizers.Tokenizer, config: dict[str, Any]) -> tokenizer
     """The tokenizer that takes all of the text, every time the same way, and never for a control token.
 
     `encode_special_tokens` keeps tokenizers from looking for them in the text. But Unigram, WordPiece and WordLevel, and
-    BPE with `ignore_merges`, may still find a control token's name in their vocabulary: there it gets a name that no text
-    has. (The model has it under its name for decoding, so this is then another tokenizer than `whole`.)
+    BPE with `ignore_merges`, may still find a control token's name in their vocabulary, and Unigram that of what is unknown:
+    there it gets a name that no text has. (The model has it under its name for decoding, so this is then another tokenizer
+    than `whole`.)
     """
     model, vocab = config["model"], config["model"]["vocab"]
     names = set(vocab) if isinstance(vocab, dict) else {token for token, _ in vocab}
     special = {token["content"] for token in config["added_tokens"] if token["special"]} - {_unknown(model)}
+    if model["type"] == "Unigram":  # which knows by number what is unknown, so its name may change
+        special.add(_unknown(model))
     hidden = set() if model["type"] == "BPE" and not model["ignore_merges"] else special & names
     if hidden:
         rename = lambda token: f"\U0010ffff{token}\U0010ffff" if token in hidden else token
@@ -146,12 +151,19 @@ def _unknown(model: dict[str, Any]) -> str | None:
     return model.get("unk_token")
 
 
+def _space(config: dict[str, Any]) -> str:
+    """How tokens write a space: a step that writes it as U+2581, or writes it back, has the character among its settings."""
+    steps = json.dumps([config.get(name) for name in ("normalizer", "pre_tokenizer", "decoder")], ensure_ascii=False)
+    return SPACE if SPACE in steps else " "
+
+
 def _in_bytes(token: str) -> Entry:
     return Entry(TEXT, bytes_of(token))
 
 
-def _in_characters(model: dict[str, Any]) -> Callable[[str], Entry]:
+def _in_characters(config: dict[str, Any]) -> Callable[[str], Entry]:
     """What a token stands for in a model that is not byte-level."""
+    model, space = config["model"], _space(config)
     prefix = model.get("continuing_subword_prefix") or ""
     fallback = model.get("byte_fallback", False)
 
@@ -159,7 +171,7 @@ def _in_characters(model: dict[str, Any]) -> Callable[[str], Entry]:
         if fallback and len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
             return Entry(BYTE, bytes([int(token[3:5], 16)]))
         kind = CONTINUATION if prefix and token.startswith(prefix) else TEXT
-        return Entry(kind, token.removeprefix(prefix).replace(SPACE, " ").encode())
+        return Entry(kind, token.removeprefix(prefix).replace(space, " ").encode())
 
     return read
 

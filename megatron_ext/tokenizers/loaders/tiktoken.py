@@ -18,7 +18,7 @@ import tiktoken
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.tokenizers import patterns, ranks_as_json
-from megatron_ext.tokenizers.contract import CONTROL, TEXT, UNUSED, Entry, Tokenizer, digest, find_eod
+from megatron_ext.tokenizers.contract import CONTROL, TEXT, UNUSED, Entry, Tokenizer, digest, find_eod, well_formed
 from megatron_ext.tokenizers.files import find
 from megatron_ext.tokenizers.flags import TokenizerFlags
 
@@ -55,6 +55,7 @@ class TiktokenTokenizer(Tokenizer):
         self._print = digest("tiktoken", file.read_bytes(), self._pattern, str(self.vocab_size), str(self.eod))
 
     def encode(self, text: str) -> list[int]:
+        well_formed(text)
         if too_long_a_run(text):
             raise ValueError(f"a run of more than {LONGEST_RUN} white-space characters is more than tiktoken can split")
         return self._encoding.encode_ordinary(text)
