@@ -109,7 +109,7 @@ class TrainTokenizerFlags:
         32_000, "entries to learn, control tokens and the 256 bytes included; reserved ones come besides", least=257, front=True
     )
     extend: str | None = flag(
-        None, "an earlier tokenizer's file or folder: keep all of its ids, and learn further tokens up to --vocab-size", front=True
+        None, "an earlier tokenizer's file or folder: keep all its ids, and learn further tokens up to --vocab-size", front=True
     )
     output: str | None = flag(None, "folder in which the tokenizer is written", front=True)
     split_digits: bool = flag(

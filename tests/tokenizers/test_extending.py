@@ -87,12 +87,13 @@ def test_every_id_stays(kind, extended):
 @pytest.mark.parametrize("kind", [*BYTE_LEVEL, *SENTENCEPIECE])
 def test_text_without_new_tokens_is_what_it_was(kind, extended):
     earlier, new = extended(kind)
-    same = [text for text in (*texts.library_texts(), *texts.HARD) if max(new.encode(text), default=0) < earlier.vocab_size]
-    assert len(same) > 40
+    lines = [line for text in (*texts.library_texts(), *texts.HARD) for line in text.split("\n")]
+    same = [line for line in lines if max(new.encode(line), default=0) < earlier.vocab_size]
+    assert len(same) > 0.99 * len(lines)
     assert all(new.encode(text) == earlier.encode(text) for text in same)
     chinese = texts.chinese_texts()
     assert sum(len(new.encode(text)) for text in chinese) < 0.4 * sum(len(earlier.encode(text)) for text in chinese)
-    assert all(new.decode(new.encode(text)) == text.strip("\n" if kind == "normalised" else "") for text in chinese)
+    assert all(new.decode(new.encode(text)) == earlier.decode(earlier.encode(text)) for text in chinese)
 
 
 ANY = st.text(st.one_of(st.sampled_from("".join(texts.chinese_texts(2))), st.characters(exclude_categories=["Cs"])))
@@ -152,7 +153,7 @@ def test_of_unigram_only_what_the_earlier_model_does_not_know_is_added(tmp_path)
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "tokenizer.model").write_bytes(content)
     new = load(tmp_path / "new")
-    known = {entry.text for entry in earlier.entries()}
+    known = {entry.text for entry in earlier.entries() if entry.kind == "text"}
     for entry in new.entries()[earlier.vocab_size :]:
         text = entry.text.decode()
         assert any(character.encode() not in known for character in text) or len(earlier.pieces(entry)) == len(text)

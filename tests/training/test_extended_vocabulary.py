@@ -79,7 +79,7 @@ def test_the_tokenizer_is_the_checkpoints_own(place, pool):
 def test_a_run_takes_its_tokenizer_from_its_checkpoint(place, pool):
     """After the original is gone, with --use-checkpoint-args; another one that splits text otherwise is said."""
     shutil.copytree(place / "earlier", place / "alone")
-    more = ["--train-iters", "6", "--override-opt-param-scheduler"]
+    more = ["--train-iters", "6", "--override-opt-param-scheduler", "--global-batch-size", "8"]
     (place / "old").rename(place / "gone")
     try:
         text = said_of(pool, place, [*more, "--use-checkpoint-args"], "alone")
