@@ -15,7 +15,7 @@ import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
 from megatron_ext.tokenizers.build import build
-from megatron_ext.tokenizers.byte_level import BYTE_OF
+from megatron_ext.tokenizers.byte_alphabet import BYTE_OF
 from megatron_ext.tokenizers.contract import Tokenizer
 from megatron_ext.tokenizers.flags import ALGORITHMS, TokenizerFlags, TrainTokenizerFlags
 from megatron_ext.tokenizers.training import byte_level_bpe

@@ -8,23 +8,22 @@ runs in a process of its own (`corpus_peers.py`), on the first `--peer-megabytes
 from __future__ import annotations
 
 import concurrent.futures
-import json
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 from megatron_ext.arguments.config import Config, read
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.benchmarks import corpus_peers as peers
 from megatron_ext.benchmarks.corpus_text import Text, size_of, texts, write
+from megatron_ext.benchmarks.launch import Ran, launch
 
 Rows = Iterator[tuple[str, str]]
 
@@ -269,34 +268,15 @@ def texts_of(bench: Bench, size: int) -> list[Text]:
     return found
 
 
-class Ran(NamedTuple):
-    """Seconds by the clock and of all cores; bytes of the largest process."""
-
-    wall: float
-    cpu: float
-    memory: float
-
-
-_LAUNCH = (  # from a small process: what a child is said to have held begins with its parent's
-    "import json, os, resource, subprocess, sys, time\n"
-    "start = time.monotonic()\n"
-    "code = subprocess.run(sys.argv[1:], stdout=sys.stderr).returncode\n"
-    "used = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
-    "print(json.dumps([time.monotonic() - start, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]))\n"
-    "sys.exit(code)"
-)
-
-
 def command(bench: Bench, path: pathlib.Path, *argv: str, output: str = "cleaned") -> Ran:
     """`tools/clean_corpus.py` on a file, with the rules of RECIPE."""
     folder = bench.folder / output
     tool = pathlib.Path(__file__).resolve().parents[2] / "tools" / "clean_corpus.py"
     words = [sys.executable, str(tool), "--input", str(path), "--output", str(folder), "--log-interval", "0", *RECIPE, *argv]
-    ran = subprocess.run([sys.executable, "-S", "-c", _LAUNCH, *words], capture_output=True, text=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    if ran.returncode != 0:
-        raise UserError(f"clean_corpus.py failed: {(ran.stderr.strip().splitlines() or ['without a word'])[-1]}")
-    return Ran(*json.loads(ran.stdout))
+    try:
+        return launch(words, "clean_corpus.py")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 # benchmarks/flags.py names them too, in this order.

@@ -7,6 +7,7 @@ import os
 from megatron_ext.arguments.flags import flag, flag_group, flags_of
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.tokenizers.byte_alphabet import BYTE_OF
 from megatron_ext.tokenizers.files import NAMES, find, sniff
 from megatron_ext.tokenizers.patterns import MEGATRON_CONTROL_COUNT, PATTERNS, pattern_of_file
 from megatron_ext.tokenizers.special_tokens import EXTRA_IDS, FAMILIES, RESERVED_NAME, names
@@ -197,6 +198,4 @@ def _reads_as_bytes(name: str) -> bool:
     """Whether it may be a token of byte-level BPE, which writes bytes as characters: a space as Ġ."""
     if name.isascii():
         return False  # then it stands for itself, and `training/_text.py` sees to it
-    from megatron_ext.tokenizers.byte_level import BYTE_OF
-
     return set(name) <= set(BYTE_OF)

@@ -8,10 +8,11 @@ that lower ranks do not lead to get every merge that joins two tokens to it, and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from megatron_ext.tokenizers.byte_level import in_alphabet
+from megatron_ext.tokenizers.byte_alphabet import in_alphabet
 
 _UNUSED = "<|unused_{}|>"
 
@@ -30,9 +31,9 @@ def tokenizer_json(texts: Mapping[int, bytes], control: Mapping[str, int], patte
     merges, direct = [], False
     for text, rank in ranks.items():
         if len(text) > 1:
-            parts = _parts(ranks, text, rank)
-            pairs = [parts] if len(parts) == 2 else _pairs(ranks, text)
-            direct |= len(parts) != 2
+            made = parts(ranks, text, rank)
+            pairs = [made] if len(made) == 2 else _pairs(ranks, text)
+            direct |= len(made) != 2
             merges += [[in_alphabet(left), in_alphabet(right)] for left, right in pairs]
     vocab = {in_alphabet(text): number for text, number in ranks.items()} | control
     in_order = lambda ids: sorted(ids.items(), key=lambda pair: pair[1])
@@ -55,17 +56,17 @@ def tokenizer_json(texts: Mapping[int, bytes], control: Mapping[str, int], patte
 
 
 
-def _parts(ranks: Mapping[bytes, int], text: bytes, below: int) -> list[bytes]:
-    """What merges of ranks below `below` make of `text`."""
-    parts = [text[at : at + 1] for at in range(len(text))]
-    while len(parts) > 1:
-        joined = [ranks.get(left + right, below) for left, right in zip(parts, parts[1:])]
+def parts(ranks: Mapping[bytes, int], text: bytes, below: float = math.inf) -> list[bytes]:
+    """What merges of ranks below `below` make of `text`, as one piece."""
+    found = [text[at : at + 1] for at in range(len(text))]
+    while len(found) > 1:
+        joined = [ranks.get(left + right, below) for left, right in zip(found, found[1:])]
         least = min(joined)
         if least >= below:
             break
         at = joined.index(least)
-        parts[at : at + 2] = [parts[at] + parts[at + 1]]
-    return parts
+        found[at : at + 2] = [found[at] + found[at + 1]]
+    return found
 
 
 def _pairs(ranks: Mapping[bytes, int], text: bytes) -> list[tuple[bytes, bytes]]:

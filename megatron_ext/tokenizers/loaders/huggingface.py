@@ -6,15 +6,19 @@ of its text, and the same ids every time.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import tokenizers
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.tokenizers.byte_level import bytes_of, fast_encoding, in_alphabet, is_byte_level
+from megatron_ext.tokenizers.byte_alphabet import bytes_of, in_alphabet
+from megatron_ext.tokenizers.byte_level import fast_encoding, is_byte_level
 from megatron_ext.tokenizers.contract import (
     BYTE,
     CONTINUATION,
@@ -26,13 +30,14 @@ from megatron_ext.tokenizers.contract import (
     Tokenizer,
     digest,
     find_eod,
+    first_difference,
     well_formed,
 )
 from megatron_ext.tokenizers.files import find
 from megatron_ext.tokenizers.flags import TokenizerFlags
-from megatron_ext.tokenizers.loaders.tiktoken import too_long_a_run
 
 SPACE = "\u2581"
+_THREADS = "TOKENIZERS_PARALLELISM"
 
 
 class HuggingFaceTokenizer(Tokenizer):
@@ -56,9 +61,32 @@ class HuggingFaceTokenizer(Tokenizer):
 
     def encode(self, text: str) -> list[int]:
         well_formed(text)
-        if self._fast is not None and not too_long_a_run(text):
-            return self._fast.encode_ordinary(text)
+        if self._fast is not None:
+            with contextlib.suppress(ValueError):  # a run of white space that is too long for tiktoken
+                return self._fast.encode(text)
         return self._encoder.encode(text, add_special_tokens=False).ids
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        if self._fast is not None:
+            return [self.encode(text) for text in texts]
+        for text in texts:
+            well_formed(text)
+        with _one_thread():
+            return [found.ids for found in self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def encode_flat(self, texts: Sequence[str], end: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        if self._fast is not None:
+            with contextlib.suppress(ValueError):  # then one of them is told, or goes the other way
+                return self._fast.encode_flat(texts, end)
+        return super().encode_flat(texts, end)
+
+    def difference(self, texts: Sequence[str]) -> tuple[int, int] | None:
+        if self._fast is None:
+            return None
+        return first_difference(texts, self.encode, lambda text: self._encoder.encode(text, add_special_tokens=False).ids, self)
+
+    def take_the_slow_way(self) -> None:
+        self._fast = None
 
     def decode(self, ids: Iterable[int]) -> str:
         return self._whole.decode(list(map(int, ids)), skip_special_tokens=True)
@@ -112,6 +140,20 @@ class HuggingFaceTokenizer(Tokenizer):
 
     def fingerprint(self) -> str:
         return self._print
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """tokenizers starts a thread a core for a batch, unless the environment says otherwise when it comes."""
+    before = os.environ.get(_THREADS)
+    os.environ[_THREADS] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_THREADS]
+        else:
+            os.environ[_THREADS] = before
 
 
 def _text_only(whole: tokenizers.Tokenizer, config: dict[str, Any]) -> tokenizers.Tokenizer:

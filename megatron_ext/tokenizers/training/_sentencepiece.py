@@ -33,6 +33,8 @@ _LOSSLESS = dict(normalization_rule_name="identity", add_dummy_prefix=False, rem
 def train(texts: Iterable[str], flags: TrainTokenizerFlags, kind: str) -> dict[str, bytes]:
     """`tokenizer.model` of SentencePiece's `model_type` bpe or unigram, from `texts`, read once."""
     words = count(texts)
+    if not words:
+        raise UserError("the text holds nothing that SentencePiece learns from, but tabs, NUL, U+2581 and U+2585 alone")
     eod, unknown, *control = control_names(flags, UNKNOWN)
     try:
         model = learn(
@@ -47,6 +49,7 @@ def train(texts: Iterable[str], flags: TrainTokenizerFlags, kind: str) -> dict[s
             unk_id=1,
             unk_piece=unknown,
             control_symbols=control,
+            required_chars="\u2581",  # a space in the vocabulary: were it rare, its bytes would come back as U+2581
         )
     except RuntimeError as error:
         raise UserError(_too_small(str(error), flags)) from None

@@ -165,3 +165,16 @@ def test_the_same_bytes_in_any_process_with_any_number_of_threads():
 
 def digest(algorithm):
     return hashlib.sha256(repr(sorted(texts.learned(algorithm, **FLAGS).items())).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("algorithm", LOSSLESS)
+def test_a_text_without_spaces_gives_a_tokenizer_that_keeps_them(algorithm, tmp_path):
+    """SentencePiece writes a space as U+2581, whose bytes would come back as U+2581."""
+    for documents in (["天地玄黄宇宙洪荒" * 40], ["天地玄黄宇宙洪荒" * 400 + " "]):
+        found = ALGORITHMS.load(algorithm).train(documents, TrainTokenizerFlags(vocab_size=340))
+        check(texts.load(found, tmp_path), "天 地 and  \u2581 more ")
+
+
+def test_what_sentencepiece_learns_nothing_from_is_said():
+    with pytest.raises(UserError, match="the text holds nothing that SentencePiece learns from"):
+        ALGORITHMS.load("sentencepiece_bpe").train(["\t\0\u2581"], TrainTokenizerFlags())
