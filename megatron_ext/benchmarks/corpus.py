@@ -53,8 +53,8 @@ class Bench:
         self.all = [each.text for each in self.texts]
         self.size = size_of(self.all)
         few = texts(flags.input, min(flags.peer_megabytes, flags.megabytes))
-        self.few, self._few = [each.text for each in few], folder / "few.jsonl"
-        write(self._few, few)
+        self.few, self.few_file = [each.text for each in few], folder / "few.jsonl"
+        write(self.few_file, few)
         beside = [pathlib.Path(sys.prefix, name) for name in ("datatrove", "presidio")]
         self.folders = [*map(os.path.abspath, flags.peers), *(str(path) for path in beside if path.is_dir())]
 
@@ -69,7 +69,7 @@ class Bench:
 
     def peer(self, name: str, ours: Callable[[Sequence[str]], object]) -> tuple[str, str]:
         """A peer's row: its rate, and how many times as fast ours is on the same texts."""
-        found = peers.seconds(name, str(self._few), self.rounds, self.folders)
+        found = peers.seconds(name, str(self.few_file), self.rounds, self.folders)
         if isinstance(found, str):
             return f"… {name}", found
         (best,), size = self.seconds(self.few, ours), size_of(self.few)
@@ -124,6 +124,37 @@ def rules(bench: Bench) -> Rows:
         some = [one.text for one in bench.texts if one.source == source]
         yield f"… of {source}", mb(size_of(some), *bench.seconds(some, ours))
     yield bench.peer("datatrove_rules", ours)
+
+
+def each_rule(bench: Bench) -> Rows:
+    """Every rule that needs nothing fetched, alone and on every text as a document; those of words with two and 3,000 of them."""
+    from megatron_ext.corpus.cleaning.flags import FILTERS
+    from megatron_ext.corpus.documents import Document
+
+    settings = vars(rule_settings(*FILTERS.names()))
+    wordy = {"keywords, 2 words": ("lorem", "ipsum"), "keywords, 3,000 words": tuple(f"x{number}q" for number in range(3000))}
+    asked = [(name, name, {}) for name in FILTERS.names() if name not in ("classifier", "keywords", "perplexity", "url")]
+    asked += [(what, "keywords", {"keywords": words}) for what, words in wordy.items()]
+    asked.append(("perplexity, order 5", "perplexity", {"perplexity_models": (_perplexity_model(bench),)}))
+    for what, name, given in asked:
+        try:
+            rule = FILTERS.load(name).Filter(SimpleNamespace(**{**settings, **given}))
+        except (ImportError, UserError) as error:
+            yield what, f"left out: {error}"
+            continue
+        work = lambda some, rule=rule: [rule(Document("", "", {"text": text})) for text in some]
+        yield what, mb(bench.size, *bench.seconds(bench.all, work))
+
+
+def _perplexity_model(bench: Bench) -> str:
+    """Of the first of the texts."""
+    from megatron_ext.corpus.flags import InputFlags
+    from megatron_ext.corpus.ngrams.flags import TrainNgramFlags
+    from megatron_ext.corpus.ngrams.train import train
+
+    model = bench.folder / "model.arpa"
+    list(train(InputFlags(input=(str(bench.few_file),)), TrainNgramFlags(output=str(model), held_out_every=5)))
+    return str(model)
 
 
 def language(bench: Bench) -> Rows:
@@ -280,4 +311,4 @@ def command(bench: Bench, path: pathlib.Path, *argv: str, output: str = "cleaned
 
 
 # benchmarks/flags.py names them too, in this order.
-ROWS = {row.__name__: row for row in (rules, language, personal_data, engine, workers, memory)}
+ROWS = {row.__name__: row for row in (rules, each_rule, language, personal_data, engine, workers, memory)}

@@ -48,7 +48,7 @@ class NearDuplicatesBenchmarkFlags:
     folder: str = flag(".", "where they are written for the while, a kilobyte a document", front=True)
 
 
-CORPUS_ROWS = ("rules", "language", "personal_data", "engine", "workers", "memory")
+CORPUS_ROWS = ("rules", "each_rule", "language", "personal_data", "engine", "workers", "memory")
 
 
 @flag_group("benchmark", "What is measured")
