@@ -38,6 +38,7 @@ from megatron_ext.tokenizers.training._huggingface import LONGEST_TOKEN
 from megatron_ext.tokenizers.training._sentencepiece import count, learn, pieces
 
 _UNIGRAM, _BPE, _NORMAL = 1, 2, 1  # SentencePiece's numbers
+_SELDOM = 2  # pairs seen less often are not merged, as in byte_level_bpe.py
 _KINDS = {_UNIGRAM: "unigram", _BPE: "bpe"}
 
 
@@ -121,7 +122,7 @@ def _byte_level(config: dict[str, Any], texts: Iterable[str], flags: TrainTokeni
         pair_merging.Words.of(rows, counts.values()),
         size,
         flags.vocab_size - size,
-        min_count=flags.min_frequency,
+        min_count=flags.min_frequency or _SELDOM,
         lengths=[len(name) for name in names],  # a character of the alphabet is a byte
         longest=LONGEST_TOKEN,
         spellings=[name.encode() for name in names],
