@@ -34,11 +34,10 @@ from megatron_ext.tokenizers.loaders.huggingface import HuggingFaceTokenizer
 from megatron_ext.tokenizers.loaders.sentencepiece import SPACE, SentencePieceTokenizer, model_proto
 from megatron_ext.tokenizers.loaders.tiktoken import TiktokenTokenizer
 from megatron_ext.tokenizers.patterns import PATTERNS, pattern_of_file
-from megatron_ext.tokenizers.training._huggingface import LONGEST_TOKEN
+from megatron_ext.tokenizers.training._huggingface import LONGEST_TOKEN, MIN_FREQUENCY
 from megatron_ext.tokenizers.training._sentencepiece import count, learn, pieces
 
 _UNIGRAM, _BPE, _NORMAL = 1, 2, 1  # SentencePiece's numbers
-_SELDOM = 2  # pairs seen less often are not merged, as in byte_level_bpe.py
 _KINDS = {_UNIGRAM: "unigram", _BPE: "bpe"}
 
 
@@ -122,7 +121,7 @@ def _byte_level(config: dict[str, Any], texts: Iterable[str], flags: TrainTokeni
         pair_merging.Words.of(rows, counts.values()),
         size,
         flags.vocab_size - size,
-        min_count=flags.min_frequency or _SELDOM,
+        min_count=flags.min_frequency or MIN_FREQUENCY,
         lengths=[len(name) for name in names],  # a character of the alphabet is a byte
         longest=LONGEST_TOKEN,
         spellings=[name.encode() for name in names],
