@@ -34,7 +34,7 @@ _LOSSLESS = dict(normalization_rule_name="identity", add_dummy_prefix=False, rem
 
 def train(texts: Iterable[str], flags: TrainTokenizerFlags, kind: str) -> dict[str, bytes]:
     """`tokenizer.model` of SentencePiece's `model_type` bpe or unigram, from `texts`, read once."""
-    words = collections.Counter(word for text in _text.then_say(texts, _DOES[kind]) for word in _WORD.findall(text))
+    words = count(_text.then_say(texts, _DOES[kind]))
     if not words:
         raise UserError("the text holds nothing that SentencePiece learns from, but tabs, NUL, U+2581 and U+2585 alone")
     eod, unknown, *control = control_names(flags, UNKNOWN)
@@ -57,6 +57,11 @@ def train(texts: Iterable[str], flags: TrainTokenizerFlags, kind: str) -> dict[s
         raise UserError(_too_small(str(error), flags)) from None
     entries = len(pieces(model))
     return {"tokenizer.model": model + b"".join(map(_control_piece, reserved(entries, flags.vocab_size_multiple)))}
+
+
+def count(texts: Iterable[str]) -> collections.Counter[str]:
+    """How often each word occurs."""
+    return collections.Counter(word for text in texts for word in _WORD.findall(text))
 
 
 def learn(words: Iterable[tuple[str, int]], **settings: Any) -> bytes:
