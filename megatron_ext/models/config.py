@@ -76,8 +76,6 @@ class ModelConfig(TransformerConfig):
     """The norm on queries and keys takes all heads together; megatron-core's `qk_layernorm`, one a head, is then off."""
     sliding_window: int | None = None
     """Keys that a query of the pattern sliding_window sees, itself counted."""
-    prefix_length: int | None = None
-    """Tokens that the pattern prefix shows to all."""
     positions_by_document: bool = False
     """Position ids differ between rows: each document's count from 0."""
     attention_logit_cap: float | None = None
@@ -183,7 +181,6 @@ def _attention(model) -> dict:
     """Fields of who sees whom, and of positions."""
     return dict(
         sliding_window=model.sliding_window,
-        prefix_length=model.prefix_length,
         attention_logit_cap=model.attn_logit_softcapping,
         softmax_scale=model.softmax_scale,
         # With latent attention it means norms that are part of it; megatron-core would sum their gradients once too often.

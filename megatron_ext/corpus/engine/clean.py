@@ -24,6 +24,7 @@ from megatron_ext.corpus.engine.local import StopAll
 from megatron_ext.corpus.engine.plan import Plan
 from megatron_ext.corpus.engine.schedule import run
 from megatron_ext.corpus.engine.stages import MANIFESTS, Runner
+from megatron_ext.corpus.matching.flags import WAYS
 from megatron_ext.corpus.receipt.write import RECEIPTS, write_receipt
 from megatron_ext.corpus.whole_file import write_whole
 
@@ -71,19 +72,26 @@ def clean(config: Config) -> Cleaned:
         failures = run(plan)
         tally, seconds = _added_up(plan)
         told = [f"{job.where}: {reason}" for job, reason in failures]
-        warnings = write_receipt(f"{folder}/", plan.c, tally, len(plan.shards), seconds, told)
+        whole = not any(map(plan.writes.waits, range(len(plan.writes.jobs))))
+        warnings = write_receipt(f"{folder}/", plan.c, tally, len(plan.shards), seconds, whole, told)
         if not failures and not plan.c.keep_work:
             shutil.rmtree(plan.work, ignore_errors=True)
     if told:
-        first = failures[0][0].stage == plan.writes.name
-        what = "shards" if first else f"jobs of stage {failures[0][0].stage}"
-        missing = "their documents are missing from" if first else "there is no corpus yet in"
-        raise UserError(
-            f"{len(told)} of {len(plan.stages[failures[0][0].stage].jobs)} {what} were set aside, and {missing} {folder}:\n"
-            + "\n".join(f"  - {each}" for each in told)
-            + "\nThe same command, once that is mended, does these and nothing else"
-        )
+        raise UserError(_set_aside(plan, failures[0][0].stage, told, whole))
     return Cleaned(tally, len(plan.shards), skipped, time.monotonic() - start, warnings)
+
+
+def _set_aside(plan: Plan, stage: str, told: Sequence[str], whole: bool) -> str:
+    """That jobs of a stage were, and what that means for the corpus."""
+    if whole:
+        what, so = f"jobs of stage {stage}", f"the corpus is whole without them, its receipt is not, in {plan.folder}"
+    elif stage == plan.writes.name:
+        what, so = "shards", f"their documents are missing from {plan.folder}"
+    else:
+        what, so = f"jobs of stage {stage}", f"there is no corpus yet in {plan.folder}"
+    listed = "".join(f"\n  - {each}" for each in told)
+    end = "\nThe same command, once that is mended, does these and nothing else"
+    return f"{len(told)} of {len(plan.stages[stage].jobs)} {what} were set aside, and {so}:{listed}{end}"
 
 
 def clean_some(config: Config, stage: str, numbers: Sequence[int]) -> None:
@@ -179,8 +187,10 @@ def _sweep(plan: Plan) -> int:
     done = [(stage, job.number) for stage in plan.stages.values() for job in stage.jobs if stage.is_done(job.number)]
     ours = {path for stage, number in done for path in (stage.manifest_path(number), *stage.files(number))}
     folder = plan.folder
-    below = [path for name in ("work", "rejects", MANIFESTS) for path in sorted((folder / name).rglob("*"), reverse=True)]
-    for path in [*folder.glob("part-*"), *(folder / name for name in RECEIPTS), *below]:
+    ours_below = ("work", "rejects", "slurm", MANIFESTS)
+    below = [path for name in ours_below for path in sorted((folder / name).rglob("*"), reverse=True)]
+    besides = [name for way in WAYS for name in getattr(WAYS.load(way), "LEAVES", ())]
+    for path in [*folder.glob("part-*"), *(folder / name for name in (*RECEIPTS, *besides)), *below]:
         if path.is_dir():
             with contextlib.suppress(OSError):
                 path.rmdir()  # where nothing is left in it

@@ -1,7 +1,8 @@
 """What a stage leaves that writes documents: a file a shard, its documents in order, a line of JSON each.
 
-Between two stages the files lie in `work/STAGE/`, those of the last in the run's folder itself. `rejects/` has a line for every
-document that is not kept.
+Between two stages the files lie in `work/STAGE/`, and behind each line, after a tab, stands where the input has the document:
+`["crawl.jsonl", 17, 40961]`, as in `Record`. Those of the last stage lie in the run's folder itself, in lines of JSON alone.
+`rejects/` has a line for every document that is not kept.
 """
 
 from __future__ import annotations
@@ -13,32 +14,50 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from megatron_ext.corpus.documents import Document, Record, document, dumps, open_source, records
+import orjson
+
+from megatron_ext.corpus.documents import Document, Record, document, dumps
 from megatron_ext.corpus.engine.stages import writing
-from megatron_ext.corpus.flags import InputFlags
 from megatron_ext.corpus.readers import jsonl
+from megatron_ext.corpus.sources import Source
 from megatron_ext.corpus.whole_file import WholeFile
 
 ENDINGS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
 
 class Parts:
-    """Where a stage's documents are. Attributes: folder; key: under which their text is."""
+    """Where a stage's documents are, or its rejects. Attributes: folder; key: under which the text is.
 
-    def __init__(self, folder: pathlib.Path, compression: str, key: str = "text"):
-        self.folder, self._compression, self.key = folder, compression, key
+    Args:
+        between: another stage reads them, so each goes with where it came from.
+    """
+
+    def __init__(self, folder: pathlib.Path, compression: str, key: str = "text", between: bool = False):
+        self.folder, self._compression, self.key, self._between = folder, compression, key, between
 
     def path(self, number: int) -> pathlib.Path:
-        return self.folder / f"part-{number:05d}.jsonl{ENDINGS[self._compression]}"
+        return self.folder / f"part-{number:05d}.{'placed' if self._between else 'jsonl'}{ENDINGS[self._compression]}"
 
     def writer(self, number: int) -> Lines:
-        return Lines(self.path(number), self._compression)
+        return Lines(self.path(number), self._compression, self._between)
 
     def read(self, number: int) -> Iterator[tuple[Record, Document]]:
-        """The documents of a shard, in order, each with the record that it was read from."""
-        with open_source(str(self.path(number)), jsonl) as source:
-            for record in records(source, jsonl, None, InputFlags()):
+        """The documents of a shard that lies between stages, in order, each with the record that it was read from: its place is
+        that in the input, its payload the line that was written."""
+        with Source(str(self.path(number))) as source:
+            while line := source.readline(-1):  # whatever its length: it was read once, and an id may have been added
+                payload, _, place = line.rpartition(b"\t")
+                file, number_there, at = _loads(place)
+                record = Record(file, number_there, payload, at)
                 yield record, document(record, jsonl, self.key)
+
+
+def _loads(data: bytes) -> Any:
+    """JSON. What orjson does not read, Python's json does: names of files that are not UTF-8."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return json.loads(data)
 
 
 def line_of(found: Document, line: bytes | None) -> bytes:
@@ -67,23 +86,30 @@ class Rejects:
     def __init__(self, lines: Lines, c: SimpleNamespace):
         self.lines, self._with_text = lines, c.rejects_with_text
 
-    def write(self, id: str, source: str, why: Any, text: str | None, record: Record | None = None) -> None:
+    def write(self, id: str, source: str, why: Any, text: str | None, record: Record) -> None:
         """Args: why: `Dropped`; record: where the input has it."""
         line = {"id": id, "source": source, **why._asdict()}
-        if record is not None:
-            line |= {"file": record.file, "record": record.number, "place": record.place}
+        line |= {"file": record.file, "record": record.number, "place": record.place}
         self.lines.write(dumps(line | {"text": text} if self._with_text and text is not None else line) + b"\n")
 
 
 class Lines:
     """A file of lines, compressed or not, that is there whole or not at all. A context manager: what is not published is gone."""
 
-    def __init__(self, path: pathlib.Path, compression: str):
+    def __init__(self, path: pathlib.Path, compression: str, between: bool = False):
+        self._between = between
         with writing():
             self._file = WholeFile(str(path))
         self._packed = _compressor(compression)
         self._held: list[bytes] = []
         self._size = 0
+
+    def put(self, found: Document, record: Record, line: bytes | None) -> None:
+        """A document. Args: record: where the input has it; line: of `line_of`."""
+        written = line_of(found, line)
+        if self._between:
+            written = written[:-1] + b"\t" + dumps([record.file, record.number, record.place]) + b"\n"
+        self.write(written)
 
     def write(self, line: bytes) -> None:
         self._held.append(line)

@@ -12,7 +12,7 @@ from megatron_ext.corpus.cleaning.steps import Dropped
 from megatron_ext.corpus.cleaning.tally import EXCERPT, Sample, StepTally, Tally
 from megatron_ext.corpus.documents import Document
 from megatron_ext.corpus.engine.keys import digest
-from megatron_ext.corpus.engine.parts import Parts, Rejects, line_of
+from megatron_ext.corpus.engine.parts import Parts, Rejects
 from megatron_ext.corpus.engine.stages import Job, Stage
 from megatron_ext.corpus.matching.before import Before
 from megatron_ext.corpus.matching.stages import Doomed, Finding, Names
@@ -36,7 +36,7 @@ class Cutting(Stage):
         self.jobs = [Job(self.name, job.number, digest(key, job.key), job.size, job.where) for job in own]
 
     def files(self, number: int) -> list[pathlib.Path]:
-        return [self.parts.path(number), self.rejects.path(number)]
+        return [self.parts.path(number), self.rejects.path(number), *self.found.besides]
 
     def worker(self) -> _Cutting:
         return _Cutting(self)
@@ -145,13 +145,14 @@ class _Cutting:
             size, pair = document.size(), pairs.get(index)
             _count(tally, document, size, size, pair is None)
             if pair is None:
-                kept.write(line_of(document, record.payload))
+                kept.put(document, record, record.payload)
                 continue
             few = step.few(self._stage.reason)
             wanted = few.wants(document.id)
             sample = Sample.of(document, pair.detail, (shard, index), pair.twin) if wanted else None
             step.drop(self._stage.reason, size, sample)
-            rejects.write(document.id, document.source, Dropped(step.name, self._stage.reason, pair.detail), document.text)
+            dropped = Dropped(step.name, self._stage.reason, pair.detail)
+            rejects.write(document.id, document.source, dropped, document.text, record)
 
     def _cut(self, shard: int, tally: Tally, kept: Any, rejects: Rejects, doomed: Doomed) -> None:
         step, rows = tally.steps[0], doomed.rows()
@@ -169,11 +170,11 @@ class _Cutting:
                     step.removed += size - after
             _count(tally, document, size, after, dropped is None)
             if dropped is None:
-                kept.write(line_of(document, record.payload))
+                kept.put(document, record, record.payload)
             else:
                 few = step.few(dropped.reason)
                 step.drop(dropped.reason, size, Sample.of(document, dropped.detail) if few.wants(document.id) else None)
-                rejects.write(document.id, document.source, dropped, document.text)
+                rejects.write(document.id, document.source, dropped, document.text, record)
 
     def _too_short(self, text: str, spans: Sequence[tuple[int, int]]) -> Dropped | None:
         left, least = len(text.strip()), self._before.c.dedup_min_left

@@ -116,9 +116,20 @@ class Finding(Stage):
         slices: how many jobs; None: one a shard, and of its documents alone.
         find: called with `(stage, slice)`; columns, and what the manifest is to hold besides (`sizes`: how many clusters have how
             many copies). It must be picklable.
+        besides: files that `find` leaves in the run's folder, for good.
     """
 
-    def __init__(self, before: Before, signing: Signing, name: str, needs: Stage, slices: int | None, find: Callable):
+    def __init__(
+        self,
+        before: Before,
+        signing: Signing,
+        name: str,
+        needs: Stage,
+        slices: int | None,
+        find: Callable,
+        besides: Sequence[str] = (),
+    ):
+        self.besides = [before.folder / each for each in besides]
         self.before, self.signing, self.needs, self.folder, self.find = before, signing, needs, before.folder, find
         self.of_shards, slices = slices is None, slices or before.shards
         self.name, self._leaf = f"{before.way}.{name}", name
@@ -130,7 +141,7 @@ class Finding(Stage):
         return self.before.work / self._leaf / f"{number:05d}.safetensors"
 
     def files(self, number: int) -> list[pathlib.Path]:
-        return [self.path(number)]
+        return [self.path(number), *self.besides]
 
     def worker(self) -> Callable[[int], dict[str, Any]]:
         return self._do

@@ -17,18 +17,25 @@ RECEIPTS = ("receipt.json", "receipt.html")
 
 
 def write_receipt(
-    prefix: str, c: SimpleNamespace, tally: Tally, shards: int, seconds: float, failures: Sequence[str] = ()
+    prefix: str,
+    c: SimpleNamespace,
+    tally: Tally,
+    shards: int,
+    seconds: float,
+    whole: bool = True,
+    warnings: Sequence[str] = (),
 ) -> list[str]:
     """Write both files; the warnings that they hold.
 
     Args:
         prefix: what their paths begin with.
         seconds: of all workers together.
-        failures: what was set aside, a sentence each: then the corpus is not whole.
+        whole: whether no shard was set aside.
+        warnings: a sentence each, to go before those of the tally.
     """
-    warnings = [*failures, *warnings_of(tally)]
+    warnings = [*warnings, *warnings_of(tally)]
     about = {
-        "whole": not failures,
+        "whole": whole,
         "warnings": warnings,
         "input": list(c.input),
         "shards": shards,

@@ -54,7 +54,7 @@ def _reach(tokens, queries: slice, pattern, limits) -> slice:
         first, last = int(index.min()), int(index.max())
     else:
         first, last = int(index[0]), int(index[-1])
-    begin, end = pattern.reach(first, last, tokens.keys, limits)
+    begin, end = pattern.reach(first, last, tokens.keys, limits, tokens.prefix)
     if tokens.documents is not None:  # documents lie one after another
         own = tokens.documents[:, first : last + 1]
         seen = (tokens.documents >= own[:, :1]) & (tokens.documents <= own[:, -1:])
@@ -67,7 +67,8 @@ def _mask_of(tokens, queries: slice, keys: slice, pattern, limits, bias) -> Call
     def mask() -> torch.Tensor | None:
         query = tokens.queries[..., queries, None]
         key = torch.arange(keys.start, keys.stop, device=query.device)[None]
-        visible = pattern.visible(query, key, limits)
+        prefix = None if tokens.prefix is None else tokens.prefix[:, None, keys]
+        visible = pattern.visible(query, key, limits, prefix)
         if tokens.documents is not None:
             own = tokens.documents.gather(1, tokens.queries[..., queries].expand(len(tokens.documents), -1))
             visible = visible & (own[..., None] == tokens.documents[:, None, keys])

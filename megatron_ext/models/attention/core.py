@@ -60,7 +60,7 @@ class CoreAttention(MegatronModule):
         self.kernel = KERNELS.get(config.attention_backend)
         self.turn = (layer_number - 1) % len(config.attention_patterns)
         self.pattern = PATTERNS.load(config.attention_patterns[self.turn])
-        self.limits = Limits(config.sliding_window, config.prefix_length or 0)
+        self.limits = Limits(config.sliding_window)
         self.cap = config.attention_logit_cap
         self.spread = spread()
         position = POSITIONS.load(config.position)

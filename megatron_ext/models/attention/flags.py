@@ -22,7 +22,6 @@ class AttentionFlags:
         choices=Registry("megatron_ext.models.attention.patterns"),
     )
     sliding_window: int | None = flag(None, "tokens that sliding_window shows: itself and those before", least=1)
-    prefix_length: int | None = flag(None, "tokens at the beginning that prefix shows to all", least=0)
     attn_logit_softcapping: float | None = flag(None, "cap attention's scores: cap · tanh(score / cap)", positive=True)
     softmax_scale: float | None = flag(None, "what scores are multiplied by [1 / √(width of a head)]", positive=True)
     qk_layernorm: bool = flag(
@@ -34,12 +33,12 @@ class AttentionFlags:
 
     @staticmethod
     def check_attention(c):
-        for name, pattern in (("sliding_window", "sliding_window"), ("prefix_length", "prefix")):
-            option, value = f"--{name.replace('_', '-')}", getattr(c, name)
-            if pattern in c.attention_pattern and value is None:
-                yield Problem("--attention-pattern", pattern, "needs its size", f"add {option}")
-            if pattern not in c.attention_pattern and value is not None:
-                yield Problem(option, value, "belongs to a pattern that no layer has", f"add --attention-pattern {pattern}")
+        windows = "sliding_window" in c.attention_pattern
+        if windows and c.sliding_window is None:
+            yield Problem("--attention-pattern", "sliding_window", "needs its size", "add --sliding-window")
+        if not windows and c.sliding_window is not None:
+            reason, way_out = "belongs to a pattern that no layer has", "add --attention-pattern sliding_window"
+            yield Problem("--sliding-window", c.sliding_window, reason, way_out)
         if c.qk_layernorm_across_heads and not c.qk_layernorm:
             yield Problem("--qk-layernorm-across-heads", None, "belongs to --qk-layernorm", "add it, or leave this out")
         if c.qk_layernorm_across_heads and c.transformer_impl == "transformer_engine":

@@ -17,11 +17,9 @@ class Limits(NamedTuple):
 
     Attributes:
         window: keys that a query of sliding_window sees, itself counted.
-        prefix: tokens at the beginning that prefix shows to all.
     """
 
     window: int | None = None
-    prefix: int = 0
 
 
 class Tokens:
@@ -33,6 +31,7 @@ class Tokens:
         keys: how many there are.
         documents: the number of the document that each key belongs to, `[b, keys]`, never falling; None where a row is one
             document, or documents see each other.
+        prefix: keys that the pattern prefix shows to all of their document, bool `[b, keys]`; None where there are none.
         runs: lengths of the stretches of `queries` that rise by one; context parallelism holds two.
     """
 
@@ -42,17 +41,22 @@ class Tokens:
         keys: int,
         documents: torch.Tensor | None = None,
         runs: tuple[int, ...] | None = None,
+        prefix: torch.Tensor | None = None,
     ):
-        self.queries, self.keys, self.documents = queries, keys, documents
+        self.queries, self.keys, self.documents, self.prefix = queries, keys, documents, prefix
         self.runs = (queries.shape[-1],) if runs is None else runs
         # The same in all layers of a pattern: how it cuts these queries into blocks, and what FlexAttention makes of it.
         self.cuts: dict = {}
         self.block_masks: dict = {}
 
     @classmethod
-    def whole(cls, length: int, device: torch.device, documents: torch.Tensor | None = None) -> Tokens:
+    def whole(
+        cls, length: int, device: torch.device, documents: torch.Tensor | None = None, prefix: torch.Tensor | None = None
+    ) -> Tokens:
         """Samples of `length`, read from the beginning."""
-        return _alone(length, device) if documents is None else cls(torch.arange(length, device=device), length, documents)
+        if documents is None and prefix is None:
+            return _alone(length, device)
+        return cls(torch.arange(length, device=device), length, documents, prefix=prefix)
 
 
 @functools.lru_cache(maxsize=8)
