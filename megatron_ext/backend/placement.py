@@ -95,8 +95,10 @@ def unwrap(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def _global_name(name: str, layers: dict[str, int], config) -> str:
-    if ".core_attention.bias." in name and not config.relative_bias_per_layer:
-        return _SHARED_BIAS + name.rpartition(".")[2]
+    if ".core_attention.bias." in name:
+        if not config.relative_bias_per_layer:
+            return _SHARED_BIAS + name.rpartition(".")[2]
+        name = name.replace(".core_attention.bias.", f".{_SHARED_BIAS}")
     for prefix, number in layers.items():
         if name.startswith(prefix):
             name = _in_layer(prefix, number, name.removeprefix(prefix), config)
