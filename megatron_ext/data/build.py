@@ -44,6 +44,11 @@ class Data:
     valid: tuple[EvaluationSet, ...]
     test: tuple[EvaluationSet, ...]
 
+    def of(self, make: Callable[[Samples], Samples]) -> Data:
+        """The same with other samples, made of these."""
+        sets = [tuple(dataclasses.replace(each, samples=make(each.samples)) for each in part) for part in (self.valid, self.test)]
+        return Data(make(self.train), *sets)
+
 
 def build(
     flags: DataFlags,

@@ -101,7 +101,7 @@ def forward_backward(run, samples, first_sample: int, forward_only: bool, extra=
 def _forward(run, extra, batches: Iterator[torch.Tensor], model):
     """megatron-core's forward step: `(output, loss function)` of the next micro-batch."""
     with run.clock.forward():
-        batch = run.objective.batch(next(batches).to(run.device, non_blocking=True), run.reading)
+        batch = run.objective.batch(_on(run.device, next(batches)), run.reading)
         batch, tokens = _own_share(run, batch)
         output = model(
             batch["input_ids"],
@@ -121,13 +121,19 @@ def _forward(run, extra, batches: Iterator[torch.Tensor], model):
     return output, loss
 
 
+def _on(device: torch.device, read):
+    if isinstance(read, dict):
+        return {name: field.to(device, non_blocking=True) for name, field in read.items()}
+    return read.to(device, non_blocking=True)
+
+
 def _own_share(run, batch: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], Tokens | None]:
     """What this process has of a micro-batch, and where its tokens lie; None where that goes without saying."""
-    documents, shape = batch.get("documents"), batch["input_ids"].shape
+    documents, prefix, shape = batch.get("documents"), batch.get("prefix"), batch["input_ids"].shape
     if not run.model_config.own_attention or (documents is None and not spread()):
         tokens = None
     else:
-        tokens = own_tokens(shape[1], run.device, documents)
+        tokens = own_tokens(shape[1], run.device, documents, prefix)
     return {name: own_share(field) for name, field in batch.items()}, tokens
 
 
