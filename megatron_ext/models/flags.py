@@ -6,6 +6,7 @@ from megatron_ext.arguments.config import PRESETS
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.models.architecture_flags import ArchitectureFlags
 from megatron_ext.models.attention.flags import AttentionFlags
 from megatron_ext.models.attention.latent_flags import LatentFlags
 from megatron_ext.models.moe.flags import MoeFlags, dense_layers
@@ -19,7 +20,7 @@ def gated(activation: str) -> bool:
 
 
 @flag_group("model", "Architecture")
-class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, LatentFlags, MoeFlags):
+class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, LatentFlags, MoeFlags, ArchitectureFlags):
     preset: str | None = flag(
         None,
         "a published model's flags; any flag given besides overrides it",
@@ -52,6 +53,7 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, LatentFlags, MoeF
 
     @staticmethod
     def resolve(c):
+        ModelFlags.resolve_architecture(c)
         if c.ffn_hidden_size is None:
             c.ffn_hidden_size = _up_to_multiple(8 * c.hidden_size // 3, 64) if gated(c.activation) else 4 * c.hidden_size
         ModelFlags.resolve_residual(c)
@@ -101,6 +103,7 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, LatentFlags, MoeF
             shared = f" × --context-parallel-size {c.context_parallel_size}" if c.context_parallel_size > 1 else ""
             reason = f"is not a multiple of --tensor-model-parallel-size {tensor}{shared}, over which it is cut"
             yield Problem("--seq-length", c.seq_length, reason)
+        yield from ModelFlags.check_architecture(c)
         yield from ModelFlags.check_attention(c)
         yield from ModelFlags.check_latent(c)
         yield from ModelFlags.check_positions(c)

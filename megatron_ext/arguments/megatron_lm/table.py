@@ -27,8 +27,7 @@ SECTIONS = (
             --max-position-embeddings --normalization --norm-epsilon --apply-layernorm-1p --position-embedding-type --rotary-base
             --rotary-percent --add-qkv-bias --untie-embeddings-and-output-weights --make-vocab-size-divisible-by --hidden-dropout
             --attention-dropout --init-method-std --attention-backend --transformer-impl"""),
-        becomes("--encoder-num-layers=", num_layers=...),
-        becomes("--encoder-seq-length=", seq_length=...),
+        ours("--encoder-num-layers --encoder-seq-length --decoder-num-layers --decoder-seq-length"),
         becomes("--layernorm-epsilon=", norm_epsilon=...),
         becomes("--swiglu", activation="swiglu"),
         becomes("--no-bias-gelu-fusion", "the exact gelu instead of gelu_tanh, unless --activation is given"),
@@ -222,7 +221,6 @@ SECTIONS = (
         refused("--per-split-data-args-path=", "is not there; use --train-data-path, --valid-data-path and --test-data-path"),
         ours("--reset-position-ids --reset-attention-mask --eod-mask-loss"),
         refused("--object-storage-cache-path= --phase-transition-iterations=", "is not there"),
-        refused("--decoder-seq-length= --decoder-num-layers=", "encoder-decoder models are not there"),
         refused("""--fim-data --fim-rate= --fim-spm-rate= --fim-split-sample= --fim-fragment-rate= --fim-no-prefix=
             --fim-prefix-token= --fim-middle-token= --fim-suffix-token= --fim-pad-token= --fim-eod-token=""",
             "filling in is not there"),

@@ -56,9 +56,7 @@ DOCUMENTS = torch.tensor([[0] * 3 + [1] * 6 + [2] * 3, [0] * 12])
 PREFIX = torch.tensor([[1] + [0] * 2 + [1] * 4 + [0] * 2 + [1] * 3, [1] * 6 + [0] * 6]).bool()
 
 
-@pytest.mark.compares(
-    "scores written out key by key, gradients too", within="1e-5", attention_pattern="pattern"
-)
+@pytest.mark.compares("scores written out key by key, gradients too", within="1e-5", attention_pattern="pattern")
 @pytest.mark.parametrize("documents", [None, DOCUMENTS], ids=["one document", "three"])
 @pytest.mark.parametrize("cap", [None, 2.0], ids=["", "capped"])
 @pytest.mark.parametrize("pattern", list(PATTERNS))

@@ -30,7 +30,9 @@ def case(launch, pattern: str, kind: str):
         slope = torch.tensor(-0.1, dtype=torch.float64, requires_grad=kind == "learned")
         bias = (lambda query, key: slope * (query - key).abs().double()[None]) if kind in ("bias", "learned") else None
         module = core(pattern, 2.0 if kind == "capped" else None, bias, learns_bias=kind == "learned")
-        expected = module(*(x.transpose(0, 1) for x in whole), None, attention_bias=Tokens.whole(LENGTH, "cpu", documents, prefix))
+        expected = module(
+            *(x.transpose(0, 1) for x in whole), None, attention_bias=Tokens.whole(LENGTH, "cpu", documents, prefix)
+        )
         weights = torch.randn_like(expected)
         (expected * weights).sum().backward()
 

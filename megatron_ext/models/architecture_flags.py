@@ -1,0 +1,47 @@
+"""Flags of what the model is as a whole: a part of the model's group."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from megatron_ext.arguments.flags import flag
+from megatron_ext.arguments.problems import Problem, option
+from megatron_ext.arguments.registry import Registry
+
+ARCHITECTURES = Registry("megatron_ext.models.architectures")
+# Flag of an encoder and a decoder: the one that says it where there is one stack, as in Megatron-LM.
+_OF_TWO = {"encoder_num_layers": "num_layers", "encoder_seq_length": "seq_length", "decoder_num_layers": None,
+           "decoder_seq_length": None}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ArchitectureFlags:
+    architecture: str = flag("causal_decoder", "what the model is as a whole", choices=ARCHITECTURES, front=True)
+    encoder_num_layers: int | None = flag(None, "layers of the encoder [in one stack: --num-layers]", least=1)
+    decoder_num_layers: int | None = flag(None, "layers of the decoder behind an encoder", least=1)
+    encoder_seq_length: int | None = flag(None, "tokens of a sample in the encoder [seq-length]", least=1)
+    decoder_seq_length: int | None = flag(None, "tokens of a sample in the decoder behind an encoder [seq-length]", least=1)
+
+    @staticmethod
+    def resolve_architecture(c):
+        if c.architecture != "encoder_decoder":
+            for name, one in _OF_TWO.items():
+                if one is not None and getattr(c, name) is not None:
+                    setattr(c, one, getattr(c, name))
+                    setattr(c, name, None)
+        architecture = ARCHITECTURES.load(c.architecture)
+        architecture.resolve(c)
+        if c.attention_pattern is None:
+            c.attention_pattern = architecture.PATTERNS[:1]
+
+    @staticmethod
+    def check_architecture(c):
+        for name, one in _OF_TWO.items():
+            if c.architecture == "encoder_decoder" or name not in c.typed:
+                continue
+            if one is None:
+                reason, way_out = f"belongs to --architecture encoder-decoder, and this is {c.architecture}", "leave it out"
+                yield Problem(option(name), getattr(c, name), reason, way_out)
+            elif one in c.typed:
+                yield Problem(f"{option(name)} and {option(one)}", None, "contradict each other", f"give {option(one)} alone")
+        yield from ARCHITECTURES.load(c.architecture).check(c)

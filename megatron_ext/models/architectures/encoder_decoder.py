@@ -1,0 +1,37 @@
+"""An encoder, whose tokens see each other both ways, and a decoder, whose tokens see those before them and, in every layer, what
+the encoder made of its own (arXiv:1706.03762; T5, arXiv:1910.10683). `--architecture encoder-decoder`
+
+The first `--encoder-num-layers` of the stack are the encoder's, the `--decoder-num-layers` after them the decoder's.
+"""
+
+from __future__ import annotations
+
+from megatron_ext.arguments.problems import Problem, option
+
+PATTERNS = ("full", "causal")  # the encoder's, the decoder's
+
+
+def resolve(c):
+    if c.encoder_num_layers is not None and c.decoder_num_layers is not None:
+        c.num_layers = c.encoder_num_layers + c.decoder_num_layers
+        c.attention_pattern = c.attention_pattern or _patterns(c)
+    c.encoder_seq_length = c.encoder_seq_length or c.seq_length
+    c.decoder_seq_length = c.decoder_seq_length or c.seq_length
+
+
+def check(c):
+    missing = [name for name in ("encoder_num_layers", "decoder_num_layers") if getattr(c, name) is None]
+    for name in missing:
+        yield Problem("--architecture", c.architecture, "is two stacks of layers", f"add {option(name)}")
+    if missing:
+        return
+    if "num_layers" in c.typed:
+        both = f"--encoder-num-layers {c.encoder_num_layers} and --decoder-num-layers {c.decoder_num_layers}"
+        yield Problem("--num-layers", None, f"has no meaning beside {both}", "leave it out")
+    if c.attention_pattern != _patterns(c) and set(c.attention_pattern) <= set(PATTERNS):
+        reason = "is said by --architecture encoder-decoder: the encoder's layers are full, the decoder's causal"
+        yield Problem("--attention-pattern", None, reason, "leave it out")
+
+
+def _patterns(c) -> tuple[str, ...]:
+    return ("full",) * c.encoder_num_layers + ("causal",) * c.decoder_num_layers
