@@ -1,10 +1,11 @@
-"""Autoregressive blank infilling (GLM, arXiv:2103.10360; as GLM-130B has it, arXiv:2210.02414, section 2.2). Two kinds, a document
-each: with `--gmask-rate`, a [gMASK] stands for the rest of the document from a random token on; else [MASK]s stand for
-short spans, of lengths from a Poisson distribution of mean 3, up to 15 % of the tokens. `--objective blank_infilling`
+"""Autoregressive blank infilling (GLM, arXiv:2103.10360; GLM-130B, arXiv:2210.02414, section 2.2). `--objective blank_infilling`
+
+Two kinds, a document each. With `--gmask-rate`, a [gMASK] stands for the rest of the document from a random token on. Else
+[MASK]s stand for short spans, of lengths from a Poisson distribution of mean 3, up to 15 % of the tokens.
 
 Part A, the document with its masks, is seen both ways. Part B holds the spans, in random order for [MASK]; each is fed behind
-<sop>, and predicted up to <eop>. A token of B sees A and what stands before it in B. Its position is that of its mask; behind a [gMASK]
-positions go on.
+<sop>, and predicted up to <eop>. A token of B sees A and what stands before it in B. Its position is that of its mask; behind a
+[gMASK] positions go on.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
-"""Filling in the middle (arXiv:2207.14255): of a share of documents, cut in three at random characters, the middle is moved to the
-end, where it is predicted from what stood before and behind it. `--objective fill_in_middle --fim-rate 0.5 --fim-spm-rate 0.5`
+"""Filling in the middle (arXiv:2207.14255). `--objective fill_in_middle --fim-rate 0.5 --fim-spm-rate 0.5`
+
+A share of documents is cut in three at random characters, and the middle moved to the end, where it is predicted from what stood
+before and behind it:
 
     PSM   prefix-sentinel · prefix · suffix-sentinel · suffix · middle-sentinel · middle · end
     SPM   prefix-sentinel · suffix-sentinel · suffix · middle-sentinel · prefix · middle · end
 
-Each part is tokenized by itself, as it is when somebody asks for a middle. All tokens are predicted. Documents are cut one by one, so
-that packing stays as it is.
+Each part is tokenized by itself, as it is when somebody asks for a middle. All tokens are predicted. Documents are cut one by
+one, so that packing stays as it is.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ class Pairs:
         self._prefix, self._middle, self._suffix = ([number] for number in setting.control(*names))
         if setting.tokenizer.prefix_bytes:
             raise UserError(
-                "--objective fill_in_middle: the tokenizer puts a space before each text, so the parts of a document would not be "
-                "its own text; take one without a dummy prefix"
+                "--objective fill_in_middle: the tokenizer puts a space before each text, so the parts of a document would not "
+                "be its own text; take one without a dummy prefix"
             )
 
     def choose(self, draws: Draws) -> Pairs:

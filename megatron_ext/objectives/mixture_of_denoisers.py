@@ -1,12 +1,13 @@
-"""A mixture of denoisers (UL2, arXiv:2205.05131, section 3.1.2): each document is corrupted in one of seven ways, drawn evenly, and
-begins with the token of its mode. `--objective mixture_of_denoisers`
+"""A mixture of denoisers (UL2, arXiv:2205.05131, section 3.1.2). `--objective mixture_of_denoisers`
+
+Each document is corrupted in one of seven ways, drawn evenly, and begins with the token of its mode:
 
     R   regular: spans of 3 or 8 tokens, 15 %
     X   extreme: spans of 3 or 8 tokens, 50 %, or of 64 tokens, 15 % or 50 %
     S   sequential: the last quarter of the document
 
-`--ul2-denoisers FILE` gives others: a YAML list of `{mode: R, rate: 0.15, mean: 3}` or `{mode: S, rate: 0.25}`, each with a `share`
-[1] of the documents. A mode is a control token of the tokenizer, [R] for R. Sentinels and ends are span_corruption's.
+`--ul2-denoisers FILE` gives others: a YAML list of `{mode: R, rate: 0.15, mean: 3}` or `{mode: S, rate: 0.25}`, each with a
+`share` [1] of the documents. A mode is a control token of the tokenizer, [R] for R. Sentinels and ends are span_corruption's.
 """
 
 from __future__ import annotations

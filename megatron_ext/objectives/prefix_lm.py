@@ -1,5 +1,7 @@
-"""Prefix language modelling: the first p tokens of a document are given and seen both ways, the rest is predicted (arXiv:1910.10683,
-section 3.2.3). p is drawn evenly from 1 to n − 1, or `--prefix-length`. `--objective prefix_lm`
+"""Prefix language modelling (arXiv:1910.10683, section 3.2.3). `--objective prefix_lm`
+
+The first p tokens of a document are given and seen both ways, the rest is predicted. p is drawn evenly from 1 to n − 1, or is
+`--prefix-length`.
 """
 
 from __future__ import annotations

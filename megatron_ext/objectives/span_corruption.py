@@ -31,7 +31,7 @@ class SpanCorruption:
         if known and most > len(known):
             raise UserError(
                 f"--objective {setting.flags.objective}: a document of {setting.longest:,} tokens has {most} spans, and the "
-                f"tokenizer {len(known)} sentinels; make samples shorter, spans longer, or train the tokenizer with --extra-ids {most}"
+                f"tokenizer {len(known)} sentinels; make samples shorter, spans longer, or train one with --extra-ids {most}"
             )
         self._sentinels = np.array(setting.control(*(f"<extra_id_{number}>" for number in range(max(most, 1)))), np.int64)
 

@@ -36,7 +36,7 @@ from megatron_ext.models.multi_token_prediction import losses
 from megatron_ext.monitor.monitor import Monitor
 from megatron_ext.monitor.trace import Trace
 from megatron_ext.objectives import Reading
-from megatron_ext.objectives.reading.samples import OBJECTIVES, raw_length, samples
+from megatron_ext.objectives.reading.samples import OBJECTIVES, Maker
 from megatron_ext.optim.schedules import Way, in_samples, way
 from megatron_ext.optim.sharding.contract import Sharding
 from megatron_ext.reliability.preemption import Preemption
@@ -184,6 +184,7 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
     core = model_config(config, tokenizer.model_entries, transformer_impl(config.parallel.transformer_impl, device.type))
     rows, length = config.training.micro_batch_size, config.model.seq_length
     objective = OBJECTIVES.load(config.objective.objective)
+    make = Maker(objective, config, tokenizer)
     configure_nvtx_profiling(config.parallel.nvtx_ranges)
     if core.tp_comm_overlap:
         start_userbuffers(rows * length, core)
@@ -193,13 +194,13 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
         draw_master_weights(sharding, core, config.training.seed)
     data = build_data(
         config.data,
-        raw_length(objective, config, tokenizer),
+        make.step,
         config.training.seed,
         tokenizer,
         evaluates=config.training.eval_interval is not None,
         agree=lambda find: first_finds(find, "the training data", each_node=not config.data.shared_storage),
-    )
-    data = data.of(lambda raw: samples(objective, config, tokenizer, raw))
+        window=make.window,
+    ).of(make)
     total = train_iterations(config)
     by_samples = in_samples(config.optimizer, config.training.rampup_batch_size is not None)
     store = Store(config.checkpoint.save, layout, config.checkpoint, Experts.of(core)) if config.checkpoint.save else None

@@ -1,5 +1,5 @@
-"""Pairs in samples of a decoder: input and target behind one another, documents kept apart. `--architecture causal_decoder`,
-`prefix_decoder`
+"""Pairs in samples of a decoder: input and target behind one another, documents kept apart.
+`--architecture causal_decoder`, `prefix_decoder`
 
 What is fed of a pair is inputs and targets but the last; a token predicts the label at its place.
 """
@@ -28,7 +28,7 @@ def room(c) -> tuple[int, ...]:
     return (c.seq_length,)
 
 
-def laid_out(pairs: Sequence[Pair], room: tuple[int, ...], prefix: bool) -> dict[str, np.ndarray]:
+def laid_out(pairs: Sequence[Pair], room: tuple[int, ...], prefix: bool, eod: int) -> dict[str, np.ndarray]:
     """A sample: `input_ids`, `labels`, `position_ids`, `documents` int64, `loss_mask` fp32, `[s]` each, and bool `prefix`.
 
     What does not fit is cut off. What is left over at the end has a document's number of its own and no labels.
@@ -59,6 +59,8 @@ def laid_out(pairs: Sequence[Pair], room: tuple[int, ...], prefix: bool) -> dict
 
 def sequence(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     """`(tokens, label of each)`."""
+    if not len(pair.labels):
+        return pair.inputs, np.full(len(pair.inputs), NO_LABEL)
     if pair.fed is not None:
         tokens, before = np.concatenate([pair.inputs, pair.fed]), len(pair.inputs)
     elif len(pair.inputs):

@@ -10,13 +10,16 @@ OBJECTIVES = Registry("megatron_ext.objectives")
 
 ARCHITECTURES = {
     "causal_lm": ("causal_decoder",),
-    "prefix_lm": ("prefix_decoder",),
-    "span_corruption": ("prefix_decoder", "causal_decoder"),
+    "prefix_lm": ("prefix_decoder", "encoder_decoder"),
+    "span_corruption": ("encoder_decoder", "prefix_decoder", "causal_decoder"),
     "fill_in_middle": ("causal_decoder",),
     "blank_infilling": ("prefix_decoder",),
-    "mixture_of_denoisers": ("prefix_decoder",),
+    "mixture_of_denoisers": ("encoder_decoder", "prefix_decoder"),
 }
 """Objective -> the architectures that it can be learnt by; the first is the default."""
+
+USUAL = {"prefix_decoder": "prefix_lm", "encoder_decoder": "span_corruption"}
+"""Architecture -> the objective that is meant where none is given."""
 
 _OF = {
     "prefix_length": ("prefix_lm",),
@@ -37,7 +40,9 @@ _OF = {
 
 @flag_group("objective", "What is learnt")
 class ObjectiveFlags:
-    objective: str = flag("causal_lm", "what the model is trained to do", choices=OBJECTIVES, front=True)
+    objective: str | None = flag(
+        None, "what the model is trained to do [what --architecture is for; causal_lm]", choices=OBJECTIVES, front=True
+    )
     prefix_length: int | None = flag(None, "tokens of each document that prefix_lm gives [drawn evenly]", least=1)
     span_corruption_rate: float = flag(0.15, "share of a document's tokens that are noise", positive=True, most=0.9)
     mean_span_length: float = flag(3.0, "tokens of a span of noise, on average", least=1)
@@ -53,6 +58,8 @@ class ObjectiveFlags:
 
     @staticmethod
     def resolve(c):
+        if c.objective is None:
+            c.objective = USUAL.get(c.architecture, "causal_lm")
         if c.architecture is None:
             c.architecture = ARCHITECTURES[c.objective][0]
         if c.objective != "causal_lm":  # they work document by document

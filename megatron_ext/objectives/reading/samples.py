@@ -1,10 +1,10 @@
-"""Samples of an objective that works document by document: a stretch of the stream, each of its documents a pair, laid out for the
-architecture.
+"""Samples of an objective that works document by document: a stretch of the stream, a pair of each of its documents, laid out for
+the architecture.
 
-What a pair makes of raw tokens is more or less, as it is drawn. Samples begin as far apart as they use raw tokens on average, and may
-read on as far as fills one at the least: there is next to no padding, and now and then a token is read twice, or left out until
-the next epoch. The last document of a sample is cut to fit. Random numbers belong to (seed, sample, document), so that layout,
-workers and resumes change none.
+What a pair makes of raw tokens is more or less, as it is drawn. Samples begin as far apart as they use raw tokens on average,
+and may read on as far as fills one at the least: there is next to no padding, and now and then a token is read twice, or left out
+until the next epoch. The last document of a sample is cut to fit. Random numbers belong to (seed, sample, document), so that
+layout, workers and resumes change none.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import torch
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.data.samples import NO_TOKEN, Samples
 from megatron_ext.objectives import Reading
-from megatron_ext.objectives.reading import decoder
+from megatron_ext.objectives.reading import decoder, encoder_decoder
 from megatron_ext.objectives.reading.draws import Draws
 from megatron_ext.objectives.reading.pairs import Setting
 
 OBJECTIVES = Registry("megatron_ext.objectives")
-ARCHITECTURES = {"causal_decoder": decoder, "prefix_decoder": decoder}
+ARCHITECTURES = {"causal_decoder": decoder, "prefix_decoder": decoder, "encoder_decoder": encoder_decoder}
 _SHORTEST = 2  # tokens of a document: one to give and one to predict
 _CORRUPTION = 4  # what the random numbers are for (1 to 3: data/)
 
@@ -47,7 +47,7 @@ class PairSamples(Samples):
                 break
             made.append(make(document[:length], draws))
             left = np.maximum(left - self._of.taken(made[-1]), 0)
-        return self._of.laid_out(made, self._room, self._prefix)
+        return self._of.laid_out(made, self._room, self._prefix, self._eod)
 
     @property
     def fingerprint(self) -> dict:
