@@ -37,7 +37,7 @@ class _Generation:
 
     def sizes(self, length: int) -> tuple[int, int]:
         half = length // 2
-        return half + 1, length - half + 1
+        return half + 1, length - half + 2
 
 
 class _Blanks:
@@ -76,7 +76,7 @@ class _Blanks:
     def sizes(self, length: int) -> tuple[int, int]:
         masked = max(round(length * self._rate), 1)
         count = max(round(masked / self._mean), 1)
-        return length - masked + count, masked + count
+        return length - masked + count, masked + count + 1
 
 
 class Pairs:

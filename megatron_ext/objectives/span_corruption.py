@@ -5,9 +5,11 @@ predicted behind their sentinels. 15 % of the tokens in spans of 3 on average: 5
 
 from __future__ import annotations
 
+import bisect
+import itertools
+
 import numpy as np
 
-from megatron_ext.arguments.problems import UserError
 from megatron_ext.objectives.reading.draws import Draws
 from megatron_ext.objectives.reading.pairs import Pair, Setting, whole
 from megatron_ext.objectives.reading.samples import batch, loss
@@ -16,24 +18,25 @@ from megatron_ext.objectives.reading.spans import counts, replaced, spans
 __all__ = ["Pairs", "SpanCorruption", "batch", "loss"]
 
 
+_LONGEST = 1_000_000
+
+
 class SpanCorruption:
     """Inputs and targets end with the token that ends a document, as T5's do.
 
     Args:
         rate, mean: share of noise, mean length of its spans.
         first: tokens before the inputs, which say the kind of task.
+
+    Attributes: most: tokens of a document that there are sentinels for.
     """
 
     def __init__(self, setting: Setting, rate: float, mean: float, first: list[int] | None = None):
         self._rate, self._mean, self._eod, self._first = rate, mean, setting.eod, np.array(first or [], np.int64)
-        most = self._counts(setting.longest)[1]
-        known = [name for name in setting.tokenizer.control_tokens if name.startswith("<extra_id_")]
-        if known and most > len(known):
-            raise UserError(
-                f"--objective {setting.flags.objective}: a document of {setting.longest:,} tokens has {most} spans, and the "
-                f"tokenizer {len(known)} sentinels; make samples shorter, spans longer, or train one with --extra-ids {most}"
-            )
-        self._sentinels = np.array(setting.control(*(f"<extra_id_{number}>" for number in range(max(most, 1)))), np.int64)
+        known = setting.tokenizer.control_tokens
+        count = next(number for number in itertools.count() if f"<extra_id_{number}>" not in known)
+        self._sentinels = np.array(setting.control(*(f"<extra_id_{number}>" for number in range(max(count, 1)))), np.int64)
+        self.most = bisect.bisect_right(range(_LONGEST), count, key=lambda length: self._counts(length)[1]) - 1
 
     def choose(self, draws: Draws) -> SpanCorruption:
         return self

@@ -27,8 +27,8 @@ def tokenizer():
         return huggingface.load(TokenizerFlags(tokenizer_model=folder, tokenizer_type="huggingface"))
 
 
-def setting(objective: str, longest: int = 1000, **flags) -> Setting:
-    return Setting(SimpleNamespace(**vars(ObjectiveFlags(objective=objective, **flags))), tokenizer(), longest)
+def setting(objective: str, **flags) -> Setting:
+    return Setting(SimpleNamespace(**vars(ObjectiveFlags(objective=objective, **flags))), tokenizer())
 
 
 def ordinary(length: int, seed: int = 0) -> np.ndarray:

@@ -18,7 +18,7 @@ MODES = {control(f"[{mode}]"): mode for mode in "RSX"}
 
 
 def made(length: int, seed: int, **flags):
-    pairs, draws = mixture_of_denoisers.Pairs(setting("mixture_of_denoisers", longest=400, **flags)), Draws(seed)
+    pairs, draws = mixture_of_denoisers.Pairs(setting("mixture_of_denoisers", **flags)), Draws(seed)
     return pairs.choose(draws)(ordinary(length), draws)
 
 
@@ -70,7 +70,7 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path, content, said):
 
 
 def test_sizes_are_averages():
-    pairs = mixture_of_denoisers.Pairs(setting("mixture_of_denoisers", longest=400))
+    pairs = mixture_of_denoisers.Pairs(setting("mixture_of_denoisers"))
     found = np.mean([[len(part) for part in made(200, seed)[:2]] for seed in range(700)], 0)
     assert pairs.sizes(200) == pytest.approx(found, rel=0.03)
     assert sum(pairs.least(200)) <= sum(pairs.sizes(200))

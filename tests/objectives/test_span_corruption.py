@@ -1,6 +1,6 @@
 """Span corruption: the document can be put together again, sentinels rise, rates are met, nothing else is a label."""
 
-import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.objectives import span_corruption
 from megatron_ext.objectives.reading.draws import Draws
+from megatron_ext.objectives.reading.spans import counts
 from tests.objectives.made import control, ordinary, setting, tokenizer
 
 
@@ -84,6 +85,13 @@ def test_each_place_is_noise_as_often_as_in_the_paper():
     assert hidden[0] == 0 and hidden[-1] == 4000
 
 
-def test_too_few_sentinels_are_said():
-    with pytest.raises(UserError, match=re.escape("a document of 3,000 tokens has 150 spans, and the tokenizer 100 sentinels")):
-        span_corruption.Pairs(setting("span_corruption", longest=3000))
+def test_a_document_has_no_more_spans_than_there_are_sentinels():
+    pairs = span_corruption.Pairs(setting("span_corruption"))
+    assert counts(pairs.most, 0.15, 3)[1] == 100 < counts(pairs.most + 1, 0.15, 3)[1]
+
+
+def test_sentinels_that_are_not_there_are_said():
+    made = setting("span_corruption")
+    without = SimpleNamespace(control_tokens={}, eod=0)
+    with pytest.raises(UserError, match="needs control tokens that the tokenizer has not: <extra_id_0>; train one with"):
+        span_corruption.Pairs(made.__class__(made.flags, without))

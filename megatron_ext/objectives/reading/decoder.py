@@ -14,8 +14,8 @@ from megatron_ext.objectives.reading.pairs import NO_LABEL, Pair
 
 
 def size(inputs: int, labels: int) -> tuple[int, ...]:
-    """What a pair takes of `room`."""
-    return (inputs + labels,)
+    """What a pair takes of `room`: its last label is not fed."""
+    return (inputs + labels - 1,)
 
 
 def taken(pair: Pair) -> tuple[int, ...]:

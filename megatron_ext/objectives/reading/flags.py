@@ -10,7 +10,7 @@ OBJECTIVES = Registry("megatron_ext.objectives")
 
 ARCHITECTURES = {
     "causal_lm": ("causal_decoder",),
-    "prefix_lm": ("prefix_decoder", "encoder_decoder"),
+    "prefix_lm": ("prefix_decoder",),
     "span_corruption": ("encoder_decoder", "prefix_decoder", "causal_decoder"),
     "fill_in_middle": ("causal_decoder",),
     "blank_infilling": ("prefix_decoder",),

@@ -35,12 +35,10 @@ class Setting:
     """Attributes:
     flags: the objective's, a frozen group or what has its fields.
     tokenizer: the run's.
-    longest: raw tokens of a document at most: those of a sample.
     """
 
     flags: Any
     tokenizer: Any
-    longest: int
 
     @property
     def eod(self) -> int:

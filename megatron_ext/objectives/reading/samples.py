@@ -39,14 +39,19 @@ class PairSamples(Samples):
     def __getitem__(self, number: int) -> dict[str, np.ndarray]:
         tokens = self.raw[number][:-1]  # the last is the next stretch's first
         left, made = np.array(self._room), []
-        for place, document in enumerate(documents_in(tokens[tokens != NO_TOKEN], self._eod)):
-            draws = Draws(self._seed, number, place, _CORRUPTION)
+        documents = documents_in(tokens[tokens != NO_TOKEN], self._eod)
+        while documents:
+            document, *documents = documents
+            draws = Draws(self._seed, number, len(made), _CORRUPTION)
             make = self._pairs.choose(draws)
-            length = longest(make.sizes, self._of, tuple(left), len(document))
+            most = min(getattr(make, "most", len(document)), len(document))
+            length = longest(make.sizes, self._of, tuple(left), most)
             if length < min(len(document), _SHORTEST):
                 break
             made.append(make(document[:length], draws))
             left = np.maximum(left - self._of.taken(made[-1]), 0)
+            if length == most < len(document):  # the rest is a document of its own
+                documents.insert(0, document[length:])
         return self._of.laid_out(made, self._room, self._prefix, self._eod)
 
     @property
@@ -97,7 +102,7 @@ class Maker:
             self._of = ARCHITECTURES[config.model.architecture]
             self._room = self._of.room(config.model)
             most = sum(self._room)
-            self._pairs = pairs = objective.Pairs(Setting(config.objective, tokenizer, most))
+            self._pairs = pairs = objective.Pairs(Setting(config.objective, tokenizer))
             self.step = max(longest(pairs.sizes, self._of, self._room, most), _SHORTEST)
             least = getattr(pairs, "least", pairs.sizes)
             self.window = max(longest(least, self._of, self._room, most), self.step)
