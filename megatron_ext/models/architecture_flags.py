@@ -28,7 +28,9 @@ def lengths(model) -> tuple[int, ...]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ArchitectureFlags:
-    architecture: str = flag("causal_decoder", "what the model is as a whole", choices=ARCHITECTURES, front=True)
+    architecture: str | None = flag(
+        None, "what the model is as a whole [what --objective is learnt by; causal_decoder]", choices=ARCHITECTURES, front=True
+    )
     encoder_num_layers: int | None = flag(None, "layers of the encoder [in one stack: --num-layers]", least=1)
     decoder_num_layers: int | None = flag(None, "layers of the decoder behind an encoder", least=1)
     encoder_seq_length: int | None = flag(None, "tokens of a sample in the encoder [seq-length]", least=1)
@@ -36,6 +38,7 @@ class ArchitectureFlags:
 
     @staticmethod
     def resolve_architecture(c):
+        c.architecture = c.architecture or "causal_decoder"
         if c.architecture != "encoder_decoder":
             for name, one in _OF_TWO.items():
                 if one is not None and getattr(c, name) is not None:

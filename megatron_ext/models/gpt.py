@@ -80,7 +80,11 @@ class GPT(GPTModel):
         tokens = None if plain or not config.own_attention else own_tokens(shape[1], device, documents, prefix)
         own = {name: own_share(field) for name, field in batch.items()}
         names = ("input_ids", "position_ids", "labels", "loss_mask")
-        return own, {**{name: own[name] for name in names}, "attention_mask": None, "extra_block_kwargs": {"attention_bias": tokens}}
+        return own, {
+            **{name: own[name] for name in names},
+            "attention_mask": None,
+            "extra_block_kwargs": {"attention_bias": tokens},
+        }
 
     def _shape_logits(self, logits: torch.Tensor) -> torch.Tensor:
         logits = logits if self.config.logit_scale is None else logits * self.config.logit_scale

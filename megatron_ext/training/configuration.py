@@ -13,14 +13,16 @@ from megatron_ext.checkpoint.flags import CheckpointFlags
 from megatron_ext.data.flags import DataFlags
 from megatron_ext.models.flags import ModelFlags
 from megatron_ext.monitor.flags import MonitorFlags
+from megatron_ext.objectives.reading.flags import ObjectiveFlags
 from megatron_ext.optim.flags import OptimizerFlags
 from megatron_ext.reliability.preemption import Preemption
 from megatron_ext.tokenizers.flags import TokenizerFlags
 from megatron_ext.training.flags import TrainingFlags, length_in_updates
 
-# Megatron-LM's habits are resolved before all else.
+# Megatron-LM's habits are resolved before all else, then what is learnt, which decides what is to be built.
 GROUPS = (
     MegatronFlags,
+    ObjectiveFlags,
     ModelFlags,
     DataFlags,
     TokenizerFlags,

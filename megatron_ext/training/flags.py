@@ -46,7 +46,6 @@ LENGTHS = ("train_iters", "train_samples", "train_tokens")
 
 @flag_group("training", "The run")
 class TrainingFlags:
-    objective: str = flag("causal_lm", "what the model is trained to do", choices=Registry("megatron_ext.objectives"))
     micro_batch_size: int = flag(1, "samples in one forward pass of a process", least=1, front=True)
     global_batch_size: int | None = flag(
         None, "samples in one update [micro-batch-size × data-parallel processes]", least=1, front=True

@@ -101,7 +101,7 @@ def forward_backward(run, samples, first_sample: int, forward_only: bool, extra=
 def _forward(run, extra, batches: Iterator[torch.Tensor], model):
     """megatron-core's forward step: `(output, loss function)` of the next micro-batch."""
     with run.clock.forward():
-        batch = run.objective.batch(next(batches).to(run.device, non_blocking=True), run.reading)
+        batch = run.objective.batch(_on(run.device, next(batches)), run.reading)
         batch, arguments = model_class(run.model_config).arguments(batch, run.model_config)
         output = model(**arguments)
 
@@ -112,6 +112,12 @@ def _forward(run, extra, batches: Iterator[torch.Tensor], model):
         return total, targets, report
 
     return output, loss
+
+
+def _on(device: torch.device, read):
+    if isinstance(read, dict):
+        return {name: field.to(device, non_blocking=True) for name, field in read.items()}
+    return read.to(device, non_blocking=True)
 
 
 def _sum_over_processes(reports: list[torch.Tensor], device, length: int) -> list[float]:
