@@ -38,9 +38,9 @@ class Epoch:
 
 class PackedSamples(Samples):
     """Args:
-        number: of the data set in a blend, so that equal ones are shuffled differently.
-        cache: where orders are kept.
-        window: tokens that a sample has, but for the one more; seq_length is how far samples are apart.
+    number: of the data set in a blend, so that equal ones are shuffled differently.
+    cache: where orders are kept.
+    window: tokens that a sample has, but for the one more; seq_length is how far samples are apart.
     """
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 from megatron_ext.arguments.flags import flag
 from megatron_ext.arguments.problems import Problem, option
@@ -36,6 +37,12 @@ class ArchitectureFlags:
     encoder_seq_length: int | None = flag(None, "tokens of a sample in the encoder [seq-length]", least=1)
     decoder_seq_length: int | None = flag(None, "tokens of a sample in the decoder behind an encoder [seq-length]", least=1)
 
+    bert_binary_head: bool | None = flag(
+        None,
+        "an encoder's first token learns what its document's two sentences are to each other [where --objective labels them]",
+    )
+    num_tokentypes: int | None = flag(None, "types of tokens that an encoder embeds [2 with --bert-binary-head, else 0]", least=0)
+
     @staticmethod
     def resolve_architecture(c):
         c.architecture = c.architecture or "causal_decoder"
@@ -59,4 +66,18 @@ class ArchitectureFlags:
                 yield Problem(option(name), getattr(c, name), reason, way_out)
             elif one in c.typed:
                 yield Problem(f"{option(name)} and {option(one)}", None, "contradict each other", f"give {option(one)} alone")
+        for name in ("bert_binary_head", "num_tokentypes"):
+            if c.architecture != "encoder" and name in c.typed and getattr(c, name):
+                value = None if getattr(c, name) is True else getattr(c, name)
+                yield Problem(
+                    option(name), value, f"belongs to --architecture encoder, and this is {c.architecture}", "leave it out"
+                )
         yield from ARCHITECTURES.load(c.architecture).check(c)
+
+
+def without(c, refused) -> Iterator[Problem]:
+    """Problems of flags that an architecture has nothing for. refused: field, values that ask for nothing, why it is not there."""
+    for name, plain, reason in refused:
+        value = getattr(c, name)
+        if value not in plain:
+            yield Problem(option(name), None if value is True else value, reason, "leave it out")

@@ -31,6 +31,10 @@ class ModelConfig(TransformerConfig):
     """The registry name of what the model is as a whole."""
     encoder_layers: int = 0
     """Layers of the stack that are an encoder before a decoder."""
+    token_types: int = 0
+    """Types of tokens that an encoder embeds."""
+    binary_head: bool = False
+    """Whether an encoder learns what a document's two sentences are to each other."""
     norm: str = "rmsnorm"
     """The norm's registry name (`normalization` is megatron-core's word for it)."""
     vocab_size: int = 0
@@ -144,6 +148,8 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         architecture=model.architecture,
         num_layers=model.num_layers,
         encoder_layers=model.encoder_num_layers or 0,
+        token_types=model.num_tokentypes or 0,
+        binary_head=bool(model.bert_binary_head),
         hidden_size=model.hidden_size,
         ffn_hidden_size=model.ffn_hidden_size,
         num_attention_heads=model.num_attention_heads,

@@ -63,4 +63,4 @@ def preemption_of(config: Config, speak: bool) -> Preemption:
 
 def train_iterations(config: Config) -> int:
     """Updates in the whole run; samples and tokens are rounded up to whole updates."""
-    return length_in_updates(SimpleNamespace(**vars(config.training), seq_length=config.model.seq_length))
+    return length_in_updates(SimpleNamespace(**vars(config.training), **vars(config.model)))

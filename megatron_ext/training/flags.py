@@ -9,6 +9,7 @@ from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.backend import pipeline
+from megatron_ext.models.architecture_flags import lengths
 from megatron_ext.optim.schedules import in_samples, way
 from megatron_ext.training import batch_size
 
@@ -216,7 +217,7 @@ def length_in_updates(c) -> int:
     """Updates in the whole run; samples and tokens are rounded up to whole updates."""
     if c.train_iters is not None:
         return c.train_iters
-    samples = c.train_samples if c.train_samples is not None else -(-c.train_tokens // c.seq_length)
+    samples = c.train_samples if c.train_samples is not None else -(-c.train_tokens // sum(lengths(c)))
     return batch_size.updates_for(c, samples)
 
 

@@ -23,7 +23,9 @@ def t5_v1_1():
 
     config = transformers.T5Config(**T5, feed_forward_proj="gated-gelu", tie_word_embeddings=False)
     model = transformers.T5ForConditionalGeneration(config)
-    model.lm_head.weight = torch.nn.Parameter(torch.randn(VOCAB, 48) / 7)  # this version of transformers ties it until it is loaded
+    model.lm_head.weight = torch.nn.Parameter(
+        torch.randn(VOCAB, 48) / 7
+    )  # this version of transformers ties it until it is loaded
     return model
 
 
@@ -34,4 +36,15 @@ def umt5():
     return transformers.UMT5ForConditionalGeneration(transformers.UMT5Config(**T5))
 
 
-ENCODER_DECODERS = (t5, t5_v1_1, umt5)
+def bart():
+    """Post-norm, learned positions and norms on the embedding of its own in each half, a scaled embedding, biases everywhere."""
+    import transformers
+
+    config = transformers.BartConfig(
+        vocab_size=VOCAB, d_model=48, encoder_layers=2, decoder_layers=3, encoder_ffn_dim=80, decoder_ffn_dim=80, dropout=0.0,
+        encoder_attention_heads=6, decoder_attention_heads=6, max_position_embeddings=20, scale_embedding=True, pad_token_id=None,
+        attn_implementation="eager")  # fmt: skip
+    return transformers.BartForConditionalGeneration(config)
+
+
+ENCODER_DECODERS = (t5, t5_v1_1, umt5, bart)

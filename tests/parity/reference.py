@@ -42,11 +42,14 @@ def of_folder_and_batch(launch, folder: pathlib.Path, batch: dict[str, torch.Ten
 
         _, arguments = type(model).arguments(batch, model.config)
         with torch.no_grad():
-            logits = model(**arguments | {"labels": None})[..., : model.config.vocab_size]
+            found = model(**arguments | {"labels": None})
+        several = found if isinstance(found, tuple) else (found,)  # an encoder's: also logits of sentences
+        logits = several[0][..., : model.config.vocab_size], *several[1:]
         mask = batch["loss_mask"]
         loss = (model(**arguments) * mask).sum() / mask.sum()
         loss.backward()
-        return logits, loss.item(), {place: parameter.grad.view(place.local) for place, parameter in placements(model)}
+        gradients = {place: parameter.grad.view(place.local) for place, parameter in placements(model)}
+        return logits if len(logits) > 1 else logits[0], loss.item(), gradients
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ SECTIONS = (
             --max-position-embeddings --normalization --norm-epsilon --apply-layernorm-1p --position-embedding-type --rotary-base
             --rotary-percent --add-qkv-bias --untie-embeddings-and-output-weights --make-vocab-size-divisible-by --hidden-dropout
             --attention-dropout --init-method-std --attention-backend --transformer-impl"""),
+        becomes("--bert-no-binary-head", bert_binary_head=False),
         ours("--encoder-num-layers --encoder-seq-length --decoder-num-layers --decoder-seq-length"),
         becomes("--layernorm-epsilon=", norm_epsilon=...),
         becomes("--swiglu", activation="swiglu"),
@@ -315,7 +316,7 @@ SECTIONS = (
         refused("""--retro-project-dir= --retro-add-retriever --retro-cyclic-train-iters= --retro-encoder-layers=
             --retro-encoder-hidden-dropout= --retro-encoder-attention-dropout= --retro-num-neighbors=
             --retro-num-retrieved-chunks= --retro-attention-gate= --retro-no-verify-neighbor-count""", "Retro is not there"),
-        refused("""--bert-no-binary-head --output-bert-embeddings --bert-embedder-type= --bert-load= --ict-head-size= --ict-load=
+        refused("""--output-bert-embeddings --bert-embedder-type= --bert-load= --ict-head-size= --ict-load=
             --biencoder-projection-dim= --biencoder-shared-query-context-model --titles-data-path= --query-in-block-prob=
             --use-one-sent-docs --evidence-data-path= --retriever-report-topk-accuracies=* --retriever-score-scaling
             --block-data-path= --embedding-path= --indexer-batch-size= --indexer-log-interval= --mask-prob= --short-seq-prob=

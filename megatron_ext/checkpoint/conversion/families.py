@@ -51,7 +51,7 @@ class Family:
         """config.json's keys of a model, without those of the vocabulary and the type."""
         return {
             "architectures": [self.module.ARCHITECTURE],
-            "model_type": self.name,
+            "model_type": getattr(self.module, "MODEL_TYPE", self.name),
             **self.module.config(values),
             "tie_word_embeddings": not values["untie_embeddings_and_output_weights"],
         }
@@ -78,7 +78,7 @@ class Family:
 
 def family_of(settings: Settings) -> Family:
     """The family of a config.json; UserError where there is none."""
-    name = str(settings.get("model_type"))
+    name = str(settings.get("model_type")).replace("-", "_")
     known = FAMILIES.names()
     if name not in known:
         settings.refuse("model_type", name, did_you_mean(name, known) or f"there is {', '.join(known)}")

@@ -7,7 +7,22 @@ The first `--encoder-num-layers` of the stack are the encoder's, the `--decoder-
 from __future__ import annotations
 
 from megatron_ext.arguments.problems import Problem, option
+from megatron_ext.models.architecture_flags import without
 
+_BY_ENGINE = "is for Transformer Engine's layers, which have no encoder and decoder in one stack"
+_NOT_THERE = (
+    ("context_parallel_size", (1,), "would share the tokens of one stretch; an encoder and a decoder have two"),
+    ("num_experts", (None,), "are there in one stack of layers alone"),
+    ("mtp_num_layers", (None,), "are there behind one stack of layers alone"),
+    ("multi_latent_attention", (False,), "has no attention from a decoder to an encoder"),
+    ("parallel_residual", (False,), "has no place for a decoder's attention to the encoder"),
+    ("position_embedding_type", ("learned_absolute", "sinusoidal", "rope", "alibi", "t5_bias", "none"),
+     "are positions of tokens that see those before them alone"),
+    ("transformer_impl", ("auto", "local"), "has no layers of an encoder and a decoder in one stack"),
+    ("fp8_format", (None,), _BY_ENGINE),
+    ("tp_comm_overlap", (False,), _BY_ENGINE),
+    ("cuda_graph_impl", ("none",), "captures layers of one stretch of tokens"),
+)  # fmt: skip
 PATTERNS = ("full", "causal")  # the encoder's, the decoder's
 
 
@@ -20,6 +35,7 @@ def resolve(c):
 
 
 def check(c):
+    yield from without(c, _NOT_THERE)
     missing = [name for name in ("encoder_num_layers", "decoder_num_layers") if getattr(c, name) is None]
     for name in missing:
         yield Problem("--architecture", c.architecture, "is two stacks of layers", f"add {option(name)}")

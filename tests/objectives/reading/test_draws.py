@@ -16,8 +16,6 @@ def test_what_is_drawn_is_fixed_for_good():
     assert draws.order(5).tolist() == ORDER
 
 
-
-
 def test_uniform():
     found = np.concatenate([Draws(1, number).uniforms(100) for number in range(2000)])
     assert 0 <= found.min() and found.max() < 1
