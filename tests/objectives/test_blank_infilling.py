@@ -64,6 +64,9 @@ def test_rates():
     mean = np.mean(np.maximum(np.random.default_rng(0).poisson(3, 100_000), 1))
     assert masked / (400 * 400) == pytest.approx(0.15, abs=0.006)
     assert np.mean(lengths) == pytest.approx(mean, rel=0.05)
+    shares = [np.mean([MASK in made(90, seed, 0.0, blank_rate=rate, mean_blank_length=mean).inputs[:9] for seed in range(300)])
+              for rate, mean in ((0.1, 3.0), (0.5, 3.0), (0.5, 20.0))]  # fmt: skip
+    assert shares[0] < shares[1] > shares[2]
     kinds = [GMASK in made(40, seed, 0.7).inputs for seed in range(3000)]
     assert np.mean(kinds) == pytest.approx(0.7, abs=0.026)
 
