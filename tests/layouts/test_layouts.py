@@ -163,8 +163,11 @@ def test_layout_equals_one_process(model, layout, micro_batch_size, pool, refere
     check(model, layout, world_size, flags, micro_batch_size, pool, references, tmp_path)
 
 
+OTHER_SHAPES = ["windows", "deepnorm", "side", "transformer_xl", "xpos", "t5_bias", "olmo2", "latent", "prefix"]
+
+
 @pytest.mark.parametrize("layout", [pytest.param("TP2", marks=[pytest.mark.full]), "TP2+SP.PP2+ZeRO1"])
-@pytest.mark.parametrize("model", ["windows", "deepnorm", "side", "transformer_xl", "xpos", "t5_bias", "olmo2", "latent", "prefix"])
+@pytest.mark.parametrize("model", OTHER_SHAPES)
 def test_other_shapes_equal_one_process(model, layout, pool, references, tmp_path):
     world_size, flags = LAYOUTS[layout]
     check(model, layout, world_size, flags, "2", pool, references, tmp_path)

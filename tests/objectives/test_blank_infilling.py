@@ -1,5 +1,7 @@
 """Blank infilling: the document can be put together again; what is fed, predicted, seen and where it stands are GLM's."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -89,7 +91,8 @@ def test_a_blank_may_be_anywhere():
 def test_who_sees_whom_is_glms():
     """A naive mask written from the paper: A sees A; B sees A and B up to itself; documents apart."""
     pairs = [made(30, seed, rate) for seed, rate in ((0, 0.0), (1, 1.0), (2, 0.0))]
-    sample = decoder.laid_out(pairs, (160,), prefix=True, eod=tokenizer().eod)
+    packing = decoder.Packing(SimpleNamespace(seq_length=160, architecture="prefix_decoder"), tokenizer().eod)
+    sample = packing(pairs, Draws(0))
     part = []
     for number, pair in enumerate(pairs):
         part += [(number, "A")] * len(pair.inputs) + [(number, "B")] * len(pair.fed)
