@@ -14,6 +14,18 @@ _OF_TWO = {"encoder_num_layers": "num_layers", "encoder_seq_length": "seq_length
            "decoder_seq_length": None}  # fmt: skip
 
 
+def length_flags(model) -> dict[str, int]:
+    """The flags that say how long the stretches of a sample are which go through the layers, with their values."""
+    if model.architecture != "encoder_decoder":
+        return {"--seq-length": model.seq_length}
+    return {"--encoder-seq-length": model.encoder_seq_length, "--decoder-seq-length": model.decoder_seq_length}
+
+
+def lengths(model) -> tuple[int, ...]:
+    """How long those stretches are: one, or an encoder's and a decoder's."""
+    return tuple(length_flags(model).values())
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ArchitectureFlags:
     architecture: str | None = flag(

@@ -28,6 +28,7 @@ from megatron_ext.data.build import build as build_data
 from megatron_ext.data.loader import Loader
 from megatron_ext.data.samples import Samples
 from megatron_ext.models import gpt
+from megatron_ext.models.architecture_flags import lengths
 from megatron_ext.models.attention.summary import summary
 from megatron_ext.models.config import ModelConfig, model_config
 from megatron_ext.models.initialization import initial
@@ -182,7 +183,7 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
     layout = Layout.of(config, torch.distributed.get_rank())
     tokenizer = build_tokenizer(config.tokenizer)
     core = model_config(config, tokenizer.model_entries, transformer_impl(config.parallel.transformer_impl, device.type))
-    rows, length = config.training.micro_batch_size, config.model.seq_length
+    rows, length = config.training.micro_batch_size, sum(lengths(config.model))
     objective = OBJECTIVES.load(config.objective.objective)
     make = Maker(objective, config, tokenizer)
     configure_nvtx_profiling(config.parallel.nvtx_ranges)

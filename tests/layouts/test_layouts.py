@@ -324,6 +324,8 @@ def unfelt(name: str, tensor: torch.Tensor) -> torch.Tensor:
     mask = torch.zeros(tensor.shape, dtype=torch.bool)
     if name.endswith("linear_qkv.bias"):
         mask.reshape(4, 3, -1)[:, 1] = True
+    elif name.endswith("linear_kv.bias"):
+        mask.reshape(4, 2, -1)[:, 0] = True
     elif name.endswith("linear_r.weight"):
         mask[:, -tensor.shape[1] // 4 :] = True
     return mask

@@ -35,6 +35,20 @@ def of_folder(launch, folder: pathlib.Path, tokens: torch.Tensor):
         return logits, loss, {place: parameter.grad.view(place.local) for place, parameter in placements(model)}
 
 
+def of_folder_and_batch(launch, folder: pathlib.Path, batch: dict[str, torch.Tensor]):
+    """The same for a batch that is there."""
+    with opened(launch, folder) as (_, model):
+        from megatron_ext.backend.placement import placements
+
+        _, arguments = type(model).arguments(batch, model.config)
+        with torch.no_grad():
+            logits = model(**arguments | {"labels": None})[..., : model.config.vocab_size]
+        mask = batch["loss_mask"]
+        loss = (model(**arguments) * mask).sum() / mask.sum()
+        loss.backward()
+        return logits, loss.item(), {place: parameter.grad.view(place.local) for place, parameter in placements(model)}
+
+
 @contextlib.contextmanager
 def opened(launch, folder: pathlib.Path):
     """Inside, `(configuration, model)` of a Hugging Face folder."""

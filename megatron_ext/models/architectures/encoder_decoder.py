@@ -35,3 +35,9 @@ def check(c):
 
 def _patterns(c) -> tuple[str, ...]:
     return ("full",) * c.encoder_num_layers + ("causal",) * c.decoder_num_layers
+
+
+def model():
+    from megatron_ext.models.encoder_decoder import EncoderDecoder
+
+    return EncoderDecoder
