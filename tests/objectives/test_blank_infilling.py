@@ -1,5 +1,7 @@
 """Blank infilling: the document can be put together again; what is fed, predicted, seen and where it stands are GLM's."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -64,6 +66,9 @@ def test_rates():
     mean = np.mean(np.maximum(np.random.default_rng(0).poisson(3, 100_000), 1))
     assert masked / (400 * 400) == pytest.approx(0.15, abs=0.006)
     assert np.mean(lengths) == pytest.approx(mean, rel=0.05)
+    shares = [np.mean([MASK in made(90, seed, 0.0, blank_rate=rate, mean_blank_length=mean).inputs[:9] for seed in range(300)])
+              for rate, mean in ((0.1, 3.0), (0.5, 3.0), (0.5, 20.0))]  # fmt: skip
+    assert shares[0] < shares[1] > shares[2]
     kinds = [GMASK in made(40, seed, 0.7).inputs for seed in range(3000)]
     assert np.mean(kinds) == pytest.approx(0.7, abs=0.026)
 
@@ -86,7 +91,8 @@ def test_a_blank_may_be_anywhere():
 def test_who_sees_whom_is_glms():
     """A naive mask written from the paper: A sees A; B sees A and B up to itself; documents apart."""
     pairs = [made(30, seed, rate) for seed, rate in ((0, 0.0), (1, 1.0), (2, 0.0))]
-    sample = decoder.laid_out(pairs, (160,), prefix=True, eod=tokenizer().eod)
+    packing = decoder.Packing(SimpleNamespace(seq_length=160, architecture="prefix_decoder"), tokenizer().eod)
+    sample = packing(pairs, Draws(0))
     part = []
     for number, pair in enumerate(pairs):
         part += [(number, "A")] * len(pair.inputs) + [(number, "B")] * len(pair.fed)

@@ -69,9 +69,10 @@ def test_a_part_is_tokenized_as_a_text_of_its_own():
             assert encode(decode(part)) == part
 
 
-def test_sentinels_that_are_not_there_are_said():
-    with pytest.raises(UserError, match=re.escape("needs control tokens that the tokenizer has not: <fim_prefix>")):
-        fill_in_middle.Pairs(setting("fill_in_middle", fim_prefix_token="<fim_prefix>"))
+@pytest.mark.parametrize("part", ["prefix", "middle", "suffix"])
+def test_sentinels_that_are_not_there_are_said(part):
+    with pytest.raises(UserError, match=re.escape(f"needs control tokens that the tokenizer has not: <fim_{part}>")):
+        fill_in_middle.Pairs(setting("fill_in_middle", **{f"fim_{part}_token": f"<fim_{part}>"}))
 
 
 def _array(ids):

@@ -222,9 +222,10 @@ SECTIONS = (
         refused("--per-split-data-args-path=", "is not there; use --train-data-path, --valid-data-path and --test-data-path"),
         ours("--reset-position-ids --reset-attention-mask --eod-mask-loss"),
         refused("--object-storage-cache-path= --phase-transition-iterations=", "is not there"),
-        refused("""--fim-data --fim-rate= --fim-spm-rate= --fim-split-sample= --fim-fragment-rate= --fim-no-prefix=
-            --fim-prefix-token= --fim-middle-token= --fim-suffix-token= --fim-pad-token= --fim-eod-token=""",
-            "filling in is not there"),
+        becomes("--fim-data", objective="fill_in_middle"),
+        ours("--fim-rate --fim-spm-rate --fim-prefix-token --fim-middle-token --fim-suffix-token"),
+        refused("--fim-split-sample= --fim-fragment-rate=", "is not there; each document is cut, or none of it"),
+        refused("--fim-no-prefix= --fim-pad-token= --fim-eod-token=", "is not there; nothing is padded or ended anew here"),
     ),
     section("Tokenizer",
         ours("""--tokenizer-type --tokenizer-model --vocab-size --vocab-file --merge-file --tiktoken-pattern

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import pathlib
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,12 +21,13 @@ from megatron_ext.arguments.config import Config
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.cleaning.steps import Cleaner
 from megatron_ext.corpus.cleaning.tally import Tally
+from megatron_ext.corpus.engine.keys import check_versions
 from megatron_ext.corpus.engine.local import StopAll
 from megatron_ext.corpus.engine.plan import Plan
 from megatron_ext.corpus.engine.schedule import run
 from megatron_ext.corpus.engine.stages import MANIFESTS, Runner
 from megatron_ext.corpus.matching.flags import WAYS
-from megatron_ext.corpus.receipt.write import RECEIPTS, write_receipt
+from megatron_ext.corpus.receipt.write import RECEIPTS, warnings_of, write_receipt
 from megatron_ext.corpus.whole_file import write_whole
 
 RECIPE = "recipe.yaml"
@@ -66,6 +68,7 @@ def clean(config: Config) -> Cleaned:
     folder = pathlib.Path(config.engine.output)
     with _locked(folder):
         plan = Plan(config)
+        _warn(plan.warnings)
         Cleaner(plan.c)  # what cannot be built is found out here, not in every worker
         skipped = _sweep(plan)
         write_whole(folder / RECIPE, _recipe(config))
@@ -73,12 +76,19 @@ def clean(config: Config) -> Cleaned:
         tally, seconds = _added_up(plan)
         told = [f"{job.where}: {reason}" for job, reason in failures]
         whole = not any(map(plan.writes.waits, range(len(plan.writes.jobs))))
-        warnings = write_receipt(f"{folder}/", plan.c, tally, len(plan.shards), seconds, whole, told)
+        write_receipt(f"{folder}/", plan.c, tally, len(plan.shards), seconds, whole, [*told, *plan.warnings])
         if not failures and not plan.c.keep_work:
             shutil.rmtree(plan.work, ignore_errors=True)
     if told:
         raise UserError(_set_aside(plan, failures[0][0].stage, told, whole))
-    return Cleaned(tally, len(plan.shards), skipped, time.monotonic() - start, warnings)
+    return Cleaned(tally, len(plan.shards), skipped, time.monotonic() - start, warnings_of(tally))
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    """Of many the first few: each shard may have one."""
+    few = warnings if len(warnings) <= 4 else [*warnings[:3], f"{len(warnings) - 3:,} more such, in the receipt"]
+    for warning in few:
+        print(f"{'warning':>10}  {warning}", file=sys.stderr, flush=True)
 
 
 def _set_aside(plan: Plan, stage: str, told: Sequence[str], whole: bool) -> str:
@@ -97,6 +107,8 @@ def _set_aside(plan: Plan, stage: str, told: Sequence[str], whole: bool) -> str:
 def clean_some(config: Config, stage: str, numbers: Sequence[int]) -> None:
     """Some jobs of a run, in this process: what a cluster's scheduler calls. UserError: of the jobs that failed, once all were
     tried, a line each."""
+    if config.engine.run_versions:
+        check_versions(config.engine.run_versions)
     plan = Plan(config)
     if stage not in plan.stages:
         raise UserError(f"--run-stage {stage}: the run has the stages {', '.join(plan.stages)}")
@@ -143,7 +155,7 @@ def _added_up(plan: Plan) -> tuple[Tally, float]:
 
 
 def _recipe(config: Config) -> str:
-    return config.to_yaml(without=("run_stage", "run_shard"))
+    return config.to_yaml(without=("run_stage", "run_shard", "run_versions"))
 
 
 @contextmanager

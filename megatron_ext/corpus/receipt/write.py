@@ -13,6 +13,7 @@ from megatron_ext.corpus.cleaning.tally import StepTally, Tally
 from megatron_ext.corpus.receipt import charts
 from megatron_ext.corpus.whole_file import write_whole
 
+DISTRIBUTIONS = "before: what came to the step; after: what all rules keep, before duplicates are looked for"
 RECEIPTS = ("receipt.json", "receipt.html")
 
 
@@ -40,6 +41,7 @@ def write_receipt(
         "input": list(c.input),
         "shards": shards,
         "worker_seconds": round(seconds, 3),
+        "distributions": DISTRIBUTIONS,
     }
     write_whole(prefix + RECEIPTS[0], _bytes(json.dumps(about | tally.as_dict(), ensure_ascii=False, indent=1) + "\n"))
     write_whole(prefix + RECEIPTS[1], _bytes(page(about, tally)))

@@ -10,51 +10,49 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from megatron_ext.objectives.reading.draws import Draws
 from megatron_ext.objectives.reading.pairs import NO_LABEL, Pair
 
 
-def size(inputs: int, labels: int) -> tuple[int, ...]:
-    """What a pair takes of `room`: its last label is not fed."""
-    return (inputs + labels - 1,)
+class Packing:
+    """Args: model: the flags of the model, or what has its fields; eod: the token that ends a document.
 
-
-def taken(pair: Pair) -> tuple[int, ...]:
-    """What this one takes."""
-    return (len(sequence(pair)[0]),)
-
-
-def room(c) -> tuple[int, ...]:
-    """Tokens that a sample has room for. c: what has the flags of the model."""
-    return (c.seq_length,)
-
-
-def laid_out(pairs: Sequence[Pair], room: tuple[int, ...], prefix: bool, eod: int) -> dict[str, np.ndarray]:
-    """A sample: `input_ids`, `labels`, `position_ids`, `documents` int64, `loss_mask` fp32, `[s]` each, and bool `prefix`.
-
-    What does not fit is cut off. What is left over at the end has a document's number of its own and no labels.
-
-    Args:
-        prefix: whether inputs are seen both ways.
+    Attributes: room: tokens of a sample.
     """
-    (length,) = room
-    found = {name: np.zeros(length, np.int64) for name in ("input_ids", "labels", "position_ids")}
-    found["documents"] = np.full(length, len(pairs), np.int64)
-    found |= {"loss_mask": np.zeros(length, np.float32), "prefix": np.zeros(length, bool)}
-    at = 0
-    for number, pair in enumerate(pairs):
-        tokens, labels = sequence(pair)
-        end = min(at + len(tokens), length)
-        here, count = slice(at, end), end - at
-        found["input_ids"][here] = tokens[:count]
-        found["labels"][here] = np.maximum(labels[:count], 0)
-        found["loss_mask"][here] = labels[:count] != NO_LABEL
-        found["position_ids"][here] = (np.arange(count) if pair.positions is None else pair.positions)[:count]
-        found["documents"][here] = number
-        found["prefix"][at : min(at + len(pair.inputs), end)] = True
-        at = end
-    if not prefix:
-        del found["prefix"]
-    return found
+
+    def __init__(self, model, eod: int):
+        self.room, self._prefix = (model.seq_length,), model.architecture == "prefix_decoder"
+
+    def size(self, inputs: int, labels: int) -> tuple[int, ...]:
+        """What so many inputs and labels take of `room`: the last label is not fed."""
+        return (inputs + labels - 1,)
+
+    def taken(self, pair: Pair) -> tuple[int, ...]:
+        """What a pair takes."""
+        return (len(sequence(pair)[0]),)
+
+    def __call__(self, pairs: Sequence[Pair], draws: Draws) -> dict[str, np.ndarray]:
+        """A sample: `input_ids`, `labels`, `position_ids`, `documents` int64, `loss_mask` fp32, `[s]` each; of a prefix decoder
+        bool `prefix`, what is seen both ways.
+
+        What does not fit is cut off. What is left over at the end has a document's number of its own and no labels.
+        """
+        (length,) = self.room
+        found = {name: np.zeros(length, np.int64) for name in ("input_ids", "labels", "position_ids")}
+        found |= {"documents": np.full(length, len(pairs), np.int64), "loss_mask": np.zeros(length, np.float32)}
+        shown, at = np.zeros(length, bool), 0
+        for number, pair in enumerate(pairs):
+            tokens, labels = sequence(pair)
+            end = min(at + len(tokens), length)
+            here, count = slice(at, end), end - at
+            found["input_ids"][here] = tokens[:count]
+            found["labels"][here] = np.maximum(labels[:count], 0)
+            found["loss_mask"][here] = labels[:count] != NO_LABEL
+            found["position_ids"][here] = (np.arange(count) if pair.positions is None else pair.positions)[:count]
+            found["documents"][here] = number
+            shown[at : min(at + len(pair.inputs), end)] = True
+            at = end
+        return found | ({"prefix": shown} if self._prefix else {})
 
 
 def sequence(pair: Pair) -> tuple[np.ndarray, np.ndarray]:

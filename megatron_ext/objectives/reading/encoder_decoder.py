@@ -10,46 +10,49 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from megatron_ext.objectives.reading.draws import Draws
 from megatron_ext.objectives.reading.pairs import NO_LABEL, Pair
 
 
-def size(inputs: int, labels: int) -> tuple[int, ...]:
-    """What a pair takes of `room`."""
-    return inputs, labels
+class Packing:
+    """Args: model: the flags of the model, or what has its fields; eod: the token that ends a document.
 
-
-def taken(pair: Pair) -> tuple[int, ...]:
-    """What this one takes."""
-    return len(pair.inputs), len(pair.labels)
-
-
-def room(c) -> tuple[int, ...]:
-    """Tokens that a sample has room for. c: what has the flags of the model."""
-    return c.encoder_seq_length, c.decoder_seq_length
-
-
-def laid_out(pairs: Sequence[Pair], room: tuple[int, ...], prefix: bool, eod: int) -> dict[str, np.ndarray]:
-    """A sample: int64 `input_ids`, `position_ids`, `documents` `[s of the encoder]`; `decoder_input_ids`, `decoder_position_ids`,
-    `decoder_documents`, `labels` and fp32 `loss_mask` `[s of the decoder]`.
-
-    What does not fit is cut off. What is left over at the ends has a document's number of its own and no labels.
+    Attributes: room: tokens of a sample in the encoder, and in the decoder.
     """
-    found = {}
-    for stretch, length in zip(("", "decoder_"), room, strict=True):
-        found |= {f"{stretch}{name}": np.zeros(length, np.int64) for name in ("input_ids", "position_ids")}
-        found[f"{stretch}documents"] = np.full(length, len(pairs), np.int64)
-    found |= {"labels": np.zeros(room[1], np.int64), "loss_mask": np.zeros(room[1], np.float32)}
-    at = [0, 0]
-    for number, pair in enumerate(pairs):
-        fed = np.concatenate([[eod], pair.labels[:-1]]) if pair.fed is None else pair.fed
-        places = [slice(begin, begin + len(part)) for begin, part in zip(at, (pair.inputs, fed))]
-        for stretch, place, tokens in zip(("", "decoder_"), places, (pair.inputs, fed)):
-            count = len(found[f"{stretch}documents"][place])
-            found[f"{stretch}input_ids"][place] = tokens[:count]
-            found[f"{stretch}position_ids"][place] = np.arange(count)
-            found[f"{stretch}documents"][place] = number
-        labels = pair.labels[: len(found["labels"][places[1]])]
-        found["labels"][places[1]] = np.maximum(labels, 0)
-        found["loss_mask"][places[1]] = labels != NO_LABEL
-        at = [min(place.stop, length) for place, length in zip(places, room)]
-    return found
+
+    def __init__(self, model, eod: int):
+        self.room, self._eod = (model.encoder_seq_length, model.decoder_seq_length), eod
+
+    def size(self, inputs: int, labels: int) -> tuple[int, ...]:
+        """What so many inputs and labels take of `room`."""
+        return inputs, labels
+
+    def taken(self, pair: Pair) -> tuple[int, ...]:
+        """What a pair takes."""
+        return len(pair.inputs), len(pair.labels)
+
+    def __call__(self, pairs: Sequence[Pair], draws: Draws) -> dict[str, np.ndarray]:
+        """A sample: int64 `input_ids`, `position_ids`, `documents` `[s of the encoder]`; `decoder_input_ids`,
+        `decoder_position_ids`, `decoder_documents`, `labels` and fp32 `loss_mask` `[s of the decoder]`.
+
+        What does not fit is cut off. What is left over at the ends has a document's number of its own and no labels.
+        """
+        found = {}
+        for stretch, length in zip(("", "decoder_"), self.room, strict=True):
+            found |= {f"{stretch}{name}": np.zeros(length, np.int64) for name in ("input_ids", "position_ids")}
+            found[f"{stretch}documents"] = np.full(length, len(pairs), np.int64)
+        found |= {"labels": np.zeros(self.room[1], np.int64), "loss_mask": np.zeros(self.room[1], np.float32)}
+        at = [0, 0]
+        for number, pair in enumerate(pairs):
+            fed = np.concatenate([[self._eod], pair.labels[:-1]]) if pair.fed is None else pair.fed
+            places = [slice(begin, begin + len(part)) for begin, part in zip(at, (pair.inputs, fed))]
+            for stretch, place, tokens in zip(("", "decoder_"), places, (pair.inputs, fed)):
+                count = len(found[f"{stretch}documents"][place])
+                found[f"{stretch}input_ids"][place] = tokens[:count]
+                found[f"{stretch}position_ids"][place] = np.arange(count)
+                found[f"{stretch}documents"][place] = number
+            labels = pair.labels[: len(found["labels"][places[1]])]
+            found["labels"][places[1]] = np.maximum(labels, 0)
+            found["loss_mask"][places[1]] = labels != NO_LABEL
+            at = [min(place.stop, length) for place, length in zip(places, self.room)]
+        return found

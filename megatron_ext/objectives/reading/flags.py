@@ -7,6 +7,7 @@ from megatron_ext.arguments.problems import Problem, option
 from megatron_ext.arguments.registry import Registry
 
 OBJECTIVES = Registry("megatron_ext.objectives")
+SENTENCE_TASKS = ("none", "next_sentence", "sentence_order")
 
 ARCHITECTURES = {
     "causal_lm": ("causal_decoder",),
@@ -15,10 +16,12 @@ ARCHITECTURES = {
     "fill_in_middle": ("causal_decoder",),
     "blank_infilling": ("prefix_decoder",),
     "mixture_of_denoisers": ("encoder_decoder", "prefix_decoder"),
+    "masked_lm": ("encoder",),
+    "denoising": ("encoder_decoder",),
 }
 """Objective -> the architectures that it can be learnt by; the first is the default."""
 
-USUAL = {"prefix_decoder": "prefix_lm", "encoder_decoder": "span_corruption"}
+USUAL = {"prefix_decoder": "prefix_lm", "encoder_decoder": "span_corruption", "encoder": "masked_lm"}
 """Architecture -> the objective that is meant where none is given."""
 
 _OF = {
@@ -34,6 +37,16 @@ _OF = {
     "blank_rate": ("blank_infilling",),
     "mean_blank_length": ("blank_infilling",),
     "ul2_denoisers": ("mixture_of_denoisers",),
+    "mask_prob": ("masked_lm",),
+    "whole_word_masking": ("masked_lm",),
+    "sentence_task": ("masked_lm",),
+    "permute_sentences_rate": ("denoising",),
+    "infill_rate": ("denoising",),
+    "infill_mean": ("denoising",),
+    "token_mask_rate": ("denoising",),
+    "token_replace_rate": ("denoising",),
+    "token_delete_rate": ("denoising",),
+    "rotate_rate": ("denoising",),
 }
 """Flag -> the objectives that it belongs to."""
 
@@ -55,6 +68,16 @@ class ObjectiveFlags:
     blank_rate: float = flag(0.15, "share of a document's tokens in short blanks (GLM's [MASK])", positive=True, most=0.9)
     mean_blank_length: float = flag(3.0, "tokens of a short blank, on average (Poisson)", positive=True, most=100)
     ul2_denoisers: str | None = flag(None, "YAML file with the mixture's denoisers [UL2's seven]")
+    mask_prob: float = flag(0.15, "share of a document's tokens that masked_lm predicts", positive=True, most=0.9)
+    whole_word_masking: bool = flag(False, "predict all tokens of a word, or none")
+    sentence_task: str = flag("none", "what [CLS] predicts of a document's two parts", choices=SENTENCE_TASKS)
+    permute_sentences_rate: float = flag(1.0, "share of documents whose sentences are shuffled", least=0, most=1)
+    infill_rate: float = flag(0.3, "share of tokens in spans for which one [MASK] stands", least=0, most=0.9)
+    infill_mean: float = flag(3.0, "tokens of such a span, on average (Poisson; none is possible)", least=1, most=100)
+    token_mask_rate: float = flag(0.0, "share of tokens that become [MASK] one by one", least=0, most=1)
+    token_replace_rate: float = flag(0.0, "… a random token", least=0, most=1)
+    token_delete_rate: float = flag(0.0, "… nothing", least=0, most=1)
+    rotate_rate: float = flag(0.0, "share of documents that begin at a random token", least=0, most=1)
 
     @staticmethod
     def resolve(c):

@@ -26,33 +26,33 @@ from megatron_ext.objectives.reading.pairs import Setting
 OBJECTIVES = Registry("megatron_ext.objectives")
 ARCHITECTURES = {"causal_decoder": decoder, "prefix_decoder": decoder, "encoder_decoder": encoder_decoder}
 _SHORTEST = 2  # tokens of a document: one to give and one to predict
+_WHOLE = 2**32  # a document's number that none has: the sample as a whole
 _CORRUPTION = 4  # what the random numbers are for (1 to 3: data/)
 
 
 class PairSamples(Samples):
-    """Args: raw: stretches of the stream; pairs: of an objective, made for them; of: what lays them out, with its `room`."""
+    """Args: raw: stretches of the stream; pairs: of an objective; packing: of an architecture."""
 
-    def __init__(self, raw: Samples, pairs, of: ModuleType, room: tuple[int, ...], prefix: bool, eod: int, seed: int):
-        self.raw, self._pairs, self._of, self._room, self._prefix = raw, pairs, of, room, prefix
-        self._eod, self._seed = eod, seed
+    def __init__(self, raw: Samples, pairs, packing, eod: int, seed: int):
+        self.raw, self._pairs, self._packing, self._eod, self._seed = raw, pairs, packing, eod, seed
 
     def __getitem__(self, number: int) -> dict[str, np.ndarray]:
         tokens = self.raw[number][:-1]  # the last is the next stretch's first
-        left, made = np.array(self._room), []
+        left, made = np.array(self._packing.room), []
         documents = documents_in(tokens[tokens != NO_TOKEN], self._eod)
         while documents:
             document, *documents = documents
             draws = Draws(self._seed, number, len(made), _CORRUPTION)
             make = self._pairs.choose(draws)
             most = min(getattr(make, "most", len(document)), len(document))
-            length = longest(make.sizes, self._of, tuple(left), most)
+            length = longest(make.sizes, self._packing, tuple(left), most)
             if length < min(len(document), _SHORTEST):
                 break
             made.append(make(document[:length], draws))
-            left = np.maximum(left - self._of.taken(made[-1]), 0)
+            left = np.maximum(left - self._packing.taken(made[-1]), 0)
             if length == most < len(document):  # the rest is a document of its own
                 documents.insert(0, document[length:])
-        return self._of.laid_out(made, self._room, self._prefix, self._eod)
+        return self._packing(made, Draws(self._seed, number, _WHOLE, _CORRUPTION))
 
     @property
     def fingerprint(self) -> dict:
@@ -67,11 +67,11 @@ def documents_in(tokens: np.ndarray, eod: int) -> list[np.ndarray]:
     return [part for part in np.split(tokens, np.flatnonzero(tokens == eod) + 1) if len(part)]
 
 
-def longest(sizes: Callable[[int], tuple[int, int]], of: ModuleType, room: tuple[int, ...], most: int) -> int:
+def longest(sizes: Callable[[int], tuple[int, int]], packing, room: tuple[int, ...], most: int) -> int:
     """Raw tokens, `most` at most, whose pair of such sizes fits."""
 
     def too_long(length: int) -> bool:
-        return any(taken > there for taken, there in zip(of.size(*sizes(length)), room, strict=True))
+        return any(taken > there for taken, there in zip(packing.size(*sizes(length)), room, strict=True))
 
     return bisect.bisect_left(range(1, most + 1), True, key=too_long)
 
@@ -97,18 +97,16 @@ class Maker:
 
     def __init__(self, objective: ModuleType, config, tokenizer):
         self.step = self.window = config.model.seq_length
-        self._pairs, self._config, self._eod = None, config, tokenizer.eod
+        self._pairs, self._eod, self._seed = None, tokenizer.eod, config.training.seed
         if hasattr(objective, "Pairs"):
-            self._of = ARCHITECTURES[config.model.architecture]
-            self._room = self._of.room(config.model)
-            most = sum(self._room)
             self._pairs = pairs = objective.Pairs(Setting(config.objective, tokenizer))
-            self.step = max(longest(pairs.sizes, self._of, self._room, most), _SHORTEST)
-            least = getattr(pairs, "least", pairs.sizes)
-            self.window = max(longest(least, self._of, self._room, most), self.step)
+            if hasattr(objective, "Packing"):
+                self._packing = objective.Packing(config.model, tokenizer.eod, pairs)
+            else:
+                self._packing = ARCHITECTURES[config.model.architecture].Packing(config.model, tokenizer.eod)
+            room, most = self._packing.room, sum(self._packing.room)
+            self.step = max(longest(pairs.sizes, self._packing, room, most), _SHORTEST)
+            self.window = max(longest(getattr(pairs, "least", pairs.sizes), self._packing, room, most), self.step)
 
     def __call__(self, raw: Samples) -> Samples:
-        if self._pairs is None:
-            return raw
-        prefix = self._config.model.architecture == "prefix_decoder"
-        return PairSamples(raw, self._pairs, self._of, self._room, prefix, self._eod, self._config.training.seed)
+        return raw if self._pairs is None else PairSamples(raw, self._pairs, self._packing, self._eod, self._seed)
