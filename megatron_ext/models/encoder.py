@@ -1,8 +1,8 @@
 """The encoder: a stack of layers in which all tokens of a document see each other, and what BERT learns by (arXiv:1810.04805).
 
 Tokens' types (segments) are embedded beside words and positions. Masked words are predicted by a dense layer, activation, norm and
-the output matrix; with `--bert-binary-head`, the first token of each document says through a pooler, tanh of a dense layer, which
-of two things it is: whether its second half follows the first (BERT), or whether their order is right (ALBERT, arXiv:1909.11942).
+the output matrix; with `--bert-binary-head`, the first token of each document says through a pooler, tanh of a dense layer, which of
+two things it is: whether its second half follows the first (BERT), or whether their order is right (ALBERT, arXiv:1909.11942).
 """
 
 from __future__ import annotations
@@ -11,11 +11,22 @@ import torch
 import torch.nn.functional as F
 from megatron.core import tensor_parallel
 
-from megatron_ext.models.attention.tokens import Tokens
 from megatron_ext.models.config import ACTIVATIONS, NORMS, ModelConfig
 from megatron_ext.models.gpt import GPT
 
-NO_SENTENCE = -1  # a label of a document that is not there
+NO_SENTENCE = -1  # where a token says nothing of sentences
+
+
+def _targets_of_sentences(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """At each token that has a sentence's label, how many words its document is to predict, `[b, s]`.
+
+    So weighted, a batch's sum over all labels, divided by the words that are predicted, is a mean over words and one over
+    sentences, as BERT's loss is, however the batch is cut.
+    """
+    documents, targets = batch.get("documents"), batch["loss_mask"]
+    documents = torch.zeros_like(batch["input_ids"]) if documents is None else documents - documents.min()
+    counts = targets.new_zeros(len(targets), int(documents.max()) + 1).scatter_add_(1, documents, targets)
+    return counts.gather(1, documents)
 
 
 class Encoder(GPT):
@@ -37,31 +48,23 @@ class Encoder(GPT):
         """What this process has of a micro-batch, and what the model is called with.
 
         Args:
-            batch: `input_ids`, `position_ids`, `labels`, `loss_mask`, `[b, s]`; `documents` `[b, s]` where they are kept apart,
-                `token_types` `[b, s]` where the model knows some, and for its binary head `sentence_labels` `[b]` or, one for
-                each document by its number, `[b, n]`, `NO_SENTENCE` where there is none.
+            batch: `input_ids`, `position_ids`, `labels`, `loss_mask`; `documents` where they are kept apart, `token_types` where the
+                model knows some, and for its binary head `sentence_labels`, 0 or 1 at the tokens that say it, `NO_SENTENCE` at
+                all others; `[b, s]` each.
         """
-        own, found = GPT.arguments({name: field for name, field in batch.items() if name != "sentence_labels"}, config)
-        del found["loss_mask"]
-        if config.token_types:
-            found["token_types"] = own["token_types"]
         if config.binary_head:
-            own["sentence_labels"] = found["sentence_labels"] = batch["sentence_labels"]
-        return own, found
+            batch = batch | {"sentence_weights": _targets_of_sentences(batch)}
+        own, found = GPT.arguments(batch, config)
+        del found["loss_mask"]
+        names = ("token_types",) * bool(config.token_types) + ("sentence_labels", "sentence_weights") * config.binary_head
+        return own, found | {name: own[name] for name in names}
 
     def forward(
-        self,
-        input_ids,
-        position_ids,
-        attention_mask,
-        labels=None,
-        extra_block_kwargs=None,
-        token_types=None,
-        sentence_labels=None,
-    ):
-        """Logits `[b, s, padded vocabulary]`, or with labels the loss of each token `[b, s]`, to which that of its document's
-        sentences is added: in their mean over a batch's targets, each document counts as it has targets. With `sentence_labels`
-        and no labels, `(logits, logits of sentences [b, n, 2])`.
+        self, input_ids, position_ids, attention_mask, labels=None, extra_block_kwargs=None, token_types=None, sentence_labels=None,
+        sentence_weights=None,
+    ):  # fmt: skip
+        """Logits `[b, s, padded vocabulary]`, or with labels the loss of each token `[b, s]`; that of a token with a sentence's label
+        is that label's, times its weight. With sentences' labels alone, `(logits, logits of sentences [n, 2])`.
         """
         embedded = None
         if self.pre_process:
@@ -72,13 +75,14 @@ class Encoder(GPT):
         if not self.post_process:
             return hidden
         words = super()._postprocess(self.lm_head(hidden), input_ids, position_ids, labels, None)
-        if sentence_labels is None:
+        if self.binary_head is None:
             return words
-        tokens: Tokens | None = (extra_block_kwargs or {}).get("attention_bias")
-        documents = torch.zeros_like(input_ids) if tokens is None or tokens.documents is None else tokens.documents
-        sentence_labels = sentence_labels.view(len(input_ids), -1)
-        scores = self.binary_head(hidden, documents, sentence_labels.shape[1])
-        return (words, scores) if labels is None else words + self.binary_head.losses(scores, sentence_labels, documents)
+        asked = sentence_labels != NO_SENTENCE
+        scores = self.binary_head(hidden, asked)
+        if labels is None:
+            return words, scores
+        nats = F.cross_entropy(scores.float(), sentence_labels[asked], reduction="none") * sentence_weights[asked]
+        return words.masked_fill(asked, 0.0).masked_scatter(asked, nats)
 
     def _postprocess(self, hidden_states, *args, **kwargs):
         """Heads come after, in `forward`, which knows what they ask for."""
@@ -111,17 +115,8 @@ class Sentences(torch.nn.Module):
         self.pooler = torch.nn.Linear(config.hidden_size, config.hidden_size, **settings)
         self.output = torch.nn.Linear(config.hidden_size, 2, **settings)
 
-    def forward(self, hidden: torch.Tensor, documents: torch.Tensor, count: int) -> torch.Tensor:
-        """hidden `[s, b, h]`, documents `[b, s]` → logits of the first `count` documents of each row, `[b, count, 2]`."""
+    def forward(self, hidden: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
+        """hidden `[s, b, h]`, bool `[b, s]` → logits of the tokens that are asked, `[n, 2]`, row by row."""
         if self.sequence_parallel:
             hidden = tensor_parallel.gather_from_sequence_parallel_region(hidden, tensor_parallel_output_grad=False)
-        own = documents[:, None] == torch.arange(count, device=documents.device)[:, None]
-        first = own.int().argmax(-1)  # of those that are not there, token 0: they have no label
-        rows = torch.arange(len(documents), device=documents.device)[:, None]
-        return self.output(torch.tanh(self.pooler(hidden[first, rows])))
-
-    def losses(self, scores: torch.Tensor, labels: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
-        """Nats of each token's document, `[b, s]`, fp32; 0 where it has no label."""
-        nats = F.cross_entropy(scores.float().flatten(0, 1), labels.flatten(), ignore_index=NO_SENTENCE, reduction="none")
-        known = (documents >= 0) & (documents < labels.shape[1])
-        return nats.view_as(labels).gather(1, documents.clamp(0, labels.shape[1] - 1)) * known
+        return self.output(torch.tanh(self.pooler(hidden.transpose(0, 1)[asked])))

@@ -46,7 +46,8 @@ def of_folder_and_batch(launch, folder: pathlib.Path, batch: dict[str, torch.Ten
         several = found if isinstance(found, tuple) else (found,)  # an encoder's: also logits of sentences
         logits = several[0][..., : model.config.vocab_size], *several[1:]
         mask = batch["loss_mask"]
-        loss = (model(**arguments) * mask).sum() / mask.sum()
+        asked = mask if "sentence_labels" not in batch else mask + (batch["sentence_labels"] >= 0)
+        loss = (model(**arguments) * asked).sum() / mask.sum()
         loss.backward()
         gradients = {place: parameter.grad.view(place.local) for place, parameter in placements(model)}
         return logits if len(logits) > 1 else logits[0], loss.item(), gradients

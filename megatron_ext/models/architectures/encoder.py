@@ -14,16 +14,19 @@ _NOT_THERE = (
 
 
 def resolve(c):
-    c.bert_binary_head = bool(c.bert_binary_head)
+    if c.bert_binary_head is None:
+        c.bert_binary_head = getattr(c, "sentence_task", "none") != "none"
     if c.num_tokentypes is None:
         c.num_tokentypes = 2 if c.bert_binary_head else 0
 
 
 def check(c):
     yield from without(c, _NOT_THERE)
-    if c.bert_binary_head and c.context_parallel_size > 1:
-        reason = "reads each document's first token, which one process has that shares a sample's tokens"
-        yield Problem("--bert-binary-head", None, reason, "use --context-parallel-size 1")
+    if c.sentence_task != "none" and not c.bert_binary_head:
+        reason = f"leaves nothing that could learn --sentence-task {c.sentence_task}"
+        yield Problem("--no-bert-binary-head", None, reason, "leave it out")
+    if c.bert_binary_head and c.num_tokentypes == 1:
+        yield Problem("--num-tokentypes", 1, "tells no two sentences apart", "use 2 with --bert-binary-head, or 0")
 
 
 def model():
