@@ -66,17 +66,14 @@ class ArchitectureFlags:
                 yield Problem(option(name), getattr(c, name), reason, way_out)
             elif one in c.typed:
                 yield Problem(f"{option(name)} and {option(one)}", None, "contradict each other", f"give {option(one)} alone")
-        for name in ("bert_binary_head", "num_tokentypes"):
-            if c.architecture != "encoder" and name in c.typed and getattr(c, name):
-                value = None if getattr(c, name) is True else getattr(c, name)
-                yield Problem(
-                    option(name), value, f"belongs to --architecture encoder, and this is {c.architecture}", "leave it out"
-                )
+        if c.architecture != "encoder":
+            reason = f"belongs to --architecture encoder, and this is {c.architecture}"
+            yield from without(c, [(name, (None, False, 0), reason) for name in ("bert_binary_head", "num_tokentypes")])
         yield from ARCHITECTURES.load(c.architecture).check(c)
 
 
 def without(c, refused) -> Iterator[Problem]:
-    """Problems of flags that an architecture has nothing for. refused: field, values that ask for nothing, why it is not there."""
+    """Problems of flags that an architecture lacks. refused: field, values that ask for nothing, why it is not there."""
     for name, plain, reason in refused:
         value = getattr(c, name)
         if value not in plain:

@@ -111,10 +111,13 @@ class ModelConfig(TransformerConfig):
         """Whether a layer, counted from 1, is an encoder's."""
         return self.architecture == "encoder" or layer_number <= self.encoder_layers
 
-    def attention_on(self, device: str, across: bool = False) -> tuple[Choice, ...]:
-        """The kernel of each of `attention_patterns` on `cpu` or `cuda`, or the one of attention `across` to an encoder."""
-        asked = self.attention._replace(patterns=("full",), position="none") if across else self.attention
-        return choices(asked, device, self.layers_impl == "transformer_engine")
+    def attention_on(self, device: str) -> tuple[Choice, ...]:
+        """The kernel of each of `attention_patterns` on `cpu` or `cuda`."""
+        return choices(self.attention, device, self.layers_impl == "transformer_engine")
+
+    def attention_across(self, device: str) -> Choice:
+        """The kernel of a decoder's attention to an encoder."""
+        return choices(self.attention._replace(patterns=("full",), position="none"), device, engine=False)[0]
 
     @property
     def own_attention(self) -> bool:

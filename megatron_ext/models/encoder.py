@@ -1,8 +1,9 @@
 """The encoder: a stack of layers in which all tokens of a document see each other, and what BERT learns by (arXiv:1810.04805).
 
-Tokens' types (segments) are embedded beside words and positions. Masked words are predicted by a dense layer, activation, norm and
-the output matrix; with `--bert-binary-head`, the first token of each document says through a pooler, tanh of a dense layer, which of
-two things it is: whether its second half follows the first (BERT), or whether their order is right (ALBERT, arXiv:1909.11942).
+Tokens' types (segments) are embedded beside words and positions. Masked words are predicted by a dense layer, activation, norm
+and the output matrix; with `--bert-binary-head`, the first token of each document says through a pooler, tanh of a dense layer,
+which of two things it is: whether its second half follows the first (BERT), or whether their order is right (ALBERT,
+arXiv:1909.11942).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from megatron.core import tensor_parallel
 
-from megatron_ext.models.config import ACTIVATIONS, NORMS, ModelConfig
+from megatron_ext.models.config import NORMS, ModelConfig
 from megatron_ext.models.gpt import GPT
 
 NO_SENTENCE = -1  # where a token says nothing of sentences
@@ -48,9 +49,9 @@ class Encoder(GPT):
         """What this process has of a micro-batch, and what the model is called with.
 
         Args:
-            batch: `input_ids`, `position_ids`, `labels`, `loss_mask`; `documents` where they are kept apart, `token_types` where the
-                model knows some, and for its binary head `sentence_labels`, 0 or 1 at the tokens that say it, `NO_SENTENCE` at
-                all others; `[b, s]` each.
+            batch: `input_ids`, `position_ids`, `labels`, `loss_mask`; `documents` where they are kept apart, `token_types` where
+                the model knows some, and for its binary head `sentence_labels`, 0 or 1 at the tokens that say it, `NO_SENTENCE`
+                at all others; `[b, s]` each.
         """
         if config.binary_head:
             batch = batch | {"sentence_weights": _targets_of_sentences(batch)}
@@ -60,11 +61,11 @@ class Encoder(GPT):
         return own, found | {name: own[name] for name in names}
 
     def forward(
-        self, input_ids, position_ids, attention_mask, labels=None, extra_block_kwargs=None, token_types=None, sentence_labels=None,
-        sentence_weights=None,
+        self, input_ids, position_ids, attention_mask, labels=None, extra_block_kwargs=None, token_types=None,
+        sentence_labels=None, sentence_weights=None,
     ):  # fmt: skip
-        """Logits `[b, s, padded vocabulary]`, or with labels the loss of each token `[b, s]`; that of a token with a sentence's label
-        is that label's, times its weight. With sentences' labels alone, `(logits, logits of sentences [n, 2])`.
+        """Logits `[b, s, padded vocabulary]`, or with labels the loss of each token `[b, s]`; that of a token with a sentence's
+        label is that label's, times its weight. With sentences' labels alone, `(logits, logits of sentences [n, 2])`.
         """
         embedded = None
         if self.pre_process:

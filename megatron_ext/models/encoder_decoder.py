@@ -22,8 +22,8 @@ class EncoderDecoder(GPT):
         """What this process has of a micro-batch, and what the model is called with.
 
         Args:
-            batch: `input_ids`, `position_ids`, `documents` `[b, s]` of the encoder, the same of the decoder, `decoder_input_ids` …
-                `[b, s']`, and its `labels` and `loss_mask`. A decoder's token sees the encoder's of the same document.
+            batch: `input_ids`, `position_ids`, `documents` `[b, s]` of the encoder, the same of the decoder, `decoder_input_ids`
+                … `[b, s']`, and its `labels` and `loss_mask`. A decoder's token sees the encoder's of the same document.
         """
         ids, own = batch["input_ids"], batch["decoder_input_ids"]
         documents = batch["documents"], batch["decoder_documents"]

@@ -4,9 +4,9 @@ Each parameter is drawn slice by slice along the dimension that tensor paralleli
 (seed, global name, slice) alone: the three are hashed to the 128-bit key of a counter-based generator (Philox). So TP2·PP2
 starts from exactly the weights of one process, and no process draws more than its own part.
 
-Matrices are normal(0, σ), those that write to the residual stream normal(0, σ/√(2·layers)) (GPT-2), in a decoder behind an encoder,
-where three sublayers of a layer do, normal(0, σ/√(3·layers)); biases 0; norms 1, or 0 where
-1 + weight is what they multiply by. DeepNorm has its own (norm_placements/deepnorm.py).
+Matrices are normal(0, σ), those that write to the residual stream normal(0, σ/√(2·layers)) (GPT-2), in a decoder behind an
+encoder, where three sublayers of a layer do, normal(0, σ/√(3·layers)); biases 0; norms 1, or 0 where 1 + weight is what they
+multiply by. DeepNorm has its own (norm_placements/deepnorm.py).
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ def plain_layers(values: Mapping[str, Any]) -> bool:
     """Whether a layer is what megatron-core's own is: pre-norm, one sublayer after the other, the same biases everywhere,
     norms on heads one by one.
 
-    An encoder with a decoder has layers of its own, xPos rotates in its own way, Transformer-XL's layers show attention their input twice, and latent attention is our own.
+    An encoder with a decoder has layers of its own, xPos rotates in its own way, Transformer-XL's layers show attention their
+    input twice, and latent attention is our own.
 
     Args: values: of all flags by name.
     """

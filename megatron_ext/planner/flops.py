@@ -6,8 +6,8 @@ more for each layer of multi-token prediction. In a layer
 with a sliding window, s is the window; in transformer_xl, which has a third product (queries with distances), a segment and its
 memory, whose distances are projected once a micro-batch and not counted. In latent attention d is the mean of the widths of a
 head's keys and values. A model of an encoder and a decoder has two kinds of tokens, and what is said of one is their mean: the
-decoder's pass through its layers and the output, the encoder's through its own and through the projections to keys and values that
-each layer of the decoder has of them.
+decoder's pass through its layers and the output, the encoder's through its own and through the projections to keys and values
+that each layer of the decoder has of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ def training_flops_per_token(model, vocab_size: int) -> float:
     if model.architecture == "encoder_decoder":
         return _of_two_stacks(model, vocab_size)
     counted, further = count(model, vocab_size), model.mtp_num_layers or 0
-    matrices = counted.active_layers + (1 + further) * vocab_size * model.hidden_size + heads(model) - model.num_layers * of_distances(model)
+    matrices = (
+        counted.active_layers
+        + (1 + further) * vocab_size * model.hidden_size
+        + heads(model)
+        - model.num_layers * of_distances(model)
+    )
     patterns = model.attention_pattern
     seen = sum(
         min(model.sliding_window, model.seq_length) if patterns[layer % len(patterns)] == "sliding_window" else model.seq_length

@@ -1,4 +1,4 @@
-"""An encoder and a decoder in one stack equal one process on every layout: the cut of the stack lies in one of them or between."""
+"""An encoder and a decoder in one stack equal one process on every layout, wherever the stack is cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small encoder-decoders of transformers', as families.py has decoders: other lengths, more layers on one side, an odd vocabulary."""
+"""Small encoder-decoders of transformers', as families.py has decoders, with more layers on one side."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T5 = dict(
 
 
 def t5():
-    """Distances by bucket in one table each, scores undivided, heads wider than hidden / heads, tied, logits divided by √d_model."""
+    """Distances by bucket in a table each, scores undivided, heads wider than hidden / heads, tied, logits over √d_model."""
     import transformers
 
     return transformers.T5ForConditionalGeneration(transformers.T5Config(**T5, feed_forward_proj="relu"))

@@ -1,4 +1,4 @@
-"""Encoders: logits of words and of sentences equal transformers' to 1e-5, the loss of both, and every gradient to 1e-4 of its norm.
+"""Encoders: logits of words and of sentences equal transformers' to 1e-5, the loss of both, every gradient to 1e-4 of its norm.
 
 Samples hold several documents, which transformers reads one by one.
 """

@@ -1,5 +1,5 @@
-"""BERT (arXiv:1810.04805): post-norm, learned positions, two types of tokens, a norm on the embedding, biases everywhere, and the heads
-that it was trained by: masked words, and whether a sentence follows the other.
+"""BERT (arXiv:1810.04805): post-norm, learned positions, two types of tokens, a norm on the embedding, biases everywhere, and the
+heads that it was trained by: masked words, and whether a sentence follows the other.
 """
 
 from megatron_ext.checkpoint.conversion import settings as keys

@@ -1,8 +1,8 @@
 """T5 (arXiv:1910.10683): an encoder and a decoder, distances by bucket in one table each, scores undivided, no biases.
 
 Version 1.0 has relu and the embedding as output matrix, behind a division of its input by √d_model; version 1.1
-(arXiv:2002.05202) a gated gelu, and a matrix of its own. transformers 4 tells the two by `tie_word_embeddings` alone; transformers
-5 always writes true there, and says `scale_decoder_outputs`: then the folder's tensors tell.
+(arXiv:2002.05202) a gated gelu, and a matrix of its own. transformers 4 tells the two by `tie_word_embeddings` alone;
+transformers 5 always writes true there, and says `scale_decoder_outputs`: then the folder's tensors tell.
 """
 
 import math

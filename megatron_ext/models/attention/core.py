@@ -37,12 +37,13 @@ KERNELS = {
 class CoreAttention(MegatronModule):
     """Attention over this process's heads, in a layer's pattern. `kernel` None leaves the choice to torch.
 
-    `spread`: keys and values are those of several processes; `across`: queries are other tokens than the keys, which are all shown
-    within a document, and whose distance says nothing.
+    `spread`: keys and values are those of several processes; `across`: queries are other tokens than the keys, which are all
+    shown within a document, and whose distance says nothing.
     """
 
     kernel: SDPBackend | None = None
     spread = False
+    across = False
 
     def __init__(
         self,
@@ -104,7 +105,8 @@ class CoreAttention(MegatronModule):
 
     def _attend(self, query, key, value, tokens: Tokens | None, dropout: float, again) -> torch.Tensor:
         scale, grouped = self.softmax_scale, query.shape[1] != key.shape[1]
-        kernel = self.config.attention_on(query.device.type, self.across)[0 if self.across else self.turn].kernel
+        device = query.device.type
+        kernel = (self.config.attention_across(device) if self.across else self.config.attention_on(device)[self.turn]).kernel
         if tokens is None and kernel == "sdpa":
             return F.scaled_dot_product_attention(
                 query, key, value, is_causal=True, dropout_p=dropout, scale=scale, enable_gqa=grouped

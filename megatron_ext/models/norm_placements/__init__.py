@@ -6,5 +6,6 @@ A file offers
     FINAL               whether the last layer is followed by a norm of its own
     sublayer(x, f, before, after, add, config, alpha)     what x becomes
 
-where alpha is deepnorm's weight of the residual, f gives `(output, bias or None)` and `add((output, bias), residual)` adds bias, dropout and the residual.
+where alpha is deepnorm's weight of the residual, f gives `(output, bias or None)`, and `add((output, bias), residual)` adds bias,
+dropout and the residual.
 """

@@ -6,7 +6,8 @@
 A key after its query counts as 0 tokens back; in an encoder, half of the buckets are for such keys. All layers have one table
 `[N, heads]`, N = `--relative-attention-num-buckets`, M = `--relative-attention-max-distance`, an encoder and a decoder one each,
 `[2, N, heads]`, cut along heads by tensor parallelism; each pipeline stage has a copy, and the copies' gradients are summed. With
-`--relative-attention-bias-per-layer` each layer has its own (UMT5, arXiv:2304.09151). T5 itself leaves scores undivided: `--softmax-scale 1`. `--position-embedding-type t5_bias`
+`--relative-attention-bias-per-layer` each layer has its own (UMT5, arXiv:2304.09151). T5 itself leaves scores undivided:
+`--softmax-scale 1`. `--position-embedding-type t5_bias`
 """
 
 from __future__ import annotations
