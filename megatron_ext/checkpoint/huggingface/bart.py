@@ -45,7 +45,8 @@ def flags(settings):
     sizes = {}
     for name, default in (("attention_heads", 16), ("ffn_dim", 4096)):
         sizes[name] = settings.get(f"encoder_{name}", default=default)
-        settings.only(f"decoder_{name}", sizes[name])
+        if (found := settings.get(f"decoder_{name}", default=default)) != sizes[name]:
+            settings.refuse(f"decoder_{name}", found, f"there is {sizes[name]}, as in the encoder")
     hidden = settings.get("d_model", "hidden_size", default=1024)
     return dict(
         architecture="encoder_decoder",
