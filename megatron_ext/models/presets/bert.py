@@ -1,8 +1,8 @@
 """BERT (arXiv:1810.04805, section 3 and appendix A.2): `--preset bert-base`, `--preset bert-large`.
 
 Post-norm, learned positions, exact gelu, two types of tokens, masked words and the next sentence; dropout 0.1. 256 samples of 512
-tokens, 1 M updates; Adam with decay 0.01, rate 1e-4, warm-up over 10,000 updates, then linear to 0. The paper trains on samples of
-128 tokens for the first 90 % of the updates.
+tokens a batch, 1 M updates; Adam with decay 0.01, rate 1e-4, warm-up over 10,000 updates, then linear to 0. The paper's samples
+have 128 tokens for the first 90 % of the updates.
 """
 
 
