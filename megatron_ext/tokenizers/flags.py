@@ -7,6 +7,7 @@ import os
 from megatron_ext.arguments.flags import flag, flag_group, flags_of
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.tokenizers.byte_alphabet import BYTE_OF
 from megatron_ext.tokenizers.files import NAMES, find, sniff
 from megatron_ext.tokenizers.patterns import MEGATRON_CONTROL_COUNT, PATTERNS, pattern_of_file
 from megatron_ext.tokenizers.special_tokens import EXTRA_IDS, FAMILIES, RESERVED_NAME, names
@@ -108,6 +109,9 @@ class TrainTokenizerFlags:
     vocab_size: int = flag(
         32_000, "entries to learn, control tokens and the 256 bytes included; reserved ones come besides", least=257, front=True
     )
+    extend: str | None = flag(
+        None, "an earlier tokenizer's file or folder: keep all its ids, and learn further tokens up to --vocab-size", front=True
+    )
     output: str | None = flag(None, "folder in which the tokenizer is written", front=True)
     split_digits: bool = flag(
         True, "every digit a token of its own, so that numbers are written alike (as LLaMA does)", front=True
@@ -116,7 +120,13 @@ class TrainTokenizerFlags:
     character_coverage: float = flag(
         0.9995, "share of the text's characters that get an entry; the rest are written as bytes", least=0.9, most=1.0
     )
-    min_frequency: int = flag(2, "pairs seen less often are not merged", least=1)
+    min_frequency: int | None = flag(
+        None, "pairs seen less often are not merged (default: 2; wordpiece: as many as still fill the vocabulary)", least=1
+    )
+    wordpiece_form: str = flag(
+        "byte_level", "bytes, lossless; or BERT's words, ## and [UNK], which lose text", choices=("byte_level", "bert")
+    )
+    wordpiece_lowercase: bool = flag(False, "capitals and accents are dropped (BERT uncased)")
     eod_token: str = flag("<|endoftext|>", "name of the control token that ends a document; it gets id 0")
     special_tokens: tuple[str, ...] = flag(
         (), "families of control tokens for objectives: sentinels, modes, masks", choices=tuple(FAMILIES), front=True
@@ -129,16 +139,26 @@ class TrainTokenizerFlags:
     tensor_model_parallel_size: int = flag(1, "tensor parallelism that the vocabulary shall divide over", least=1)
     allow_lossy: bool = flag(False, "write a tokenizer that does not give back the text that it was learned from")
 
+    @property
+    def vocab_size_multiple(self) -> int:
+        """What the number of entries is a multiple of, reserved ones included."""
+        return self.make_vocab_size_divisible_by * self.tensor_model_parallel_size
+
     @staticmethod
     def check(c):
         if c.output is None:
             yield Problem("--output", None, "is missing", "name the folder in which the tokenizer is written")
+        if c.extend is not None:
+            yield from _check_extension(c)
+            return
         yield from _check_names(c)
         taken = ALGORITHMS.load(c.algorithm).FLAGS
         for each in flags_of(TrainTokenizerFlags):
             if each.name in OF_SOME_ALGORITHMS and each.name not in taken and getattr(c, each.name) != each.default:
                 option = each.opposite if getattr(c, each.name) is False else each.option
                 yield Problem(option, None, f"has no effect with --algorithm {c.algorithm}", "leave it out")
+        if c.algorithm == "wordpiece":
+            yield from _check_wordpiece(c)
         if c.extra_ids != EXTRA_IDS and "span_corruption" not in c.special_tokens:
             yield Problem("--extra-ids", c.extra_ids, "has no effect without --special-tokens span_corruption")
         least = 257 + len(control_names(c))
@@ -146,13 +166,36 @@ class TrainTokenizerFlags:
             yield Problem("--vocab-size", c.vocab_size, f"is too small: control tokens and bytes alone are {least - 1}")
 
 
-OF_SOME_ALGORITHMS = ("split_digits", "byte_fallback", "character_coverage", "min_frequency")
+OF_SOME_ALGORITHMS = (
+    "split_digits", "byte_fallback", "character_coverage", "min_frequency", "wordpiece_form", "wordpiece_lowercase",
+)  # fmt: skip
 """Flags that not every algorithm takes; its module's FLAGS name those that it does."""
 
 
-def control_names(flags) -> list[str]:
-    """The control tokens that are asked for, in the order of their ids: the end of a document, families, further ones."""
-    return [flags.eod_token, *names(flags.special_tokens, flags.extra_ids, flags.additional_special_tokens)]
+def control_names(flags, unknown: str | None = None) -> list[str]:
+    """The control tokens that are asked for, in the order of their ids: the end of a document, `unknown` where an algorithm needs
+    a token for what its vocabulary lacks, the families, further ones."""
+    first = [flags.eod_token] + ([unknown] if unknown else [])
+    return [*first, *names(flags.special_tokens, flags.extra_ids, flags.additional_special_tokens)]
+
+
+_OF_EXTENSIONS = ("extend", "vocab_size", "output", "character_coverage", "min_frequency", "allow_lossy")
+
+
+def _check_extension(c):
+    """What is learned, and the control tokens, are the earlier tokenizer's."""
+    for each in flags_of(TrainTokenizerFlags):
+        if each.name in c.typed and each.name not in _OF_EXTENSIONS:
+            option = each.opposite if getattr(c, each.name) is False else each.option
+            yield Problem(option, None, "has no effect with --extend: it is as in the earlier tokenizer", "leave it out")
+
+
+def _check_wordpiece(c):
+    of_the_other = ("split_digits",) if c.wordpiece_form == "bert" else ("character_coverage", "wordpiece_lowercase")
+    for each in flags_of(TrainTokenizerFlags):
+        if each.name in of_the_other and getattr(c, each.name) != each.default:
+            option = each.opposite if getattr(c, each.name) is False else each.option
+            yield Problem(option, None, f"has no effect with --wordpiece-form {c.wordpiece_form}", "leave it out")
 
 
 def _check_names(c):
@@ -163,5 +206,18 @@ def _check_names(c):
             yield Problem(option, repr(name), "is too short for a control token's name", "give two characters or more")
         elif name in known or name in [other for _, other in named[:place]]:
             yield Problem(option, name, "is a control token's name already", "give each name once")
+        elif _is_byte_level(c) and _reads_as_bytes(name):
+            yield Problem(option, name, "is how byte-level tokens write a text's bytes", "give it in ASCII")
         elif RESERVED_NAME.fullmatch(name):
             yield Problem(option, name, "is a name that reserved entries, bytes or what is unknown have", "give another name")
+
+
+def _is_byte_level(c) -> bool:
+    return c.algorithm == "byte_level_bpe" or (c.algorithm == "wordpiece" and c.wordpiece_form == "byte_level")
+
+
+def _reads_as_bytes(name: str) -> bool:
+    """Whether it may be a byte-level token, which writes bytes as characters: a space as Ġ."""
+    if name.isascii():
+        return False  # then it stands for itself, and `training/_text.py` sees to it
+    return set(name) <= set(BYTE_OF)

@@ -12,6 +12,8 @@ from megatron_ext.tokenizers.special_tokens import reserved
 
 LONGEST_TOKEN = 64
 """Bytes or characters. Longer ones are rules of a table and the like, and cost a row of the embedding each."""
+MIN_FREQUENCY = 2
+"""Of a pair, where `--min-frequency` is not given."""
 _ROLES = {"[PAD]": "pad_token", "<|fim_pad|>": "pad_token", "[MASK]": "mask_token", "[CLS]": "cls_token", "[SEP]": "sep_token"}
 
 
@@ -27,8 +29,7 @@ def folder(learned: tokenizers.Tokenizer, flags: TrainTokenizerFlags, unknown: s
         learned: has the control tokens already, the end of a document at 0.
         unknown: the token for what is not in the vocabulary.
     """
-    multiple = flags.make_vocab_size_divisible_by * flags.tensor_model_parallel_size
-    more = reserved(learned.get_vocab_size(), multiple)
+    more = reserved(learned.get_vocab_size(), flags.vocab_size_multiple)
     learned.add_special_tokens(more)
     return {
         "tokenizer.json": learned.to_str(pretty=True).encode() + b"\n",
