@@ -76,6 +76,7 @@ def _changed(model, documents) -> torch.Tensor:
     return ((logits[1:] - logits[:1]).abs().amax(-1) > 1e-4).T
 
 
+@pytest.mark.compares("which logits each token changes, written out", within="1e-4", architecture=["prefix_decoder"])
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_changed_is_what_is_shown(model, pool):
     (found,) = pool.run(changed, 1, model)

@@ -131,7 +131,7 @@ for length in (256, {length} // 2, {length}):
         module.dropout = 0.1
         room.tensor_parallel.get_cuda_rng_tracker = lambda: SimpleNamespace(fork=contextlib.nullcontext)  # one process
     if "learned" in {kind!r}:
-        config = SimpleNamespace(relative_buckets=32, relative_max_distance=128, params_dtype=torch.float32)
+        config = SimpleNamespace(relative_buckets=32, relative_max_distance=128, params_dtype=torch.float32, encoder_layers=0)
         module.bias, module.learns_bias = Bias(config, 0, 2), True
         torch.nn.init.normal_(module.bias.weight)
     tokens = None if {kind!r} == "plain" else Tokens.whole(length, "cpu", documents)
