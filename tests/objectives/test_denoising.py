@@ -50,6 +50,8 @@ def test_spans_are_poissons():
                 if at - masks == 1:  # of several together none knows which is how long
                     lengths.append(after - before - 1)
             at += 1
+    longer = made(ids, 0, permute_sentences_rate=0.0, infill_rate=0.1, infill_mean=20.0)
+    assert (longer.inputs == MASK).sum() < 8
     counts = np.bincount(lengths, minlength=12)[:8] / len(lengths)
     expected = [np.exp(-3) * 3.0**k / np.prod(np.arange(1, k + 1)) for k in range(8)]
     assert counts == pytest.approx(np.array(expected), abs=0.03)

@@ -71,6 +71,10 @@ def test_rates():
         assert shows[kind] / hidden == pytest.approx(share, abs=3 * np.sqrt(share * (1 - share) / hidden) + 2e-4)
 
 
+def test_the_share_can_be_another():
+    assert sample([ordinary(200)], mask_prob=0.4)["loss_mask"].sum() == 80
+
+
 def test_labels_of_sentences_are_even():
     labels = []
     for seed in range(300):
