@@ -10,9 +10,6 @@ from megatron_ext.corpus.decontamination import test_sets
 from megatron_ext.corpus.decontamination.flags import INSTALLED
 from megatron_ext.corpus.decontamination.ngrams import Index, remedy
 
-REASONS = {"contaminated": "holds a passage of a test set"}
-
-
 class Found(NamedTuple):
     """Attributes:
     detail: why the document goes; "": it stays.
