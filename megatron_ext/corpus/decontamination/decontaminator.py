@@ -10,6 +10,7 @@ from megatron_ext.corpus.decontamination import test_sets
 from megatron_ext.corpus.decontamination.flags import INSTALLED
 from megatron_ext.corpus.decontamination.ngrams import Index, remedy
 
+
 class Found(NamedTuple):
     """Attributes:
     detail: why the document goes; "": it stays.

@@ -13,7 +13,10 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from megatron_ext.corpus.documents import Document, Record, document, dumps, open_source, records
+import orjson
+
+from megatron_ext.arguments.problems import UserError
+from megatron_ext.corpus.documents import Document, Record, dumps, named, open_source, records
 from megatron_ext.corpus.engine.stages import writing
 from megatron_ext.corpus.flags import InputFlags
 from megatron_ext.corpus.readers import jsonl
@@ -23,22 +26,42 @@ ENDINGS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
 
 class Parts:
-    """Where a stage's documents are. Attributes: folder; key: under which their text is."""
+    """Where a stage's documents are.
 
-    def __init__(self, folder: pathlib.Path, compression: str, key: str = "text"):
-        self.folder, self._compression, self.key = folder, compression, key
+    Args:
+        key: under which their text is.
+        lasting: they are what the run is for, and not read once and removed: then small files count for more than speed.
+    """
+
+    def __init__(self, folder: pathlib.Path, compression: str, key: str = "text", lasting: bool = True):
+        self.folder, self._compression, self.key, self._lasting = folder, compression, key, lasting
 
     def path(self, number: int) -> pathlib.Path:
         return self.folder / f"part-{number:05d}.jsonl{ENDINGS[self._compression]}"
 
     def writer(self, number: int) -> Lines:
-        return Lines(self.path(number), self._compression)
+        return Lines(self.path(number), self._compression, self._lasting)
 
-    def read(self, number: int) -> Iterator[tuple[Record, Document]]:
-        """The documents of a shard, in order, each with the record that it was read from."""
+    def lines(self, number: int) -> Iterator[bytes]:
+        """The documents of a shard as they were written, in order."""
         with open_source(str(self.path(number)), jsonl) as source:
             for record in records(source, jsonl, None, InputFlags()):
-                yield record, document(record, jsonl, self.key)
+                if record.payload is None:
+                    raise UserError(f"{source.path}: line {record.number} is longer than a document may be")
+                yield record.payload
+
+    def read(self, number: int) -> Iterator[tuple[bytes, Document]]:
+        """The documents of a shard, in order, each with its line."""
+        for line in self.lines(number):
+            yield line, self.document(line)
+
+    def document(self, line: bytes) -> Document:
+        """A document from its line: `line_of` saw to it that it has a name, a source and a text."""
+        try:
+            values = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            values = jsonl.fields(line, None)
+        return Document(named(values["id"]), named(values["source"]), values, self.key)
 
 
 def line_of(found: Document, line: bytes | None) -> bytes:
@@ -78,10 +101,10 @@ class Rejects:
 class Lines:
     """A file of lines, compressed or not, that is there whole or not at all. A context manager: what is not published is gone."""
 
-    def __init__(self, path: pathlib.Path, compression: str):
+    def __init__(self, path: pathlib.Path, compression: str, lasting: bool = True):
         with writing():
             self._file = WholeFile(str(path))
-        self._packed = _compressor(compression)
+        self._packed = _compressor(compression, lasting)
         self._held: list[bytes] = []
         self._size = 0
 
@@ -115,11 +138,11 @@ class Lines:
         self._file.discard()
 
 
-def _compressor(name: str) -> Any:
+def _compressor(name: str, lasting: bool) -> Any:
     if name == "gzip":
-        return zlib.compressobj(6, zlib.DEFLATED, 31)
+        return zlib.compressobj(6 if lasting else 1, zlib.DEFLATED, 31)
     if name == "zstd":
         import zstandard
 
-        return zstandard.ZstdCompressor(level=3, write_checksum=True).compressobj()
+        return zstandard.ZstdCompressor(level=3 if lasting else 1, write_checksum=True).compressobj()
     return None

@@ -63,7 +63,8 @@ class Plan:
                 raise UserError(f"{file}: lies in --output {self.folder}, where a run writes over files; name another folder")
 
     def _parts(self, stage: str, last: bool) -> Parts:
-        return Parts(self.folder if last else self.work / stage, self.c.output_compression, self.c.text_key)
+        folder = self.folder if last else self.work / stage
+        return Parts(folder, self.c.output_compression, self.c.text_key, lasting=last)
 
 
 def _seen(file: str) -> Seen:
