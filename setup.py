@@ -17,8 +17,8 @@ SOURCES = sorted(map(str, Path("megatron_ext/native").glob("*.cpp")))
 HEADERS = sorted(map(str, Path("megatron_ext/native").glob("*.h")))
 SLOWER = (
     "megatron-ext: the native module {name} was not built ({error}); the install goes on without it, and the hot loops "
-    "of corpora and tokenizers take their Python twins, tens of times slower and never different. Install a C++17 compiler (Debian: g++) and "
-    "install again to have it."
+    "of corpora and tokenizers take their Python twins, tens of times slower and never different. Install a C++17 compiler "
+    "(Debian: g++) and install again to have it."
 )
 
 

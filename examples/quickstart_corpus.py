@@ -232,9 +232,9 @@ def download(requirement, options, folder):
     return path
 
 
-def choose(documents):
+def choose(documents, at_most=AT_MOST):
     """(documents of sensible length, the others), each text once, in the order of their hashes, and of the former each origin
-    cut at its `AT_MOST`."""
+    cut at its `at_most` bytes."""
     by_hash = {}
     for document in documents:
         if document.text:
@@ -244,21 +244,21 @@ def choose(documents):
         origin = origin_of(document)
         if not SHORTEST <= len(document.text) <= LONGEST:
             others.append(document)
-        elif taken[origin] < AT_MOST.get(origin, float("inf")):
+        elif taken[origin] < at_most.get(origin, float("inf")):
             taken[origin] += size(document)
             chosen.append(document)
     return chosen, others
 
 
-def split(documents):
-    """(train, held out): of each origin the first documents, until `HELD_OUT` of its bytes and at least one are held out."""
+def split(documents, share=HELD_OUT):
+    """(train, held out): of each origin the first documents, until `share` of its bytes and at least one are held out."""
     total = Counter()
     for document in documents:
         total[origin_of(document)] += size(document)
     held, parts = Counter(), ([], [])
     for document in documents:
         origin = origin_of(document)
-        out = held[origin] < HELD_OUT * total[origin]
+        out = held[origin] < share * total[origin]
         held[origin] += out * size(document)
         parts[out].append(document)
     return parts
@@ -281,9 +281,9 @@ def write(path, documents):
     partial.replace(path)
 
 
-def table(train, held_out):
+def table(train, held_out, title="The quickstart's corpus"):
     """What was made, one line an origin."""
-    columns = Table("source", "origin", title="The quickstart's corpus")
+    columns = Table("source", "origin", title=title)
     for name in ("documents", "MB", "held out", "MB "):
         columns.add_column(name, justify="right")
     kinds = sorted({(document.source, origin_of(document)) for document in train}, key=lambda kind: (kind[0] != "english", kind))

@@ -47,7 +47,7 @@ def library_texts(count: int = 40) -> list[str]:
 @functools.cache
 def byte_level_bpe_json(vocab_size: int = 600) -> str:
     """A byte-level BPE as our own tool learns it."""
-    return byte_level_bpe.train(library_texts(), TrainTokenizerFlags(vocab_size=vocab_size)).to_str()
+    return byte_level_bpe.train(library_texts(), TrainTokenizerFlags(vocab_size=vocab_size))["tokenizer.json"].decode()
 
 
 @functools.cache

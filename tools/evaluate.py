@@ -7,6 +7,7 @@ torchrun --nproc-per-node 2 tools/evaluate.py --load RUN --documents heldout.jso
 
 from __future__ import annotations
 
+import json
 import pathlib
 import signal
 import sys
@@ -35,17 +36,19 @@ def _evaluate(argv: Sequence[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from megatron_ext.corpus.whole_file import write_whole
     from megatron_ext.evaluation.bits_per_byte import score
     from megatron_ext.evaluation.documents import by_source
     from megatron_ext.training.trained import joined, open_run
 
-    flags = config.evaluation
+    flags, figures = config.evaluation, {}
     table = Table("source", "documents", "kB", "bytes/token", "loss (nats/token)", "bits/byte", "gzip -9 bits/byte")
     with joined(config.run, launch) as device:
         groups = first_for_all(lambda: by_source(flags.documents, flags.text_key, flags.source_key, flags.max_documents))
         trained = open_run(config.run, device)
         for source, texts in groups.items():
             found = score(trained.model, trained.tokenizer, texts, trained.window, flags.batch_size, device)
+            figures[source] = found.figures()
             table.add_row(
                 source,
                 str(found.documents),
@@ -57,6 +60,9 @@ def _evaluate(argv: Sequence[str]) -> None:
             )
     if launch.rank == 0:
         Console().print(table)
+        if flags.json is not None:
+            content = {"load": config.run.load, "sources": figures}
+            write_whole(flags.json, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

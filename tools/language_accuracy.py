@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from megatron_ext.arguments.problems import exit_status
 from megatron_ext.corpus.filters.language import Flags, Identifier, default_model
 
 SAME = {"nb": {"no", "nn"}, "zh": {"zh", "wuu", "yue"}, "id": {"id", "ms"}, "hr": {"hr", "sh", "bs", "sr"}}
@@ -77,4 +78,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(exit_status(lambda: main(sys.argv[1:]), "language_accuracy.py"))

@@ -18,7 +18,10 @@ from megatron_ext.arguments.config import read
 from megatron_ext.arguments.problems import UserError, exit_status
 from megatron_ext.corpus.flags import InputFlags
 from megatron_ext.corpus.inputs import expand_all, size_on_disk
-from megatron_ext.tokenizers.flags import ALGORITHMS, TrainTokenizerFlags
+from megatron_ext.data.flags import SampleFlags
+from megatron_ext.tokenizers.build import build
+from megatron_ext.tokenizers.files import find, sniff
+from megatron_ext.tokenizers.flags import ALGORITHMS, TokenizerFlags, TrainTokenizerFlags
 
 PROGRAM = "train_tokenizer.py"
 ABOUT = "Learn a tokenizer from text (JSON lines, Parquet, plain text; .gz and .zst too) and write it as tokenizer.json."
@@ -26,30 +29,30 @@ ABOUT = "Learn a tokenizer from text (JSON lines, Parquet, plain text; .gz and .
 
 def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # learning is native code, which would not look at Ctrl-C for minutes
-    return exit_status(lambda: _train(read([InputFlags, TrainTokenizerFlags], argv, PROGRAM, ABOUT)), PROGRAM)
+    return exit_status(lambda: _train(read([InputFlags, SampleFlags, TrainTokenizerFlags], argv, PROGRAM, ABOUT)), PROGRAM)
 
 
 def _train(config) -> None:
     input_flags, flags = config.input, config.training
     from megatron_ext.corpus.progress import Meter
-    from megatron_ext.corpus.whole_file import WholeFile
+    from megatron_ext.corpus.whole_file import WholeFile, write_whole
 
-    target = str(pathlib.Path(flags.output) / "tokenizer.json")
-    WholeFile(target).discard()  # find out now whether it can be written
+    target = pathlib.Path(flags.output)
+    WholeFile(str(target / "training.json")).discard()  # find out now whether it can be written
     seen: collections.Counter = collections.Counter()
     files = expand_all(input_flags.input)
     with Meter("reading", size_on_disk(files), interval=100_000) as meter:
-        learned = ALGORITHMS.load(flags.algorithm).train(_texts(files, input_flags, flags.json_key, meter, seen), flags)
+        learned = ALGORITHMS.load(flags.algorithm).train(_texts(files, input_flags, config.sample.json_key, meter, seen), flags)
     if not seen["documents"]:
-        raise UserError(f"no document could be used ({seen['rejected']} rejected, by --json-key {flags.json_key})")
-    file = WholeFile(target)
-    file.write(learned.to_str(pretty=True).encode() + b"\n")
-    file.seal()
-    file.publish()
-    print(f"{target}: {learned.get_vocab_size():,} tokens from {seen['documents']:,} documents, {seen['bytes'] / 1e6:,.1f} MB")
+        raise UserError(f"no document could be used ({seen['rejected']} rejected, by --json-key {config.sample.json_key})")
+    for name, content in learned.items():
+        write_whole(target / name, content)
+    model = flags.output
+    tokenizer = build(TokenizerFlags(tokenizer_type=sniff(find(model)), tokenizer_model=model, eod_token=flags.eod_token))
+    print(f"{target}: {tokenizer.vocab_size:,} tokens from {seen['documents']:,} documents, {seen['bytes'] / 1e6:,.1f} MB")
     if seen["rejected"]:
         print(f"{seen['rejected']:,} records were passed over; tools/preprocess_data.py names them")
-    if learned.get_vocab_size() < flags.vocab_size:
+    if tokenizer.vocab_size < flags.vocab_size:
         print(
             f"fewer than the {flags.vocab_size:,} asked for: the text holds no more pairs that occur {flags.min_frequency} times"
         )

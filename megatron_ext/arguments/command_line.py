@@ -19,7 +19,7 @@ from megatron_ext.arguments.megatron_lm import page
 from megatron_ext.arguments.megatron_lm.rows import OURS, REFUSED, Row
 from megatron_ext.arguments.megatron_lm.table import rows
 from megatron_ext.arguments.megatron_lm.translate import Given, Word, gather
-from megatron_ext.arguments.problems import ConfigurationError, Problem, did_you_mean
+from megatron_ext.arguments.problems import ConfigurationError, Problem, did_you_mean, ending_without_a_reader
 
 
 class _Parser(argparse.ArgumentParser):
@@ -109,7 +109,8 @@ def _answer_help(groups: Sequence[type], argv: Sequence[str], program: str, desc
     if topic and topic != "all" and topic not in names:
         hint = did_you_mean(topic, names) or f"groups are {', '.join(names)}, or all"
         raise ConfigurationError([Problem("--help", topic, "is not a group of flags", hint)])
-    print(help_text(groups, topic, program, description))
+    with ending_without_a_reader():
+        print(help_text(groups, topic, program, description))
     sys.exit(0)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
+import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +63,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def exit_status(work: Callable[[], None], program: str, interrupted: str | None = None) -> int:
     """Do a program's work; its exit status: 0, or with the error reported 2 for wrong flags, 1 for what else a user can mend.
+    Where nobody reads what it prints (`| head`) the program ends with NO_READER.
 
     Args:
         interrupted: what to say on Ctrl-C, and on a scheduler's SIGTERM, which then ends as cleanly: 130.
@@ -68,7 +71,8 @@ def exit_status(work: Callable[[], None], program: str, interrupted: str | None 
     try:
         if interrupted is not None:
             signal.signal(signal.SIGTERM, signal.default_int_handler)
-        work()
+        with ending_without_a_reader():
+            work()
     except UserError as error:
         report(error, program)
         return 2 if isinstance(error, ConfigurationError) else 1
@@ -78,6 +82,34 @@ def exit_status(work: Callable[[], None], program: str, interrupted: str | None 
         print(f"{program}: interrupted; {interrupted}", file=sys.stderr)
         return 130
     return 0
+
+
+NO_READER = 128 + signal.SIGPIPE
+"""The status of a program whose output nobody reads any more, as a shell shows it of others."""
+
+
+@contextlib.contextmanager
+def ending_without_a_reader() -> Iterator[None]:
+    """Inside, a program whose output goes to a pipe that was closed (`| head`) ends with status NO_READER and without a word."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        closed = [stream for stream in (sys.stdout, sys.stderr) if _has_no_reader(stream)]
+        if not closed:
+            raise  # it was a pipe of ours
+        for stream in closed:  # else the interpreter would try once more at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        sys.exit(NO_READER)
+
+
+def _has_no_reader(stream: Any) -> bool:
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+    except (OSError, ValueError):  # it was closed, or is no file
+        return False
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def report(error: UserError, program: str) -> None:

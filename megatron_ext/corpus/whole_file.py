@@ -1,14 +1,18 @@
 """A file that is there whole or not at all: written under another name, flushed to disk, then renamed.
 
 The other name is `PATH.partial`. A run that was killed leaves it, and the next run writes over it; a lock on it keeps two
-runs from writing the same file at the same time.
+runs from writing the same file at the same time. On a file system without locks (Lustre, as it is mostly mounted) each process
+writes under a name of its own, `PATH.HOST-PID-N.partial`: of two that write the same file each is whole, and the last one stays.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
+import itertools
 import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +26,19 @@ def naming(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+_numbers = itertools.count()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        pass
+    return True
 
 
 class WholeFile:
@@ -39,7 +56,10 @@ class WholeFile:
 
     def _open(self) -> None:
         self._file = open(os.open(self._partial, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=2**20)
-        self._lock()
+        if not self._lock():
+            self.discard()
+            self._partial = self._of_our_own()
+            self._file = open(self._partial, "w+b", buffering=2**20)
 
     def _is_still_there(self) -> bool:
         try:
@@ -47,14 +67,26 @@ class WholeFile:
         except FileNotFoundError:
             return False
 
-    def _lock(self) -> None:
+    def _lock(self) -> bool:
+        """False: the file system has no locks."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.close()
             raise UserError(f"{self.path}: is being written by another run; wait for it, or name another output") from None
-        except OSError:  # a file system without locks
-            pass
+        except OSError:
+            return False
+        return True
+
+    def _of_our_own(self) -> str:
+        """A name that nobody else has, once what killed processes of this host left is gone."""
+        ours = f"{self.path}.{socket.gethostname()}-"
+        for left in glob.glob(glob.escape(ours) + "*.partial"):
+            number = left.removeprefix(ours).partition("-")[0]
+            if number.isdigit() and not _is_alive(int(number)):
+                with contextlib.suppress(OSError):
+                    os.unlink(left)
+        return f"{ours}{os.getpid()}-{next(_numbers)}.partial"
 
     def write(self, data: Any) -> None:
         """Append bytes, or anything with the buffer protocol."""
@@ -82,6 +114,8 @@ class WholeFile:
 
     def publish(self) -> None:
         """Give the sealed file its name, in place of an older one."""
+        if not self._is_still_there():
+            raise UserError(f"{self.path}: cannot be written ({self._partial} was taken away by another run); run again")
         with naming(self.path):
             os.replace(self._partial, self.path)
             self._file.close()

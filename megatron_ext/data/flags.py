@@ -50,6 +50,25 @@ class DataFlags:
         yield from _check_split(c)
 
 
+@flag_group("sample", "How much of it is taken")
+class SampleFlags:
+    """What tools/train_tokenizer.py and tools/compare_tokenizers.py look at, of what `InputFlags` name (data/sampling.py)."""
+
+    json_key: str = flag("text", "where the text lies in a record", front=True)
+    weights: tuple[float, ...] = flag(
+        (), "one for each --input: its share of the sample, by bytes (default: as they come)", positive=True, front=True
+    )
+    sample_megabytes: float | None = flag(
+        None, "size of the sample (default: all of the text; with --weights as much as repeats no source)", positive=True
+    )
+    seed: int = flag(1234, "gives the documents of the sample", least=0, most=2**62)
+
+    @staticmethod
+    def check(c):
+        if c.weights and len(c.weights) != len(c.input):
+            yield Problem("--weights", len(c.weights), f"are not as many as --input names, {len(c.input)}", "give one for each")
+
+
 def option(name: str) -> str:
     return "--" + name.replace("_", "-")
 

@@ -1,1 +1,1 @@
-"""How good a trained model is."""
+"""How good a trained model is, and how good a tokenizer."""

@@ -39,6 +39,11 @@ class Score:
     def gzip_bits_per_byte(self) -> float:
         return 8 * self.gzip_size / max(self.size, 1)
 
+    def figures(self) -> dict[str, float]:
+        """As `--json` has them."""
+        sums = {"documents": self.documents, "bytes": self.size, "tokens": self.tokens, "nats": self.nats}
+        return {**sums, "bits_per_byte": self.bits_per_byte, "gzip_bits_per_byte": self.gzip_bits_per_byte}
+
 
 def windows(length: int, window: int) -> Iterator[tuple[int, int, int]]:
     """`(begin, end, first)` over `length` inputs: inputs begin…end go through the model, targets from `first` on count."""

@@ -19,4 +19,5 @@ PYBIND11_MODULE(compiled, m) {
     bind_substring(m);
     bind_bloom(m);
     bind_contamination(m);
+    bind_pair_merging(m);
 }

@@ -20,6 +20,7 @@ void bind_union_find(py::module_& m);
 void bind_substring(py::module_& m);
 void bind_bloom(py::module_& m);
 void bind_contamination(py::module_& m);
+void bind_pair_merging(py::module_& m);
 
 // Whatever has bytes in one piece: bytes, bytearray, memoryview, mmap.
 class Bytes {

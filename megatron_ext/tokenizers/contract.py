@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import functools
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -32,11 +32,13 @@ class Tokenizer(abc.ABC):
     """Attributes:
     vocab_size: ids run from 0 to vocab_size - 1.
     eod: the id of the token that ends a document.
+    control_tokens: ids by name of the tokens that stand for no text and that no text gives; objectives find theirs here.
     model_entries: of the model: as many, or more with `--vocab-size`. Those beyond vocab_size have logits and no text.
     """
 
     vocab_size: int
     eod: int
+    control_tokens: Mapping[str, int]
     model_entries: int
 
     @abc.abstractmethod

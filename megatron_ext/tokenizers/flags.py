@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
-from megatron_ext.arguments.flags import flag, flag_group
+from megatron_ext.arguments.flags import flag, flag_group, flags_of
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.tokenizers.files import NAMES, find, sniff
 from megatron_ext.tokenizers.patterns import MEGATRON_CONTROL_COUNT, PATTERNS, pattern_of_file
+from megatron_ext.tokenizers.special_tokens import EXTRA_IDS, FAMILIES, RESERVED_NAME, names
 
 LOADERS = Registry("megatron_ext.tokenizers.loaders")
 ALGORITHMS = Registry("megatron_ext.tokenizers.training")
@@ -104,18 +105,63 @@ def _without_effect(c, name: str, kind: str | None):
 @flag_group("training", "What is learned")
 class TrainTokenizerFlags:
     algorithm: str = flag("byte_level_bpe", "how the tokenizer is learned", choices=ALGORITHMS, front=True)
-    vocab_size: int = flag(32_000, "tokens to learn, control tokens and the 256 bytes included", least=257, front=True)
-    output: str | None = flag(None, "folder in which tokenizer.json is written", front=True)
-    json_key: str = flag("text", "where the text lies in a record", front=True)
+    vocab_size: int = flag(
+        32_000, "entries to learn, control tokens and the 256 bytes included; reserved ones come besides", least=257, front=True
+    )
+    output: str | None = flag(None, "folder in which the tokenizer is written", front=True)
     split_digits: bool = flag(
         True, "every digit a token of its own, so that numbers are written alike (as LLaMA does)", front=True
     )
+    byte_fallback: bool = flag(True, "write what the vocabulary lacks as bytes; without it such characters are lost", front=True)
+    character_coverage: float = flag(
+        0.9995, "share of the text's characters that get an entry; the rest are written as bytes", least=0.9, most=1.0
+    )
     min_frequency: int = flag(2, "pairs seen less often are not merged", least=1)
     eod_token: str = flag("<|endoftext|>", "name of the control token that ends a document; it gets id 0")
+    special_tokens: tuple[str, ...] = flag(
+        (), "families of control tokens for objectives: sentinels, modes, masks", choices=tuple(FAMILIES), front=True
+    )
+    extra_ids: int = flag(EXTRA_IDS, "sentinels <extra_id_0> ... of --special-tokens span_corruption", least=1)
+    additional_special_tokens: tuple[str, ...] = flag((), "names of further control tokens")
+    make_vocab_size_divisible_by: int = flag(
+        1, "fill the vocabulary with reserved control tokens to a multiple of this and of --tensor-model-parallel-size", least=1
+    )
+    tensor_model_parallel_size: int = flag(1, "tensor parallelism that the vocabulary shall divide over", least=1)
+    allow_lossy: bool = flag(False, "write a tokenizer that does not give back the text that it was learned from")
 
     @staticmethod
     def check(c):
         if c.output is None:
-            yield Problem("--output", None, "is missing", "name the folder in which tokenizer.json is written")
-        if not c.eod_token:
-            yield Problem("--eod-token", None, "must not be empty")
+            yield Problem("--output", None, "is missing", "name the folder in which the tokenizer is written")
+        yield from _check_names(c)
+        taken = ALGORITHMS.load(c.algorithm).FLAGS
+        for each in flags_of(TrainTokenizerFlags):
+            if each.name in OF_SOME_ALGORITHMS and each.name not in taken and getattr(c, each.name) != each.default:
+                option = each.opposite if getattr(c, each.name) is False else each.option
+                yield Problem(option, None, f"has no effect with --algorithm {c.algorithm}", "leave it out")
+        if c.extra_ids != EXTRA_IDS and "span_corruption" not in c.special_tokens:
+            yield Problem("--extra-ids", c.extra_ids, "has no effect without --special-tokens span_corruption")
+        least = 257 + len(control_names(c))
+        if c.vocab_size < least:
+            yield Problem("--vocab-size", c.vocab_size, f"is too small: control tokens and bytes alone are {least - 1}")
+
+
+OF_SOME_ALGORITHMS = ("split_digits", "byte_fallback", "character_coverage", "min_frequency")
+"""Flags that not every algorithm takes; its module's FLAGS name those that it does."""
+
+
+def control_names(flags) -> list[str]:
+    """The control tokens that are asked for, in the order of their ids: the end of a document, families, further ones."""
+    return [flags.eod_token, *names(flags.special_tokens, flags.extra_ids, flags.additional_special_tokens)]
+
+
+def _check_names(c):
+    named = [("--eod-token", c.eod_token), *(("--additional-special-tokens", name) for name in c.additional_special_tokens)]
+    known = names(c.special_tokens, c.extra_ids)
+    for place, (option, name) in enumerate(named):
+        if len(name) < 2:
+            yield Problem(option, repr(name), "is too short for a control token's name", "give two characters or more")
+        elif name in known or name in [other for _, other in named[:place]]:
+            yield Problem(option, name, "is a control token's name already", "give each name once")
+        elif RESERVED_NAME.fullmatch(name):
+            yield Problem(option, name, "is a name that reserved entries, bytes or what is unknown have", "give another name")

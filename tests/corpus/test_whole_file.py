@@ -1,8 +1,10 @@
 """A file is there whole or not at all."""
 
+import errno
 import fcntl
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 
@@ -103,3 +105,47 @@ def test_a_file_published_between_opening_and_locking_is_not_written_over(tmp_pa
     second.write(b"second")
     assert (tmp_path / "a").read_bytes() == b"first"
     second.discard()
+
+
+def without_locks(monkeypatch):
+    def refuse(file, how):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+
+def test_without_locks_each_writes_its_own_and_both_are_whole(tmp_path, monkeypatch):
+    """As Lustre is mostly mounted: two tasks that do the same job (one was taken for dead) share no unfinished file."""
+    without_locks(monkeypatch)
+    first, second = WholeFile(str(tmp_path / "a")), WholeFile(str(tmp_path / "a"))
+    assert not (tmp_path / "a.partial").exists() and len(os.listdir(tmp_path)) == 2
+    for file, content in ((first, b"a long first one"), (second, b"second")):
+        for at in range(len(content)):
+            file.write(content[at : at + 1])
+    for file, content in ((second, b"second"), (first, b"a long first one")):
+        file.seal()
+        file.publish()
+        assert (tmp_path / "a").read_bytes() == content
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_without_locks_what_a_killed_process_left_is_gone(tmp_path, monkeypatch):
+    without_locks(monkeypatch)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / f"a.{socket.gethostname()}-{dead.pid}-0.partial"
+    alive = tmp_path / f"a.{socket.gethostname()}-{os.getppid()}-0.partial"
+    elsewhere = tmp_path / f"a.another-{dead.pid}-0.partial"
+    for path in (left, alive, elsewhere):
+        path.write_bytes(b"half")
+    WholeFile(str(tmp_path / "a")).discard()
+    assert sorted(os.listdir(tmp_path)) == sorted([alive.name, elsewhere.name])
+
+
+def test_an_unfinished_file_that_was_taken_away_is_said(tmp_path):
+    file = WholeFile(str(tmp_path / "a"))
+    (tmp_path / "a.partial").unlink()
+    (tmp_path / "a.partial").write_bytes(b"another run's")
+    file.seal()
+    with pytest.raises(UserError, match="taken away by another run"):
+        file.publish()

@@ -61,9 +61,12 @@ def test_from_text_to_text(data):
     assert records[-1]["eval_bits_per_byte"] < 5.0
 
     held = ["--documents", data / "code.jsonl", "--max-documents", "5"]
-    table = python("tools/evaluate.py", "--load", run, *held, "--device", "cpu")
+    table = python("tools/evaluate.py", "--load", run, *held, "--device", "cpu", "--json", data / "scores.json")
     bits = float(re.search(r"code.*", table).group().split("│")[-3])
     assert 1.0 < bits < 5.0
+    found = json.loads((data / "scores.json").read_text())["sources"]["code"]
+    assert found["documents"] == 5 and round(found["bits_per_byte"], 3) == bits
+    assert found["bits_per_byte"] == pytest.approx(found["nats"] / math.log(2) / found["bytes"])
     text = python("tools/generate.py", "--load", run, "--device", "cpu", "--max-new-tokens", "8", "--prompt", "def f(", "import ")
     assert text.startswith("def f(") and "\nimport " in text
     assert text == python("tools/generate.py", "--load", run / "iter_0000090", "--device", "cpu", "--max-new-tokens", "8",

@@ -48,6 +48,7 @@ SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1
 MinJobAge=300
+MaxArraySize=3
 KillWait=30
 ReturnToService=2
 {nodes}

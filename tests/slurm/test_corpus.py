@@ -11,7 +11,7 @@ import pytest
 from tests.corpus.engine.runs import TOOL, corpus, good, left
 
 FLAGS = ("--scrub", "email", "phone_number", "secret", "--dedup", "exact", "--shard-size", "0.2", "--log-interval", "0")
-CLUSTER = ("--engine", "slurm", "--slurm-tasks", "3", "--slurm-options", "--mem=200 --partition=tests")
+CLUSTER = ("--engine", "slurm", "--slurm-tasks", "50", "--slurm-options", "--mem=200 --partition=tests")
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,7 @@ def test_a_node_goes_down_in_the_middle(cluster, local, tmp_path):
     finally:
         process.kill()
     assert process.returncode == 0, said
+    assert "this cluster's arrays have at most 3 tasks" in said
     assert left(tmp_path) == expected
     assert not (tmp_path / "slurm").exists() and not (tmp_path / "work").exists()
 

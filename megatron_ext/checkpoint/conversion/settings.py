@@ -39,10 +39,16 @@ class Settings:
         self.values, self.path = values, path
 
     def get(self, *keys: str, default: Any = _NEEDED) -> Any:
-        """The value of the first of its names that is there and not null. A size may be written 48.0."""
-        found = next((self.values[key] for key in keys if self.values.get(key) is not None), default)
+        """The value of the first of its names that is there and not null. A size may be written 48.0; a text is refused where
+        the default is a number, and what is not true, false, 1 or 0 where it is true or false."""
+        key = next((key for key in keys if self.values.get(key) is not None), keys[0])
+        found = default if self.values.get(key) is None else self.values[key]
         if found is _NEEDED:
             raise UserError(f"{self.path}: has no {keys[0]}")
+        if isinstance(default, bool) and found not in (True, False):  # "no" would be true
+            self.refuse(key, found, "there is true or false")
+        if isinstance(default, (int, float)) and isinstance(found, str):
+            self.refuse(key, found, "there are numbers")
         return int(found) if isinstance(found, float) and found.is_integer() else found
 
     def refuse(self, key: str, value: Any, way_out: str) -> None:

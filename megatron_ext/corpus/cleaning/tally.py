@@ -104,7 +104,8 @@ class StepTally:
         edited: documents whose text it changed; removed: bytes that this took out.
         found: what it counts besides (kinds of personal data).
         sources: of a step that looks for duplicates, name → [documents that came to it, dropped].
-        before, after: name of a number → its distribution in what came to the step, and in what the run keeps.
+        before, after: name of a number → its distribution in what came to the step, and in what all rules keep: duplicates are
+            looked for later, and are among it.
     """
 
     def __init__(self, name: str, numbers: Sequence[str] = ()):

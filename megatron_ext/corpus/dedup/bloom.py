@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from megatron_ext.corpus.matching.before import Before
 
 FILTER = "bloom.npy"
+LEAVES = (FILTER,)
 
 
 @flag_group("bloom", "Duplicates, exact, by a Bloom filter")
@@ -47,7 +48,7 @@ def stages(before: Before, parts: Parts) -> Sequence[Stage]:
     from megatron_ext.corpus.matching.stages import Finding, Signing
 
     signing = Signing(before, signer)
-    finding = Finding(before, signing, "find", signing, 1, find)  # one after another: a filter knows no order
+    finding = Finding(before, signing, "find", signing, 1, find, LEAVES)  # one after another: a filter knows no order
     return [signing, finding, Cutting(before, finding, parts, "bloom_known", "known to")]
 
 

@@ -76,7 +76,7 @@ def stages(before: Before, parts: Parts) -> Sequence[Stage]:
     signing = Signing(before, Signer)
     units = Units.of(before.documents, c.minhash_bands, 1e9 * c.dedup_memory)
     checks = slices_for(before.text, c) if c.minhash_check else 0
-    finding = last = Finding(before, signing, "pairs_of_a_band", signing, units.jobs, Find(units, checks), (units, checks))
+    finding = last = Finding(before, signing, "pairs_of_a_band", signing, units.jobs, Find(units, checks), how=(units, checks))
     found: list[Stage] = [finding]
     if checks:
         sets = Finding(before, signing, "sets", finding, None, sets_of)

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import pathlib
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,11 +21,13 @@ from megatron_ext.arguments.config import Config
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.cleaning.steps import Cleaner
 from megatron_ext.corpus.cleaning.tally import Tally
+from megatron_ext.corpus.engine.keys import check_versions
 from megatron_ext.corpus.engine.local import StopAll
 from megatron_ext.corpus.engine.plan import Plan
 from megatron_ext.corpus.engine.schedule import run
 from megatron_ext.corpus.engine.stages import MANIFESTS, Runner
-from megatron_ext.corpus.receipt.write import RECEIPTS, write_receipt
+from megatron_ext.corpus.matching.flags import WAYS
+from megatron_ext.corpus.receipt.write import RECEIPTS, warnings_of, write_receipt
 from megatron_ext.corpus.whole_file import write_whole
 
 RECIPE = "recipe.yaml"
@@ -65,30 +68,47 @@ def clean(config: Config) -> Cleaned:
     folder = pathlib.Path(config.engine.output)
     with _locked(folder):
         plan = Plan(config)
+        _warn(plan.warnings)
         Cleaner(plan.c)  # what cannot be built is found out here, not in every worker
         skipped = _sweep(plan)
         write_whole(folder / RECIPE, _recipe(config))
         failures = run(plan)
         tally, seconds = _added_up(plan)
         told = [f"{job.where}: {reason}" for job, reason in failures]
-        warnings = write_receipt(f"{folder}/", plan.c, tally, len(plan.shards), seconds, told)
+        whole = not any(map(plan.writes.waits, range(len(plan.writes.jobs))))
+        write_receipt(f"{folder}/", plan.c, tally, len(plan.shards), seconds, whole, [*told, *plan.warnings])
         if not failures and not plan.c.keep_work:
             shutil.rmtree(plan.work, ignore_errors=True)
     if told:
-        first = failures[0][0].stage == plan.writes.name
-        what = "shards" if first else f"jobs of stage {failures[0][0].stage}"
-        missing = "their documents are missing from" if first else "there is no corpus yet in"
-        raise UserError(
-            f"{len(told)} of {len(plan.stages[failures[0][0].stage].jobs)} {what} were set aside, and {missing} {folder}:\n"
-            + "\n".join(f"  - {each}" for each in told)
-            + "\nThe same command, once that is mended, does these and nothing else"
-        )
-    return Cleaned(tally, len(plan.shards), skipped, time.monotonic() - start, warnings)
+        raise UserError(_set_aside(plan, failures[0][0].stage, told, whole))
+    return Cleaned(tally, len(plan.shards), skipped, time.monotonic() - start, warnings_of(tally))
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    """Of many the first few: each shard may have one."""
+    few = warnings if len(warnings) <= 4 else [*warnings[:3], f"{len(warnings) - 3:,} more such, in the receipt"]
+    for warning in few:
+        print(f"{'warning':>10}  {warning}", file=sys.stderr, flush=True)
+
+
+def _set_aside(plan: Plan, stage: str, told: Sequence[str], whole: bool) -> str:
+    """That jobs of a stage were, and what that means for the corpus."""
+    if whole:
+        what, so = f"jobs of stage {stage}", f"the corpus is whole without them, its receipt is not, in {plan.folder}"
+    elif stage == plan.writes.name:
+        what, so = "shards", f"their documents are missing from {plan.folder}"
+    else:
+        what, so = f"jobs of stage {stage}", f"there is no corpus yet in {plan.folder}"
+    listed = "".join(f"\n  - {each}" for each in told)
+    end = "\nThe same command, once that is mended, does these and nothing else"
+    return f"{len(told)} of {len(plan.stages[stage].jobs)} {what} were set aside, and {so}:{listed}{end}"
 
 
 def clean_some(config: Config, stage: str, numbers: Sequence[int]) -> None:
     """Some jobs of a run, in this process: what a cluster's scheduler calls. UserError: of the jobs that failed, once all were
     tried, a line each."""
+    if config.engine.run_versions:
+        check_versions(config.engine.run_versions)
     plan = Plan(config)
     if stage not in plan.stages:
         raise UserError(f"--run-stage {stage}: the run has the stages {', '.join(plan.stages)}")
@@ -135,7 +155,7 @@ def _added_up(plan: Plan) -> tuple[Tally, float]:
 
 
 def _recipe(config: Config) -> str:
-    return config.to_yaml(without=("run_stage", "run_shard"))
+    return config.to_yaml(without=("run_stage", "run_shard", "run_versions"))
 
 
 @contextmanager
@@ -179,8 +199,10 @@ def _sweep(plan: Plan) -> int:
     done = [(stage, job.number) for stage in plan.stages.values() for job in stage.jobs if stage.is_done(job.number)]
     ours = {path for stage, number in done for path in (stage.manifest_path(number), *stage.files(number))}
     folder = plan.folder
-    below = [path for name in ("work", "rejects", MANIFESTS) for path in sorted((folder / name).rglob("*"), reverse=True)]
-    for path in [*folder.glob("part-*"), *(folder / name for name in RECEIPTS), *below]:
+    ours_below = ("work", "rejects", "slurm", MANIFESTS)
+    below = [path for name in ours_below for path in sorted((folder / name).rglob("*"), reverse=True)]
+    besides = [name for way in WAYS for name in getattr(WAYS.load(way), "LEAVES", ())]
+    for path in [*folder.glob("part-*"), *(folder / name for name in (*RECEIPTS, *besides)), *below]:
         if path.is_dir():
             with contextlib.suppress(OSError):
                 path.rmdir()  # where nothing is left in it

@@ -12,7 +12,7 @@ from megatron_ext.corpus.cleaning.steps import Cleaner, empty_tally
 from megatron_ext.corpus.cleaning.tally import Tally
 from megatron_ext.corpus.documents import Record, Reject, document, name_of, open_source, records, source_of
 from megatron_ext.corpus.engine.local import StopAll
-from megatron_ext.corpus.engine.parts import Lines, Parts, Rejects, line_of
+from megatron_ext.corpus.engine.parts import Lines, Parts, Rejects
 from megatron_ext.corpus.engine.shards import Piece, Shard
 from megatron_ext.corpus.engine.stages import Job, Stage
 from megatron_ext.corpus.flags import READERS
@@ -82,7 +82,7 @@ class _Worker:
             return
         dropped = self._cleaner(found)
         if dropped is None:
-            kept.write(line_of(found, record.payload if reader is jsonl else None))
+            kept.put(found, record, record.payload if reader is jsonl else None)
         else:
             rejects.write(found.id, found.source, dropped, found.text, record)
 

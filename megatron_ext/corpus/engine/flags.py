@@ -29,6 +29,9 @@ class EngineFlags:
     slurm_options: str = flag("", "options of sbatch for all tasks, such as '--partition=cpu --mem=8G --time=4:00:00'")
     run_shard: tuple[int, ...] = flag((), "do these jobs of a stage, by number, and nothing else", least=0)
     run_stage: str = flag("clean", "the stage that --run-shard is of; a wrong one names those that there are")
+    run_versions: tuple[str, ...] = flag(
+        (), "versions of packages that the run was planned with, as 'regex 2024.11.6'; where others are, no job is done"
+    )
     log_interval: float = flag(10.0, "seconds between progress lines where stderr is not a terminal; 0: none", least=0)
 
     @staticmethod

@@ -6,11 +6,14 @@ import contextlib
 import dataclasses
 import functools
 import os
+import socket
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import xxhash
 
+from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.cleaning.flags import FILTERS
 from megatron_ext.corpus.documents import dumps
 from megatron_ext.corpus.engine.shards import Shard
@@ -47,18 +50,32 @@ def keys_of(config: Config, shards: Sequence[Shard]) -> list[str]:
 
 def digest(*content: Any) -> str:
     """One word for all of it, and for the versions of this package and of those that look at texts."""
-    return xxhash.xxh3_128_hexdigest(dumps([_versions(), *content]))
+    return xxhash.xxh3_128_hexdigest(dumps([versions(), *content]))
 
 
 @functools.cache
-def _versions() -> list[str]:
+def versions() -> list[str]:
+    """Of what results depend on: packages, and the tables of Unicode that this Python has."""
     import importlib.metadata
 
-    found = []
+    found = [f"unicode {unicodedata.unidata_version}"]
     for package in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found.append(f"{package} {importlib.metadata.version(package)}")
     return found
+
+
+def check_versions(planned: Sequence[str]) -> None:
+    """UserError: this process has other ones than that which planned the run, and would do other jobs than are asked for."""
+    here, there = (dict(each.split(" ", 1) for each in found) for found in (versions(), planned))
+    differ = [
+        f"{name} {here.get(name, 'missing')} and not {there.get(name, 'missing')}"
+        for name in sorted({*here, *there})
+        if here.get(name) != there.get(name)
+    ]
+    if differ:
+        told = f"has other versions than where the run was planned: {', '.join(differ)}"
+        raise UserError(f"{socket.gethostname()}: {told}; install the same ones on all nodes")
 
 
 def said(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

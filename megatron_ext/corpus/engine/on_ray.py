@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.corpus.engine.keys import check_versions, versions
 from megatron_ext.corpus.engine.local import Done, StopAll
 from megatron_ext.corpus.engine.plan import Plan
 from megatron_ext.corpus.engine.schedule import Failures, stage_by_stage
@@ -29,7 +30,7 @@ def run(plan: Plan) -> Failures:
     if began:
         _begin(ray, plan)
     try:
-        stages = ray.put((uuid.uuid4().hex, plan.stages))
+        stages = ray.put((uuid.uuid4().hex, plan.stages, versions()))
         return stage_by_stage(plan, lambda stage, jobs: _work(ray, stages, stage, jobs, plan.c))
     finally:
         if began:
@@ -87,11 +88,12 @@ _runners: dict[str, Runner] = {}  # this process's, by run: kept from one job to
 
 def _do(stages: Any, job: Job) -> tuple[Any, str | None, bool]:
     """A job's result, or why there is none and whether that holds for all others."""
-    run, by_name = stages
-    if run not in _runners:
-        _runners.clear()
-        _runners[run] = Runner(by_name)
+    run, by_name, planned = stages
     try:
+        if run not in _runners:
+            check_versions(planned)
+            _runners.clear()
+            _runners[run] = Runner(by_name)
         return _runners[run](job), None, False
     except UserError as error:
         return None, str(error), isinstance(error, StopAll)

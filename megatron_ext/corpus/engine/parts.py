@@ -1,7 +1,8 @@
 """What a stage leaves that writes documents: a file a shard, its documents in order, a line of JSON each.
 
-Between two stages the files lie in `work/STAGE/`, those of the last in the run's folder itself. `rejects/` has a line for every
-document that is not kept.
+Between two stages the files lie in `work/STAGE/`, and behind each line, after a tab, stands where the input has the document:
+`["crawl.jsonl", 17, 40961]`, as in `Record`. Those of the last stage lie in the run's folder itself, in lines of JSON alone.
+`rejects/` has a line for every document that is not kept.
 """
 
 from __future__ import annotations
@@ -15,53 +16,69 @@ from typing import Any
 
 import orjson
 
-from megatron_ext.arguments.problems import UserError
-from megatron_ext.corpus.documents import Document, Record, dumps, named, open_source, records
+from megatron_ext.corpus.documents import Document, Record, dumps, named
 from megatron_ext.corpus.engine.stages import writing
-from megatron_ext.corpus.flags import InputFlags
 from megatron_ext.corpus.readers import jsonl
+from megatron_ext.corpus.sources import Source
 from megatron_ext.corpus.whole_file import WholeFile
 
 ENDINGS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
 
 class Parts:
-    """Where a stage's documents are.
+    """Where a stage's documents are, or its rejects. Attributes: folder; key: under which the text is.
 
     Args:
-        key: under which their text is.
-        lasting: they are what the run is for, and not read once and removed: then small files count for more than speed.
+        between: another stage reads them, so each goes with where it came from.
     """
 
-    def __init__(self, folder: pathlib.Path, compression: str, key: str = "text", lasting: bool = True):
-        self.folder, self._compression, self.key, self._lasting = folder, compression, key, lasting
+    def __init__(self, folder: pathlib.Path, compression: str, key: str = "text", between: bool = False):
+        self.folder, self._compression, self.key, self._between = folder, compression, key, between
 
     def path(self, number: int) -> pathlib.Path:
-        return self.folder / f"part-{number:05d}.jsonl{ENDINGS[self._compression]}"
+        return self.folder / f"part-{number:05d}.{'placed' if self._between else 'jsonl'}{ENDINGS[self._compression]}"
 
     def writer(self, number: int) -> Lines:
-        return Lines(self.path(number), self._compression, self._lasting)
+        return Lines(self.path(number), self._compression, self._between)
 
     def lines(self, number: int) -> Iterator[bytes]:
-        """The documents of a shard as they were written, in order."""
-        with open_source(str(self.path(number)), jsonl) as source:
-            for record in records(source, jsonl, None, InputFlags()):
-                if record.payload is None:
-                    raise UserError(f"{source.path}: line {record.number} is longer than a document may be")
-                yield record.payload
+        """The documents of a shard that lies between stages, in order, as they were written."""
+        with Source(str(self.path(number))) as source:
+            while line := source.readline(-1):  # whatever its length: it was read once, and an id may have been added
+                yield line
 
     def read(self, number: int) -> Iterator[tuple[bytes, Document]]:
-        """The documents of a shard, in order, each with its line."""
+        """The same, each with its line."""
         for line in self.lines(number):
             yield line, self.document(line)
 
     def document(self, line: bytes) -> Document:
-        """A document from its line: `line_of` saw to it that it has a name, a source and a text."""
+        """The document of a line between stages: `line_of` saw to it that it has a name, a source and a text."""
+        payload = _payload(line)
         try:
-            values = orjson.loads(line)
+            values = orjson.loads(payload)
         except orjson.JSONDecodeError:
-            values = jsonl.fields(line, None)
+            values = jsonl.fields(payload, None)
         return Document(named(values["id"]), named(values["source"]), values, self.key)
+
+
+def record_of(line: bytes) -> Record:
+    """Of a line between stages, the record that it was: its place is that in the input, its payload what was written."""
+    payload = _payload(line)
+    file, number, at = _loads(line[len(payload) + 1 :])
+    return Record(file, number, payload, at)
+
+
+def _payload(line: bytes) -> bytes:
+    return line[: line.rindex(b"\t")]
+
+
+def _loads(data: bytes) -> Any:
+    """JSON. What orjson does not read, Python's json does: names of files that are not UTF-8."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return json.loads(data)
 
 
 def line_of(found: Document, line: bytes | None) -> bytes:
@@ -90,23 +107,34 @@ class Rejects:
     def __init__(self, lines: Lines, c: SimpleNamespace):
         self.lines, self._with_text = lines, c.rejects_with_text
 
-    def write(self, id: str, source: str, why: Any, text: str | None, record: Record | None = None) -> None:
+    def write(self, id: str, source: str, why: Any, text: str | None, record: Record) -> None:
         """Args: why: `Dropped`; record: where the input has it."""
         line = {"id": id, "source": source, **why._asdict()}
-        if record is not None:
-            line |= {"file": record.file, "record": record.number, "place": record.place}
+        line |= {"file": record.file, "record": record.number, "place": record.place}
         self.lines.write(dumps(line | {"text": text} if self._with_text and text is not None else line) + b"\n")
 
 
 class Lines:
     """A file of lines, compressed or not, that is there whole or not at all. A context manager: what is not published is gone."""
 
-    def __init__(self, path: pathlib.Path, compression: str, lasting: bool = True):
+    def __init__(self, path: pathlib.Path, compression: str, between: bool = False):
+        self._between = between
         with writing():
             self._file = WholeFile(str(path))
-        self._packed = _compressor(compression, lasting)
+        self._packed = _compressor(compression, fast=between)
         self._held: list[bytes] = []
         self._size = 0
+
+    def put(self, found: Document, record: Record, line: bytes | None) -> None:
+        """A document. Args: record: where the input has it; line: of `line_of`."""
+        written = line_of(found, line)
+        if self._between:
+            written = written[:-1] + b"\t" + dumps([record.file, record.number, record.place]) + b"\n"
+        self.write(written)
+
+    def pass_on(self, line: bytes) -> None:
+        """A document that nothing was changed in, as it came from the stage before."""
+        self.write(line if self._between else _payload(line) + b"\n")
 
     def write(self, line: bytes) -> None:
         self._held.append(line)
@@ -138,11 +166,11 @@ class Lines:
         self._file.discard()
 
 
-def _compressor(name: str, lasting: bool) -> Any:
+def _compressor(name: str, fast: bool) -> Any:
     if name == "gzip":
-        return zlib.compressobj(6 if lasting else 1, zlib.DEFLATED, 31)
+        return zlib.compressobj(1 if fast else 6, zlib.DEFLATED, 31)
     if name == "zstd":
         import zstandard
 
-        return zstandard.ZstdCompressor(level=3 if lasting else 1, write_checksum=True).compressobj()
+        return zstandard.ZstdCompressor(level=1 if fast else 3, write_checksum=True).compressobj()
     return None

@@ -105,7 +105,7 @@ def _groups(signing: Any, unit: Unit, bands: int, ranges: list[tuple[int, int]])
 
 
 def rounds(weights: np.ndarray, most: float) -> Iterator[tuple[int, int]]:
-    """Ranges [begin, end) side by side that each weigh `most` at most, or are one alone that weighs more; none that weighs nothing."""
+    """Ranges [begin, end) side by side that each weigh `most` at most, or are one alone that weighs more."""
     begin = held = 0
     for at, weight in enumerate(weights.tolist()):
         if held and held + weight > most:

@@ -15,7 +15,7 @@ from megatron_ext.corpus.cleaning.tally import EXCERPT, SAMPLES, Sample, StepTal
 from megatron_ext.corpus.documents import Document
 from megatron_ext.corpus.engine.columns import Columns
 from megatron_ext.corpus.engine.keys import digest
-from megatron_ext.corpus.engine.parts import Parts, Rejects, line_of
+from megatron_ext.corpus.engine.parts import Parts, Rejects, record_of
 from megatron_ext.corpus.engine.stages import Job, Stage
 from megatron_ext.corpus.matching.before import Before
 from megatron_ext.corpus.matching.stages import Doomed, Finding, Names
@@ -39,7 +39,7 @@ class Cutting(Stage):
         self.jobs = [Job(self.name, job.number, digest(key, job.key), job.size, job.where) for job in own]
 
     def files(self, number: int) -> list[pathlib.Path]:
-        return [self.parts.path(number), self.rejects.path(number)]
+        return [self.parts.path(number), self.rejects.path(number), *self.found.besides]
 
     def worker(self) -> _Cutting:
         return _Cutting(self)
@@ -152,7 +152,7 @@ class _Cutting:
         for index, line in enumerate(parts.lines(shard)):
             pair = pairs.get(index)
             if pair is None:
-                kept.write(line)
+                kept.pass_on(line)
                 if index in shown and tally.keeps.wants((document := parts.document(line)).id):
                     tally.keeps.add(Sample.of(document))
                 continue
@@ -160,7 +160,8 @@ class _Cutting:
             wanted = step.few(reason).wants(document.id)
             sample = Sample.of(document, pair.detail, (shard, index), pair.twin) if wanted else None
             step.drop(reason, document.size(), sample)
-            rejects.write(document.id, document.source, Dropped(step.name, reason, pair.detail), document.text)
+            dropped = Dropped(step.name, reason, pair.detail)
+            rejects.write(document.id, document.source, dropped, document.text, record_of(line))
 
     def _cut(self, shard: int, tally: Tally, kept: Any, rejects: Rejects, doomed: Doomed) -> None:
         step, rows = tally.steps[0], doomed.rows()
@@ -177,12 +178,15 @@ class _Cutting:
                     step.edited += 1
                     step.removed += size - after
             _count(tally, document, size, after, dropped is None)
-            if dropped is None:
-                kept.write(line_of(document, line))
+            if dropped is None and document.edited:
+                record = record_of(line)
+                kept.put(document, record, record.payload)
+            elif dropped is None:
+                kept.pass_on(line)
             else:
                 few = step.few(dropped.reason)
                 step.drop(dropped.reason, size, Sample.of(document, dropped.detail) if few.wants(document.id) else None)
-                rejects.write(document.id, document.source, dropped, document.text)
+                rejects.write(document.id, document.source, dropped, document.text, record_of(line))
 
     def _too_short(self, text: str, spans: Sequence[tuple[int, int]]) -> Dropped | None:
         left, least = len(text.strip()), self._before.c.dedup_min_left

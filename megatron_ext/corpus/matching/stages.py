@@ -155,11 +155,21 @@ class Finding(Stage):
         find: called with `(stage, slice)`; columns, and what the manifest is to hold besides (`sizes`: how many clusters have how
             many copies). It must be picklable.
         how: what else the results depend on.
+        besides: files that `find` leaves in the run's folder, for good.
     """
 
     def __init__(
-        self, before: Before, signing: Signing, name: str, needs: Stage, slices: int | None, find: Callable, how: object = None
+        self,
+        before: Before,
+        signing: Signing,
+        name: str,
+        needs: Stage,
+        slices: int | None,
+        find: Callable,
+        besides: Sequence[str] = (),
+        how: object = None,
     ):
+        self.besides = [before.folder / each for each in besides]
         self.before, self.signing, self.needs, self.folder, self.find = before, signing, needs, before.folder, find
         self.of_shards, slices = slices is None, slices or before.shards
         self.name, self._leaf = f"{before.way}.{name}", name
@@ -171,7 +181,7 @@ class Finding(Stage):
         return self.before.work / self._leaf / f"{number:05d}.safetensors"
 
     def files(self, number: int) -> list[pathlib.Path]:
-        return [self.path(number)]
+        return [self.path(number), *self.besides]
 
     def worker(self) -> Callable[[int], dict[str, Any]]:
         return self._do

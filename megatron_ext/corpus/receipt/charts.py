@@ -1,4 +1,4 @@
-"""Distributions as small pictures (SVG): what came to a step in grey, what the run keeps in colour, on one scale."""
+"""Distributions as small pictures (SVG): what came to a step in grey, what all rules keep in colour, on one scale."""
 
 from __future__ import annotations
 

@@ -13,26 +13,35 @@ from megatron_ext.corpus.cleaning.tally import StepTally, Tally
 from megatron_ext.corpus.receipt import charts
 from megatron_ext.corpus.whole_file import write_whole
 
+DISTRIBUTIONS = "before: what came to the step; after: what all rules keep, before duplicates are looked for"
 RECEIPTS = ("receipt.json", "receipt.html")
 
 
 def write_receipt(
-    prefix: str, c: SimpleNamespace, tally: Tally, shards: int, seconds: float, failures: Sequence[str] = ()
+    prefix: str,
+    c: SimpleNamespace,
+    tally: Tally,
+    shards: int,
+    seconds: float,
+    whole: bool = True,
+    warnings: Sequence[str] = (),
 ) -> list[str]:
     """Write both files; the warnings that they hold.
 
     Args:
         prefix: what their paths begin with.
         seconds: of all workers together.
-        failures: what was set aside, a sentence each: then the corpus is not whole.
+        whole: whether no shard was set aside.
+        warnings: a sentence each, to go before those of the tally.
     """
-    warnings = [*failures, *warnings_of(tally)]
+    warnings = [*warnings, *warnings_of(tally)]
     about = {
-        "whole": not failures,
+        "whole": whole,
         "warnings": warnings,
         "input": list(c.input),
         "shards": shards,
         "worker_seconds": round(seconds, 3),
+        "distributions": DISTRIBUTIONS,
     }
     write_whole(prefix + RECEIPTS[0], _bytes(json.dumps(about | tally.as_dict(), ensure_ascii=False, indent=1) + "\n"))
     write_whole(prefix + RECEIPTS[1], _bytes(page(about, tally)))

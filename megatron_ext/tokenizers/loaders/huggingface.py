@@ -35,9 +35,11 @@ class HuggingFaceTokenizer(Tokenizer):
         except Exception as error:  # tokenizers raises plain Exception
             raise UserError(f"--tokenizer-model {file}: is not a tokenizer.json ({error})") from None
         self._ids = self._whole.get_vocab(with_added_tokens=True)
-        self._control = {token["content"]: token["id"] for token in self._config["added_tokens"] if token["special"]}
+        special = {token["content"]: token["id"] for token in self._config["added_tokens"] if token["special"]}
+        self._unknown = _unknown(self._config["model"])
+        self.control_tokens = {name: number for name, number in special.items() if name != self._unknown}
         self.vocab_size = max(self._ids.values()) + 1
-        self.eod = find_eod(eod_token, self._control.get, str(file), self._control.get(_own_eos(file)))
+        self.eod = find_eod(eod_token, self.control_tokens.get, str(file), self.control_tokens.get(_own_eos(file)))
         self._fast = fast_encoding(self._config, self._encoder)
         self._print = digest("huggingface", content, str(self.eod))
 
@@ -51,7 +53,7 @@ class HuggingFaceTokenizer(Tokenizer):
 
     def token_bytes(self) -> np.ndarray:
         added = {token["id"]: len(token["content"].encode()) for token in self._config["added_tokens"] if not token["special"]}
-        control = set(self._control.values()) | {self._ids.get(_unknown(self._config["model"]))}
+        control = set(self.control_tokens.values()) | {self._ids.get(self._unknown)}
         size = len if is_byte_level(self._config) else _size_in(self._config["model"])
         sizes = np.zeros(self.vocab_size, np.int32)
         for token, number in self._ids.items():

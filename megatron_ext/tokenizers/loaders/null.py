@@ -16,6 +16,7 @@ from megatron_ext.tokenizers.flags import TokenizerFlags
 
 class NullTokenizer(Tokenizer):
     prefix_bytes = 0
+    control_tokens: dict[str, int] = {}
 
     def __init__(self, vocab_size: int):
         self.vocab_size, self.eod = vocab_size, vocab_size - 1

@@ -29,12 +29,11 @@ class SentencePieceTokenizer(Tokenizer):
             raise UserError(f"--tokenizer-model {file}: is not a SentencePiece model ({error})") from None
         self.vocab_size = self._model.get_piece_size()
         own = self._model.eos_id()
-        self.eod = own if own >= 0 and eod_token is None else find_eod(eod_token, self._control, str(file))
-
-    def _control(self, name: str) -> int | None:
-        """The id of a control piece. A user-defined piece will not do: text could hold it, and so end its document."""
-        found = self._model.piece_to_id(name)
-        return found if self._model.is_control(found) and self._model.id_to_piece(found) == name else None
+        # Of user-defined pieces none: text could hold them, and so end its document.
+        self.control_tokens = {
+            self._model.id_to_piece(token): token for token in range(self.vocab_size) if self._model.is_control(token)
+        }
+        self.eod = own if own >= 0 and eod_token is None else find_eod(eod_token, self.control_tokens.get, str(file))
 
     def encode(self, text: str) -> list[int]:
         return self._model.encode(text, out_type=int)

@@ -48,6 +48,7 @@ class TiktokenTokenizer(Tokenizer):
             raise UserError(f"--tiktoken-pattern {pattern}: is neither a known name nor a regular expression ({error})") from None
         self._texts = {token: text for text, token in ranks.items()}
         self.vocab_size = max(max(ranks.values()), *control.values()) + 1
+        self.control_tokens = control
         self.eod = find_eod(eod_token, control.get, str(file))
         self._print = digest("tiktoken", file.read_bytes(), self._pattern, str(self.vocab_size), str(self.eod))
 

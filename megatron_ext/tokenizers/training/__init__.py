@@ -1,1 +1,5 @@
-"""One file an algorithm that learns a tokenizer, each with `train(texts, flags) -> tokenizers.Tokenizer`."""
+"""One file an algorithm that learns a tokenizer.
+
+Each has `train(texts, flags) -> dict[str, bytes]`, the files of the tokenizer's folder by name; `texts` may be gone through more
+than once. `FLAGS` names those of `OF_SOME_ALGORITHMS` (flags.py) that it takes.
+"""

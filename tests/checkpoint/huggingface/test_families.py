@@ -163,6 +163,18 @@ def test_a_key_that_is_not_there_is_what_the_class_takes(model):
             assert ours == meant(CONFIG_MAPPING[whole["model_type"]].from_dict(keys).to_dict()), key
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_true_and_false_as_words_are_refused(model):
+    """By each key that means something; any text would be true."""
+    whole = model().config.to_dict()
+    read = []
+    for key in (key for key, value in whole.items() if isinstance(value, bool)):
+        if meant(whole | {key: True}) != meant(whole | {key: False}):
+            read.append(key)
+            assert f'{key} is "no"' in meant(whole | {key: "no"})
+    assert "tie_word_embeddings" in read
+
+
 def meant(keys) -> dict | str:
     settings = Settings(keys)
     try:

@@ -38,3 +38,15 @@ def test_what_cannot_be_is_said(tmp_path):
     }.items():
         done = runs.call("--input", __file__, "--input-format", "text", "--output", tmp_path, "--dedup", "bloom", *flags)
         assert done.returncode == 2 and says in done.stderr
+
+
+def test_the_filter_is_a_part_of_what_the_run_leaves(tmp_path):
+    """It is made again where it is gone, and gone where another configuration has none."""
+    flags = ["--input", runs.write(tmp_path / "a.jsonl", [{"text": text} for text in "aba"]), "--output", tmp_path / "out"]
+    runs.good(*flags, "--dedup", "bloom")
+    made = (tmp_path / "out" / "bloom.npy").read_bytes()
+    (tmp_path / "out" / "bloom.npy").unlink()
+    runs.good(*flags, "--dedup", "bloom")
+    assert (tmp_path / "out" / "bloom.npy").read_bytes() == made
+    runs.good(*flags, "--dedup", "exact")
+    assert not (tmp_path / "out" / "bloom.npy").exists() and len(runs.kept(tmp_path / "out")) == 2

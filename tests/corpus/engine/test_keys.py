@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.engine import keys
 from tests.corpus.engine.runs import good, write
 
@@ -49,10 +50,17 @@ def test_what_lies_beside_a_model_is_a_part_of_it(tmp_path):
 
 
 def test_versions_of_what_looks_at_texts_count():
-    assert {each.split()[0] for each in keys._versions()} >= {"megatron-ext", "resiliparse", "phonenumbers", "icu4py"}
+    assert {each.split()[0] for each in keys.versions()} >= {"megatron-ext", "resiliparse", "phonenumbers", "icu4py"}
     before = keys.digest("x")
-    keys._versions().append("another 1.0")
+    keys.versions().append("another 1.0")
     try:
         assert keys.digest("x") != before
     finally:
-        keys._versions().pop()
+        keys.versions().pop()
+
+
+def test_other_versions_are_told_by_name():
+    keys.check_versions(keys.versions())
+    old = ["regex 2020.1.1" if each.startswith("regex ") else each for each in keys.versions()]
+    with pytest.raises(UserError, match=r"has other versions .*: newer missing and not 1, regex \S+ and not 2020.1.1; install"):
+        keys.check_versions([*old, "newer 1"])

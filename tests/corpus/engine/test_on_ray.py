@@ -8,6 +8,7 @@ import time
 import pytest
 
 from megatron_ext.corpus.engine import on_ray
+from megatron_ext.corpus.engine.keys import versions
 from tests.corpus.engine.runs import TOOL, call, corpus, environ, good, left, plan_of, write
 
 FLAGS = ("--scrub", "email", "phone_number", "secret", "--dedup", "exact", "--shard-size", "0.2", "--log-interval", "0")
@@ -39,8 +40,16 @@ def test_runs_in_one_process_do_not_mix(tmp_path):
     write(tmp_path / "in.jsonl", [{"text": "one"}])
     for name in ("a", "b", "a"):
         plan = plan_of("--input", tmp_path / "in.jsonl", "--output", tmp_path / name)
-        assert on_ray._do((name, plan.stages), plan.stages["clean"].jobs[0])[1:] == (None, False)
+        assert on_ray._do((name, plan.stages, versions()), plan.stages["clean"].jobs[0])[1:] == (None, False)
     assert all((tmp_path / name / "part-00000.jsonl.zst").exists() for name in ("a", "b"))
+
+
+def test_a_node_with_other_versions_is_told_and_does_nothing(tmp_path):
+    write(tmp_path / "in.jsonl", [{"text": "one"}])
+    plan = plan_of("--input", tmp_path / "in.jsonl", "--output", tmp_path / "out")
+    _, failure, stops = on_ray._do(("a run", plan.stages, [*versions(), "newer 1"]), plan.stages["clean"].jobs[0])
+    assert "has other versions than where the run was planned: newer missing and not 1" in failure and not stops
+    assert not list(tmp_path.glob("out/**/*.json"))
 
 
 @pytest.mark.timeout(300)

@@ -3,12 +3,14 @@
 import json
 import math
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from megatron_ext.corpus.documents import Record, document
-from megatron_ext.corpus.engine.parts import line_of
+from megatron_ext.corpus.engine.parts import Parts, line_of, record_of
 from megatron_ext.corpus.readers import jsonl, text
+from megatron_ext.corpus.sources import LONGEST_RECORD
 
 NUMBERS = st.integers() | st.integers(min_value=2**62, max_value=2**200) | st.floats(allow_nan=False)
 VALUES = st.recursive(
@@ -49,3 +51,21 @@ def test_not_a_number_stays_one():
 def test_a_text_that_begins_with_a_brace_is_no_line_of_json(tmp_path):
     found = document(Record("a.txt", 1, b"{as\nis}", 0), text)
     assert json.loads(line_of(found, None)) == {"id": "a.txt:0", "source": "text", "text": "{as\nis}"}
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+def test_between_stages_documents_go_with_where_the_input_has_them(compression, tmp_path):
+    """Whatever the file is called, with tabs in the line or the text, and as long as a record may be before it got an id."""
+    parts = Parts(tmp_path, compression, between=True)
+    longest = b'{"text": "' + b"a" * (LONGEST_RECORD - 13) + b'"}'
+    lines = [b'{"text":\t"a\\tb" }\t\r\n', longest, b'{"id": "x", "source": "s", "text": "c"}\n']
+    names = ("a\tb\n.jsonl", "\udcff.jsonl", "ü")
+    records = [Record(name, 3, line, at) for line, name, at in zip(lines, names, (0, None, 2**40))]
+    with parts.writer(7) as file:
+        for record in records:
+            file.put(document(record, jsonl), record, record.payload)
+        file.publish()
+    found = [(record_of(line), document) for line, document in parts.read(7)]
+    assert [record._replace(payload=None) for record, _ in found] == [record._replace(payload=None) for record in records]
+    assert [each.text for _, each in found] == ["a\tb", "a" * (LONGEST_RECORD - 13), "c"]
+    assert found[0][1].id == "a\tb\n.jsonl:0" and line_of(found[2][1], found[2][0].payload) == lines[2]

@@ -1,5 +1,8 @@
 """Runs that meet in one folder: none takes another's files for its own, and none touches what it was given to read."""
 
+import gzip
+import json
+
 import pytest
 
 from megatron_ext.arguments.problems import UserError
@@ -86,3 +89,19 @@ def test_a_corpus_that_changes_while_it_is_held_against_is_told(tmp_path, monkey
     monkeypatch.setattr(before, "records", meanwhile)
     with pytest.raises(UserError, match="old.jsonl: was changed while it was read"):
         here("--input", tmp_path / "in.jsonl", "--output", tmp_path / "out", "--dedup", "exact", "--dedup-against", old)
+
+
+def test_a_compressed_file_that_is_many_shards_large_is_told(tmp_path):
+    write(tmp_path / "a.jsonl", [{"text": f"{number}" * 50} for number in range(200)])
+    data = (tmp_path / "a.jsonl").read_bytes()
+    for number in range(6):
+        (tmp_path / f"{number}.jsonl.gz").write_bytes(gzip.compress(data, 0))
+    flags = ["--output", tmp_path / "out", "--shard-size", "0.002", "--workers", "1"]
+    told = good("--input", tmp_path / "0.jsonl.gz", *flags, "--dedup", "exact").stderr
+    assert f"0.jsonl.gz: {len(data) / 1e6:.1f} MB of it are one shard, as a compressed file is not cut" in told
+    assert "which holds in memory what --dedup knows of it; give it uncompressed or in several files" in told
+    warning, _ = json.loads((tmp_path / "out" / "receipt.json").read_text())["warnings"]
+    assert warning.startswith(f"{tmp_path}/0.jsonl.gz: ")
+    many = good("--input", tmp_path / "*.gz", *flags).stderr
+    assert many.count("are one shard") == 3 and "3 more such, in the receipt" in many and "--dedup" not in many
+    assert "are one shard" not in good("--input", tmp_path / "a.jsonl", *flags).stderr

@@ -11,10 +11,15 @@ import tokenizers
 
 from megatron_ext.tokenizers.byte_level import fast_encoding
 from megatron_ext.tokenizers.flags import TrainTokenizerFlags
-from megatron_ext.tokenizers.training.byte_level_bpe import LONGEST_TOKEN, train
+from megatron_ext.tokenizers.training._huggingface import LONGEST_TOKEN
+from megatron_ext.tokenizers.training.byte_level_bpe import train
 from tests import texts
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+
+def learn(documents, flags):
+    return tokenizers.Tokenizer.from_str(train(documents, flags)["tokenizer.json"].decode())
 
 
 def test_lossless_by_tokenizers_own_decoder():
@@ -25,7 +30,7 @@ def test_lossless_by_tokenizers_own_decoder():
 
 
 def test_size_and_end_token():
-    learned = train(texts.library_texts(), TrainTokenizerFlags(vocab_size=500, eod_token="<end>"))
+    learned = learn(texts.library_texts(), TrainTokenizerFlags(vocab_size=500, eod_token="<end>"))
     assert learned.get_vocab_size() == 500
     assert learned.token_to_id("<end>") == 0
 
@@ -33,7 +38,7 @@ def test_size_and_end_token():
 @pytest.mark.parametrize("split", [True, False])
 def test_digits(split):
     years = [f"{number} " for number in range(100, 400)] * 5
-    learned = train(years, TrainTokenizerFlags(vocab_size=400, split_digits=split))
+    learned = learn(years, TrainTokenizerFlags(vocab_size=400, split_digits=split))
     tokens = learned.encode("123 4567").tokens
     assert (max(map(len, tokens)) == 1) == split
     assert all(sum(character.isdigit() for character in token) <= 1 for token in learned.get_vocab()) == split
@@ -41,12 +46,12 @@ def test_digits(split):
 
 def test_rare_pairs_are_not_merged():
     rare = ["zq zq zq", "common common common common common common"]
-    learned = train(rare, TrainTokenizerFlags(vocab_size=400, min_frequency=4))
+    learned = learn(rare, TrainTokenizerFlags(vocab_size=400, min_frequency=4))
     assert "zq" not in learned.get_vocab() and "common" in learned.get_vocab()
 
 
 def test_tokens_are_not_endless():
-    learned = train(["-" * 500] * 50, TrainTokenizerFlags(vocab_size=800))
+    learned = learn(["-" * 500] * 50, TrainTokenizerFlags(vocab_size=800))
     assert max(map(len, learned.get_vocab())) <= LONGEST_TOKEN
 
 
