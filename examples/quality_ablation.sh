@@ -16,10 +16,11 @@ WIKIPEDIA=${WIKIPEDIA:-$(ls .venv/gensim/gensim-*.whl)}
 SEEDS=${SEEDS:-"1 2 3"}
 ITERS=${ITERS:-150}
 VOCAB=${VOCAB:-2000}
+MOST=${MOST:-4000} # pieces of a kind of text
 python=.venv/bin/python
 
 # ---- 1 · the crawl, the classifier, and what it leaves -----------------------------------------------------------------
-$python examples/quality_examples.py --wikipedia "$WIKIPEDIA" --output "$OUT/examples"
+$python examples/quality_examples.py --wikipedia "$WIKIPEDIA" --most "$MOST" --output "$OUT/examples"
 $python - "$OUT" <<'PYTHON'
 import pathlib, random, sys, zlib, json
 

@@ -29,7 +29,6 @@ from quickstart_corpus import wikipedia
 
 UNSEEN = 4  # of so many origins one is unseen
 SIZES = (300, 800, 1500, 3000)
-MOST = 4000  # pieces of a kind
 NAVIGATION = "nav, footer, aside, .sphinxsidebar, .related, .navheader, .navfooter, .toc, .TOC, .footer, .indextable"
 LOGS = {
     "imports": ["-v", "-c", "import json, xml.etree.ElementTree, asyncio, unittest, http.client, numpy"],
@@ -90,8 +89,8 @@ def pieces(text, draw):
         yield held.strip()
 
 
-def write(folder, name, documents):
-    """Both files of a class; by kind, how many pieces they have."""
+def write(folder, name, documents, most):
+    """Both files of a class; by kind, how many pieces they have, at most `most` and a quarter of it unseen."""
     draw, counts = random.Random(1), Counter()
     with open(folder / f"{name}.jsonl", "w") as seen, open(folder / f"{name}_unseen.jsonl", "w") as unseen:
         for kind, origin, text in documents:
@@ -101,7 +100,7 @@ def write(folder, name, documents):
             other = xxhash.xxh3_64_intdigest(origin.encode()) % UNSEEN == 0
             for number, piece in enumerate(found):
                 away = number >= apart if kind == "log" else other
-                if counts[kind, away] < (MOST // UNSEEN if away else MOST):
+                if counts[kind, away] < (most // UNSEEN if away else most):
                     counts[kind, away] += 1
                     (unseen if away else seen).write(json.dumps({"text": piece, "kind": kind, "origin": origin}) + "\n")
     return counts
@@ -112,13 +111,14 @@ def main():
     parser.add_argument("--wikipedia", required=True, help="gensim's wheel")
     parser.add_argument("--pages", nargs="*", default=[], help="HTML files or patterns, such as those of Debian's -doc packages")
     parser.add_argument("--logs", nargs="*", default=[], help="logs, such as /var/log/dpkg.log")
+    parser.add_argument("--most", type=int, default=4000, help="pieces of a kind, beside a quarter as many unseen ones [4000]")
     parser.add_argument("--output", required=True, type=pathlib.Path, help="folder")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     pages = sorted(file for pattern in given.pages for file in glob.glob(pattern, recursive=True) if pathlib.Path(file).is_file())
     random.Random(1).shuffle(pages)
     for name, documents in (("good", good(given.wikipedia, pages)), ("bad", bad(pages, given.logs))):
-        counts = write(given.output, name, documents)
+        counts = write(given.output, name, documents, given.most)
         for kind in dict.fromkeys(kind for kind, _ in counts):
             print(f"{name:>5}  {kind:<10}  {counts[kind, False]:,} pieces, {counts[kind, True]:,} unseen")
 

@@ -21,9 +21,9 @@ SIZES=${SIZES:-"8192 16384 32768"}
 MODELS=${MODELS-8192}       # sizes at which models are trained; may be empty
 SEEDS=${SEEDS:-"1 2"}
 LAYERS=${LAYERS:-4}
-HIDDEN=${HIDDEN:-256}
+HIDDEN=${HIDDEN:-128}
 ITERS=${ITERS:-1000}        # of 4 windows of 256 tokens each: as many tokens, and FLOPs, with every tokenizer of one size
-SCORED=${SCORED:-30}        # held-out documents of each language that models are scored on
+SCORED=${SCORED:-15}        # held-out documents of each language that models are scored on
 PYTHON=${PYTHON:-.venv/bin/python}
 title() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 

@@ -13,8 +13,10 @@ import sentencepiece
 import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
-from megatron_ext.tokenizers.byte_level import BYTE_OF
-from megatron_ext.tokenizers.flags import TrainTokenizerFlags
+from megatron_ext.tokenizers.build import build
+from megatron_ext.tokenizers.byte_alphabet import BYTE_OF
+from megatron_ext.tokenizers.contract import Tokenizer
+from megatron_ext.tokenizers.flags import ALGORITHMS, TokenizerFlags, TrainTokenizerFlags
 from megatron_ext.tokenizers.training import byte_level_bpe
 
 HARD = [
@@ -48,6 +50,21 @@ def library_texts(count: int = 40) -> list[str]:
 def byte_level_bpe_json(vocab_size: int = 600) -> str:
     """A byte-level BPE as our own tool learns it."""
     return byte_level_bpe.train(library_texts(), TrainTokenizerFlags(vocab_size=vocab_size))["tokenizer.json"].decode()
+
+
+@functools.cache
+def learned(algorithm: str, **flags) -> dict[str, bytes]:
+    """The folder that our own tool writes, by the modules of `--algorithm` alone."""
+    flags = TrainTokenizerFlags(algorithm=algorithm, **{"vocab_size": 800, **flags})
+    return ALGORITHMS.load(algorithm).train(library_texts(), flags)
+
+
+def load(contents: dict[str, bytes], folder: pathlib.Path, **flags) -> Tokenizer:
+    """The tokenizer of a folder with these files, through our loaders."""
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    kind = "sentencepiece" if "tokenizer.model" in contents else "huggingface"
+    return build(TokenizerFlags(tokenizer_type=kind, tokenizer_model=str(folder), **flags))
 
 
 @functools.cache

@@ -4,6 +4,7 @@
 python tools/benchmark.py data                          # the loader: 100 million documents, cold and cached
 python tools/benchmark.py data --documents 1000000
 python tools/benchmark.py corpus                        # rules, languages, personal data, the engine; beside their peers
+python tools/benchmark.py tokenize --input texts.jsonl  # JSON lines to .bin/.idx; beside Megatron-LM's way and datatrove's
 python tools/benchmark.py generation --preset tiny      # tokens a second, with the cache and without
 python tools/benchmark.py near_duplicates --peers FOLDER   # signatures, the whole of it, memory of a million documents
 """

@@ -8,23 +8,22 @@ runs in a process of its own (`corpus_peers.py`), on the first `--peer-megabytes
 from __future__ import annotations
 
 import concurrent.futures
-import json
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 from megatron_ext.arguments.config import Config, read
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.benchmarks import corpus_peers as peers
 from megatron_ext.benchmarks.corpus_text import Text, size_of, texts, write
+from megatron_ext.benchmarks.launch import Ran, launch
 
 Rows = Iterator[tuple[str, str]]
 
@@ -54,8 +53,8 @@ class Bench:
         self.all = [each.text for each in self.texts]
         self.size = size_of(self.all)
         few = texts(flags.input, min(flags.peer_megabytes, flags.megabytes))
-        self.few, self._few = [each.text for each in few], folder / "few.jsonl"
-        write(self._few, few)
+        self.few, self.few_file = [each.text for each in few], folder / "few.jsonl"
+        write(self.few_file, few)
         beside = [pathlib.Path(sys.prefix, name) for name in ("datatrove", "presidio")]
         self.folders = [*map(os.path.abspath, flags.peers), *(str(path) for path in beside if path.is_dir())]
 
@@ -70,7 +69,7 @@ class Bench:
 
     def peer(self, name: str, ours: Callable[[Sequence[str]], object]) -> tuple[str, str]:
         """A peer's row: its rate, and how many times as fast ours is on the same texts."""
-        found = peers.seconds(name, str(self._few), self.rounds, self.folders)
+        found = peers.seconds(name, str(self.few_file), self.rounds, self.folders)
         if isinstance(found, str):
             return f"… {name}", found
         (best,), size = self.seconds(self.few, ours), size_of(self.few)
@@ -125,6 +124,37 @@ def rules(bench: Bench) -> Rows:
         some = [one.text for one in bench.texts if one.source == source]
         yield f"… of {source}", mb(size_of(some), *bench.seconds(some, ours))
     yield bench.peer("datatrove_rules", ours)
+
+
+def each_rule(bench: Bench) -> Rows:
+    """Every rule that needs nothing fetched, alone and on every text as a document; those of words with two and 3,000 of them."""
+    from megatron_ext.corpus.cleaning.flags import FILTERS
+    from megatron_ext.corpus.documents import Document
+
+    settings = vars(rule_settings(*FILTERS.names()))
+    wordy = {"keywords, 2 words": ("lorem", "ipsum"), "keywords, 3,000 words": tuple(f"x{number}q" for number in range(3000))}
+    asked = [(name, name, {}) for name in FILTERS.names() if name not in ("classifier", "keywords", "perplexity", "url")]
+    asked += [(what, "keywords", {"keywords": words}) for what, words in wordy.items()]
+    asked.append(("perplexity, order 5", "perplexity", {"perplexity_models": (_perplexity_model(bench),)}))
+    for what, name, given in asked:
+        try:
+            rule = FILTERS.load(name).Filter(SimpleNamespace(**{**settings, **given}))
+        except (ImportError, UserError) as error:
+            yield what, f"left out: {error}"
+            continue
+        work = lambda some, rule=rule: [rule(Document("", "", {"text": text})) for text in some]
+        yield what, mb(bench.size, *bench.seconds(bench.all, work))
+
+
+def _perplexity_model(bench: Bench) -> str:
+    """Of the first of the texts."""
+    from megatron_ext.corpus.flags import InputFlags
+    from megatron_ext.corpus.ngrams.flags import TrainNgramFlags
+    from megatron_ext.corpus.ngrams.train import train
+
+    model = bench.folder / "model.arpa"
+    list(train(InputFlags(input=(str(bench.few_file),)), TrainNgramFlags(output=str(model), held_out_every=5)))
+    return str(model)
 
 
 def language(bench: Bench) -> Rows:
@@ -269,35 +299,16 @@ def texts_of(bench: Bench, size: int) -> list[Text]:
     return found
 
 
-class Ran(NamedTuple):
-    """Seconds by the clock and of all cores; bytes of the largest process."""
-
-    wall: float
-    cpu: float
-    memory: float
-
-
-_LAUNCH = (  # from a small process: what a child is said to have held begins with its parent's
-    "import json, os, resource, subprocess, sys, time\n"
-    "start = time.monotonic()\n"
-    "code = subprocess.run(sys.argv[1:], stdout=sys.stderr).returncode\n"
-    "used = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
-    "print(json.dumps([time.monotonic() - start, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]))\n"
-    "sys.exit(code)"
-)
-
-
 def command(bench: Bench, path: pathlib.Path, *argv: str, output: str = "cleaned") -> Ran:
     """`tools/clean_corpus.py` on a file, with the rules of RECIPE."""
     folder = bench.folder / output
     tool = pathlib.Path(__file__).resolve().parents[2] / "tools" / "clean_corpus.py"
     words = [sys.executable, str(tool), "--input", str(path), "--output", str(folder), "--log-interval", "0", *RECIPE, *argv]
-    ran = subprocess.run([sys.executable, "-S", "-c", _LAUNCH, *words], capture_output=True, text=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    if ran.returncode != 0:
-        raise UserError(f"clean_corpus.py failed: {(ran.stderr.strip().splitlines() or ['without a word'])[-1]}")
-    return Ran(*json.loads(ran.stdout))
+    try:
+        return launch(words, "clean_corpus.py")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 # benchmarks/flags.py names them too, in this order.
-ROWS = {row.__name__: row for row in (rules, language, personal_data, engine, workers, memory)}
+ROWS = {row.__name__: row for row in (rules, each_rule, language, personal_data, engine, workers, memory)}

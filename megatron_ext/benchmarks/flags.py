@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from megatron_ext.arguments.config import PRESETS
 from megatron_ext.arguments.flags import flag, flag_group
+from megatron_ext.tokenizers.flags import ALGORITHMS
 
 
 @flag_group("benchmark", "What is measured")
@@ -47,7 +48,7 @@ class NearDuplicatesBenchmarkFlags:
     folder: str = flag(".", "where they are written for the while, a kilobyte a document", front=True)
 
 
-CORPUS_ROWS = ("rules", "language", "personal_data", "engine", "workers", "memory")
+CORPUS_ROWS = ("rules", "each_rule", "language", "personal_data", "engine", "workers", "memory")
 
 
 @flag_group("benchmark", "What is measured")
@@ -61,10 +62,37 @@ class CorpusBenchmarkFlags:
     folder: str = flag(".", "where texts are written for the while", front=True)
 
 
+TOKENIZE_ROWS = ("speed", "encoding", "workers", "memory")
+
+
+@flag_group("benchmark", "What is measured")
+class TokenizeBenchmarkFlags:
+    rows: tuple[str, ...] = flag(TOKENIZE_ROWS, "what is measured", choices=TOKENIZE_ROWS, front=True)
+    input: str | None = flag(None, "JSONL with the texts (default: Python's manual, library and packages)", front=True)
+    megabytes: float = flag(20.0, "MB of text at most", positive=True, front=True)
+    tokenizer_model: str | None = flag(
+        None, "folder of a byte-level BPE, as tools/train_tokenizer.py writes it (default: learned from the texts)", front=True
+    )
+    vocab_size: int = flag(32_000, "entries of the one that is learned", least=257, front=True)
+    rounds: int = flag(2, "times that each is measured; the best counts", least=1, front=True)
+    peers: tuple[str, ...] = flag((), "folders with peers, as pip install --target makes them", front=True)
+    folder: str = flag(".", "where texts and tokens are written for the while", front=True)
+
+
+@flag_group("benchmark", "What is measured")
+class TrainTokenizerBenchmarkFlags:
+    algorithms: tuple[str, ...] = flag(tuple(ALGORITHMS), "what learns", choices=ALGORITHMS, front=True)
+    vocab_size: int = flag(8192, "entries to learn", least=300, front=True)
+    input: str | None = flag(None, "JSONL with the texts (default: Python's manual, library and packages)", front=True)
+    megabytes: float = flag(5.0, "MB of text at most", positive=True, front=True)
+
+
 GROUPS = {
     "data": DataBenchmarkFlags,
     "corpus": CorpusBenchmarkFlags,
     "near_duplicates": NearDuplicatesBenchmarkFlags,
+    "tokenize": TokenizeBenchmarkFlags,
+    "train_tokenizer": TrainTokenizerBenchmarkFlags,
     "checkpoint": CheckpointBenchmarkFlags,
     "generation": GenerationBenchmarkFlags,
 }

@@ -135,7 +135,9 @@ def _datatrove():
 
     def sign(texts):
         for text in texts:
-            signer.get_signature(signer.get_shingles(text))
+            shingles = signer.get_shingles(text)
+            if shingles.size:  # as its own step does
+                signer.get_signature(shingles)
 
     return sign
 

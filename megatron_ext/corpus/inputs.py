@@ -26,13 +26,13 @@ def expand(pattern: str) -> list[str]:
     return sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
 
 
-def expand_all(patterns: Sequence[str], leave_out: str | None = None) -> list[str]:
-    """All files, in the order in which they were asked for. A pattern does not match `leave_out`, the file or folder that the run
-    itself writes."""
+def expand_all(patterns: Sequence[str], leave_out: Sequence[str] = ()) -> list[str]:
+    """All files, in the order in which they were asked for. A pattern does not match `leave_out`, the files and folders that the
+    run itself writes."""
     found = []
     for pattern in patterns:
         files = expand(pattern)
-        found += [file for file in files if file == pattern or leave_out is None or not _within(file, leave_out)]
+        found += [file for file in files if file == pattern or not any(_within(file, other) for other in leave_out)]
     return found
 
 

@@ -22,7 +22,7 @@ from megatron_ext.data.mock import MockSamples
 from megatron_ext.data.packing import PackedSamples
 from megatron_ext.data.paths import Weighted, parse, split_shares
 from megatron_ext.data.samples import Samples
-from megatron_ext.data.summary import refuse_another_tokenizer
+from megatron_ext.data.sidecar import refuse_another_tokenizer
 
 Part = tuple[Weighted, Documents]  # what the flags say of a pair, and the documents of it that are meant
 

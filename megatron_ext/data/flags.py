@@ -52,7 +52,7 @@ class DataFlags:
 
 @flag_group("sample", "How much of it is taken")
 class SampleFlags:
-    """What tools/train_tokenizer.py and tools/compare_tokenizers.py look at, of what `InputFlags` name (data/sampling.py)."""
+    """What is looked at of what `InputFlags` name (data/sampling.py)."""
 
     json_key: str = flag("text", "where the text lies in a record", front=True)
     weights: tuple[float, ...] = flag(

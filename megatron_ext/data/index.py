@@ -35,6 +35,7 @@ class Index:
         lengths: tokens of each document, int32 `[documents]`, mapped.
         offsets: where each begins in `.bin`, in bytes, int64 `[documents]`, mapped.
         tokens, dtype: of `.bin`.
+        ends: entries of the list of documents, one more than those; each document here is a sequence there.
     """
 
     def __init__(self, prefix: str, vocab_size: int = 2**31, mmap: bool = False, option: str = "--data-path"):
@@ -69,7 +70,9 @@ class Index:
             raise UserError(
                 f"{self.where}: {path} is an index of version {version} and type {code}, not one of token ids; {AGAIN}"
             )
-        self._idx_size = HEADER + 12 * documents + 8 * ends
+        self._idx_size, self.ends = HEADER + 12 * documents + 8 * ends, ends
+        if found == self._idx_size + documents and documents:
+            raise UserError(f"{self.where}: {path} is multimodal (it has a mode for each sequence); give text")
         if found != self._idx_size:
             raise UserError(f"{self.where}: {path} has {found} bytes and its head tells of {self._idx_size}; {AGAIN}")
         if documents == 0:

@@ -18,6 +18,7 @@ PYBIND11_MODULE(compiled, m) {
     bind_union_find(m);
     bind_substring(m);
     bind_bloom(m);
+    bind_byte_pairs(m);
     bind_contamination(m);
     bind_pair_merging(m);
 }

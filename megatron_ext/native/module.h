@@ -19,6 +19,7 @@ void bind_analysis(py::module_& m);
 void bind_union_find(py::module_& m);
 void bind_substring(py::module_& m);
 void bind_bloom(py::module_& m);
+void bind_byte_pairs(py::module_& m);
 void bind_contamination(py::module_& m);
 void bind_pair_merging(py::module_& m);
 

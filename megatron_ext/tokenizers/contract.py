@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import functools
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -49,6 +50,22 @@ class Tokenizer(abc.ABC):
         """`encode` of each text, in this thread alone: whoever wants more cores starts more processes."""
         return [self.encode(text) for text in texts]
 
+    def encode_flat(self, texts: Sequence[str], end: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """`encode` of many texts: `(ids end to end, how many are of each)`, uint32, with the id `end` behind each if given."""
+        after = [] if end is None else [end]
+        parts = self.encode_batch(texts)
+        lengths = np.fromiter((len(part) + len(after) for part in parts), np.uint32, len(parts))
+        flat = itertools.chain.from_iterable(each for part in parts for each in (part, after))
+        return np.fromiter(flat, np.uint32, int(lengths.sum(dtype=np.int64))), lengths
+
+    def difference(self, texts: Sequence[str]) -> tuple[int, int] | None:
+        """Where a tokenizer has a quick way and its library's own: the first of `texts` whose ids differ, and the byte in it."""
+        return None
+
+    def take_the_slow_way(self) -> None:
+        """From now on encode as the library does."""
+        return None
+
     @abc.abstractmethod
     def decode(self, ids: Iterable[int]) -> str:
         """The text that ids stand for. Control tokens stand for none; bytes that are not UTF-8 show as U+FFFD."""
@@ -58,7 +75,7 @@ class Tokenizer(abc.ABC):
         """Bytes of UTF-8 text that each id stands for, int32 `[vocab_size]`; 0 for control tokens and unused ids.
 
         For a lossless tokenizer, `token_bytes()[encode(text)].sum() == len(text.encode()) + prefix_bytes` for every text but
-        the empty one. (One exception: where U+2581 stands for a space, a U+2581 in the text counts 1 byte and not 3.)
+        the empty one. (One exception: where a tokenizer takes U+2581 for a space, it counts 1 byte and not 3.)
         """
 
     @abc.abstractmethod
@@ -71,6 +88,16 @@ class Tokenizer(abc.ABC):
         return max(0, int(self.token_bytes()[self.encode("a")].sum()) - 1)
 
 
+def well_formed(text: str) -> None:
+    """ValueError: the text holds half a surrogate pair, which no UTF-8 stands for."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            half = f"U+{ord(text[error.start]):04X}"
+            raise ValueError(f"half a surrogate pair, {half}, at character {error.start} is no text") from None
+
+
 def digest(*parts: str | bytes) -> str:
     """A fingerprint of the parts."""
     whole = hashlib.sha256()
@@ -78,6 +105,21 @@ def digest(*parts: str | bytes) -> str:
         data = part.encode() if isinstance(part, str) else part
         whole.update(len(data).to_bytes(8, "little") + data)
     return whole.hexdigest()[:32]
+
+
+def first_difference(
+    texts: Sequence[str], quick: Callable[[str], list[int]], slow: Callable[[str], list[int]], tokenizer: Tokenizer
+) -> tuple[int, int] | None:
+    """`(number of the text, byte in it)` where two ways of encoding first give different ids; None where they never do."""
+    for number, text in enumerate(texts):
+        try:
+            ours, theirs = quick(text), slow(text)
+        except ValueError:  # a text that one of them refuses shows nothing
+            continue
+        if ours != theirs:
+            same = next((at for at, (one, other) in enumerate(zip(ours, theirs)) if one != other), min(len(ours), len(theirs)))
+            return number, int(tokenizer.token_bytes()[ours[:same]].sum())
+    return None
 
 
 def find_eod(asked: str | None, id_of: Callable[[str], int | None], where: str, own: int | None = None) -> int:

@@ -7,6 +7,7 @@ import os
 from megatron_ext.arguments.flags import flag, flag_group, flags_of
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.tokenizers.byte_alphabet import BYTE_OF
 from megatron_ext.tokenizers.files import NAMES, find, sniff
 from megatron_ext.tokenizers.patterns import MEGATRON_CONTROL_COUNT, PATTERNS, pattern_of_file
 from megatron_ext.tokenizers.special_tokens import EXTRA_IDS, FAMILIES, RESERVED_NAME, names
@@ -129,6 +130,11 @@ class TrainTokenizerFlags:
     tensor_model_parallel_size: int = flag(1, "tensor parallelism that the vocabulary shall divide over", least=1)
     allow_lossy: bool = flag(False, "write a tokenizer that does not give back the text that it was learned from")
 
+    @property
+    def vocab_size_multiple(self) -> int:
+        """What the number of entries is a multiple of, reserved ones included."""
+        return self.make_vocab_size_divisible_by * self.tensor_model_parallel_size
+
     @staticmethod
     def check(c):
         if c.output is None:
@@ -150,9 +156,11 @@ OF_SOME_ALGORITHMS = ("split_digits", "byte_fallback", "character_coverage", "mi
 """Flags that not every algorithm takes; its module's FLAGS name those that it does."""
 
 
-def control_names(flags) -> list[str]:
-    """The control tokens that are asked for, in the order of their ids: the end of a document, families, further ones."""
-    return [flags.eod_token, *names(flags.special_tokens, flags.extra_ids, flags.additional_special_tokens)]
+def control_names(flags, unknown: str | None = None) -> list[str]:
+    """The control tokens that are asked for, in the order of their ids: the end of a document, `unknown` where an algorithm needs
+    a token for what its vocabulary lacks, the families, further ones."""
+    first = [flags.eod_token] + ([unknown] if unknown else [])
+    return [*first, *names(flags.special_tokens, flags.extra_ids, flags.additional_special_tokens)]
 
 
 def _check_names(c):
@@ -163,5 +171,14 @@ def _check_names(c):
             yield Problem(option, repr(name), "is too short for a control token's name", "give two characters or more")
         elif name in known or name in [other for _, other in named[:place]]:
             yield Problem(option, name, "is a control token's name already", "give each name once")
+        elif c.algorithm == "byte_level_bpe" and _reads_as_bytes(name):
+            yield Problem(option, name, "is how byte-level BPE writes a text's bytes", "give it in ASCII")
         elif RESERVED_NAME.fullmatch(name):
             yield Problem(option, name, "is a name that reserved entries, bytes or what is unknown have", "give another name")
+
+
+def _reads_as_bytes(name: str) -> bool:
+    """Whether it may be a token of byte-level BPE, which writes bytes as characters: a space as Ġ."""
+    if name.isascii():
+        return False  # then it stands for itself, and `training/_text.py` sees to it
+    return set(name) <= set(BYTE_OF)

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import pathlib
 
+GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+"""What Hugging Face's `ByteLevel(use_regex=True)` splits by."""
+
 _CONTRACTION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 
 PATTERNS = {

@@ -71,6 +71,14 @@ def test_rows_of_rules_languages_and_personal_data(tmp_path, jsonl):
     assert "engine" not in "".join(found)
 
 
+def test_each_rule_has_its_rate(tmp_path, jsonl):
+    found = rows(tmp_path, "--input", jsonl, "--rows", "each_rule", "--megabytes", "0.02")
+    assert {"length", "symbols", "fineweb", "keywords, 3,000 words", "gopher_repetition", "code", "perplexity, order 5"} < set(
+        found
+    )
+    assert all(re.fullmatch(r"[\d.,]+ MB/s", rate) for what, rate in found.items() if what != "text"), found
+
+
 def test_row_of_the_engine(tmp_path):
     found = rows(tmp_path, "--megabytes", "0.2", "--rows", "engine")
     assert len(re.findall("MB/s", found["… to zstd, from zstd, from and to zstd"])) == 3

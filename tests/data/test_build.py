@@ -175,8 +175,9 @@ def test_what_is_wrong_is_said_with_its_flag(pairs, tmp_path):
 
 def test_another_tokenizer_is_refused_and_the_null_tokenizer_takes_all(tmp_path):
     prefix = write_numbered(tmp_path / "a_text_document", [20] * 20)
-    summary = {"documents": 20, "tokens": {"text": 400}, "tokenizer": "other", "vocab_size": 5}
-    (tmp_path / "a_summary.json").write_text(json.dumps(summary))
+    made = {"fingerprint": "other", "vocab_size": 5, "eod": 4}
+    sidecar = {"documents": 20, "tokens": 400, "dtype": "int32", "checksum": "", "tokenizer": made}
+    (tmp_path / "a_text_document.json").write_text(json.dumps(sidecar))
     build(flags(train_data_path=prefix), 8, 1, Tokenizer(), evaluates=False)
     with pytest.raises(UserError, match="another tokenizer"):
         build(flags(train_data_path=prefix), 8, 1, Tokenizer(text=True), evaluates=False)

@@ -1,5 +1,6 @@
 """Byte for byte what megatron-core's builder writes, and what its reader reads."""
 
+import json
 import os
 import tracemalloc
 
@@ -79,7 +80,7 @@ def test_nothing_has_its_name_before_the_end_and_nothing_is_left_after_a_failure
     writer = IndexedWriter(str(tmp_path / "a"), "uint16")
     writer.add(np.arange(5, dtype=np.uint16), np.array([2, 3]))
     writer.seal()
-    assert sorted(os.listdir(tmp_path)) == ["a.bin.partial", "a.idx.partial"]
+    assert sorted(os.listdir(tmp_path)) == ["a.bin.partial", "a.idx.partial", "a.json.partial"]
     writer.discard()
     assert os.listdir(tmp_path) == []
 
@@ -101,7 +102,7 @@ def test_a_second_file_that_cannot_be_opened_leaves_no_first(tmp_path):
     held._bin.discard()
     with pytest.raises(UserError, match="another run"):
         IndexedWriter(str(tmp_path / "a"), "int32")
-    assert os.listdir(tmp_path) == ["a.idx.partial"]
+    assert sorted(os.listdir(tmp_path)) == ["a.idx.partial", "a.json.partial"]
 
 
 def test_what_does_not_fit_together_is_refused(tmp_path):
@@ -110,7 +111,17 @@ def test_what_does_not_fit_together_is_refused(tmp_path):
         writer.add(np.arange(3), np.array([3]))
     with pytest.raises(ValueError, match="add up to 2"):
         writer.add(np.arange(3, dtype=np.uint16), np.array([2]))
+    writer.add_tokens(np.arange(3, dtype=np.uint16))
+    writer.add_lengths(np.array([2]))
+    with pytest.raises(ValueError, match="add up to 2, and there are 3"):
+        writer.seal()
     writer.discard()
+
+
+def test_the_sidecar_says_what_was_written(tmp_path):
+    write(tmp_path / "a", [[[1, 2], [3]]], "uint16")
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found.pop("checksum") and found == {"documents": 2, "tokens": 3, "dtype": "uint16"}
 
 
 def test_memory_does_not_grow_with_the_number_of_documents(tmp_path):

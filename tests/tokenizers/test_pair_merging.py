@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import models, pre_tokenizers, trainers
 
-from megatron_ext.tokenizers.byte_level import BYTE_OF
+from megatron_ext.tokenizers.byte_alphabet import BYTE_OF
 from megatron_ext.tokenizers.pair_merging import IMPLEMENTATIONS, SCORES, Words, learn
 from megatron_ext.tokenizers.patterns import PATTERNS
 from tests import texts

@@ -91,9 +91,11 @@ def test_the_json_has_every_figure_within_its_bounds(compared):
         for source, its in each["texts"].items():
             assert list(its) == [
                 *("tokens", "refused", "bytes_per_token", "characters_per_token", "fertility", "continued_words", "lossless"),
-                *("unused", "shannon_entropy", "shannon_efficiency", "renyi_entropy", "renyi_efficiency"),
+                *("unknown_tokens", "unused", "shannon_entropy", "shannon_efficiency", "renyi_entropy", "renyi_efficiency"),
             ]
-            assert all(0 <= its[key] <= 1 for key in ("continued_words", "lossless", "unused", "shannon_efficiency"))
+            assert all(
+                0 <= its[key] <= 1 for key in ("continued_words", "lossless", "unknown_tokens", "unused", "shannon_efficiency")
+            )
             assert its["renyi_entropy"] <= its["shannon_entropy"] + 1e-9
             assert its["bytes_per_token"] == pytest.approx(found["texts"][source]["bytes"] / its["tokens"])
             assert its["fertility"] == pytest.approx(its["tokens"] / found["texts"][source]["words"])
@@ -103,11 +105,13 @@ def test_which_are_lossless_and_what_the_others_lose(compared):
     said, found = compared
     kept = {each["name"]: each["texts"]["all"]["lossless"] for each in found["tokenizers"]}
     assert kept["ours"] == kept["gpt2"] == kept["llama"] == kept["cl100k_base"] == 1
+    unknown = {each["name"]: each["texts"]["chinese"]["unknown_tokens"] for each in found["tokenizers"]}
+    assert unknown["bert"] > 0.5 and unknown["nfkc"] == 0.5 and unknown["ours"] == unknown["llama"] == 0
     assert kept["bert"] < 0.5 and kept["nfkc"] < 1 and kept["unigram"] < 1
     for name in ("bert", "nfkc", "unigram"):
         assert f"{name} does not keep" in said
     assert "ours does not keep" not in said
-    assert "comes back as" in said and "code/" in said
+    assert "comes back as" in said and "(code/0.txt, " in said
 
 
 def test_the_same_tokens_in_two_forms_have_the_same_figures(compared):

@@ -72,7 +72,8 @@ def test_a_run_and_what_it_says(prepared):
     arguments, out = prepared
     found = call(*arguments, "--workers", "2")
     assert (found.returncode, found.stderr) == (0, "")
-    assert sorted(os.listdir(out)) == ["x_rejects.jsonl", "x_summary.json", "x_text_document.bin", "x_text_document.idx"]
+    pair = [f"x_text_document.{end}" for end in ("bin", "idx", "json")]
+    assert sorted(os.listdir(out)) == ["x_rejects.jsonl", "x_summary.json", *pair]
     for words in ("40 from 1 file", "rejected  0", "bytes/token", "MB/s", f"--data-path {out}/x_text_document"):
         assert words in found.stdout
 

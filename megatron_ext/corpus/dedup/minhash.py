@@ -25,12 +25,16 @@ if TYPE_CHECKING:
     from megatron_ext.corpus.matching.before import Before
 
 
+CHOOSES = 1024
+"""Permutations for which bands and rows are chosen in a second or so: the work grows faster than their square."""
+
+
 @flag_group("minhash", "Duplicates, near: MinHash and LSH (Broder 1997)")
 class Flags:
     minhash_threshold: float = flag(0.7, "Jaccard similarity from which documents are the same", positive=True)
     minhash_ngram: int = flag(5, "words (or characters) of an n-gram", positive=True)
     minhash_units: str = flag("words", "what n-grams are of", choices=("words", "characters"))
-    minhash_permutations: int = flag(128, "values of a signature", positive=True)
+    minhash_permutations: int = flag(128, "values of a signature", positive=True, most=65536)
     minhash_bands: int | None = flag(None, "bands of a signature (default: by the threshold)", positive=True)
     minhash_rows: int | None = flag(None, "values of a band (default: by the threshold)", positive=True)
     minhash_seed: int = flag(1, "of the permutations", least=0)
@@ -42,7 +46,7 @@ class Flags:
 
     @staticmethod
     def resolve(c):
-        wanted = "minhash" in c.dedup and c.minhash_threshold < 1
+        wanted = "minhash" in c.dedup and c.minhash_threshold < 1 and c.minhash_permutations <= CHOOSES
         if wanted and c.minhash_bands is None and c.minhash_rows is None:
             from megatron_ext.corpus.matching.signatures import bands_and_rows
 
@@ -54,6 +58,9 @@ class Flags:
             way_out = "give a share such as 0.7; --dedup exact finds copies that are all the same"
             yield Problem("--minhash-threshold", c.minhash_threshold, "is not below 1", way_out)
         bands, rows = c.minhash_bands, c.minhash_rows
+        if bands is None and rows is None and c.minhash_permutations > CHOOSES:
+            reason = f"are more than {CHOOSES}, up to which bands are chosen by the threshold"
+            yield Problem("--minhash-permutations", c.minhash_permutations, reason, "give --minhash-bands and --minhash-rows")
         if (bands is None) != (rows is None):
             yield Problem("--minhash-bands and --minhash-rows", None, "go together, and one is given", "give both or none")
         elif bands is not None and bands * rows > c.minhash_permutations:

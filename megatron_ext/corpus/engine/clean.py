@@ -81,7 +81,7 @@ def clean(config: Config) -> Cleaned:
             shutil.rmtree(plan.work, ignore_errors=True)
     if told:
         raise UserError(_set_aside(plan, failures[0][0].stage, told, whole))
-    return Cleaned(tally, len(plan.shards), skipped, time.monotonic() - start, warnings_of(tally))
+    return Cleaned(tally, len(plan.shards), skipped, time.monotonic() - start, warnings_of(tally, plan.c.dedup_priority))
 
 
 def _warn(warnings: Sequence[str]) -> None:

@@ -62,7 +62,7 @@ def cut(c: SimpleNamespace) -> Iterator[Shard]:
 
 def _pieces(c: SimpleNamespace) -> Iterator[tuple[Piece, bool]]:
     """All pieces in order, and whether a piece may share a shard."""
-    for file in expand_all(c.input, leave_out=c.output):
+    for file in expand_all(c.input, leave_out=(c.output,)):
         kind = c.input_format or format_of(file, READERS)
         reader, whole, state = READERS.load(kind), size_of(file), state_of(file)
         for begin, end in parts(file, reader, c, 1e6 * c.shard_size):

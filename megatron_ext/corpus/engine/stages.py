@@ -119,6 +119,9 @@ class Runner:
             written = {"key": job.key, "where": job.where, "seconds": time.monotonic() - start, **content}
             with writing():
                 write_whole(stage.manifest_path(job.number), json.dumps(written) + "\n")
+        except MemoryError as error:
+            told = f"{job.where}: there is not enough memory ({error or 'no more is given'})"
+            raise UserError(f"{told}; give it fewer --workers, a smaller --shard-size or --dedup-memory") from None
         except OSError as error:
             raise StopAll(f"{stage.folder}: cannot be written ({error.strerror or error})") from None
         return content["text"], content["documents"]

@@ -73,6 +73,7 @@ class Before:
         own = len(self.stage.jobs)
         return self.stage.jobs[shard].where if shard < own else self.seen[shard - own].file
 
+<<<<<<< HEAD
     def read(self, shard: int) -> Iterator[tuple[bytes | None, Document]]:
         """The documents of a shard, in order, and their lines, where they have some."""
         yield from self._read_seen(shard) if self.is_seen(shard) else self.parts.read(shard)
@@ -89,17 +90,29 @@ class Before:
 
     def _read_seen(self, shard: int) -> Iterator[tuple[None, Document]]:
         """Of a file of --dedup-against. What is no document there is passed over."""
+=======
+    def read(self, shard: int) -> Iterator[tuple[Record | None, Document]]:
+        """The documents of a shard, in order. What is no document in a file of --dedup-against is passed over; UserError where
+        nothing in it is one, as with another key of the text."""
+>>>>>>> main
         own = len(self.stage.jobs)
         seen = self.seen[shard - own]
         reader: Any = READERS.load(seen.format)
+        documents, reject = 0, None
         with open_source(seen.file, reader) as source:
             for record in records(source, reader, None, InputFlags(), needed=(self.c.text_key,)):
                 try:
-                    yield None, document(record, reader, self.c.text_key)
-                except Reject:
+                    found = document(record, reader, self.c.text_key)
+                except Reject as error:
+                    reject = reject or error
                     continue
+                documents += 1
+                yield None, found
         if state_of(seen.file) != seen.state:
             raise UserError(f"{seen.file}: was changed while it was read; run again")
+        if reject is not None and not documents:
+            told = f"--dedup-against {seen.file}: holds no document to compare with (of the first record: {reject})"
+            raise UserError(f"{told}; its text must be under --text-key {self.c.text_key}, as the input's is, or leave it out")
 
     def is_seen(self, shard: int) -> bool:
         return shard >= len(self.stage.jobs)

@@ -27,6 +27,9 @@ from megatron_ext.native import compiled, say_that_the_twins_serve
 
 IMPLEMENTATIONS = ("native", "python") if compiled else ("python",)
 BLOCK = 512
+MOST_BLOCKS = 2**32
+"""A key has half of its bits to choose one."""
+
 _FURTHER = 0x9E3779B97F4A7C15
 _MOST_PROBES = 14
 
@@ -72,6 +75,11 @@ class Bloom:
     @classmethod
     def sized(cls, items: int, rate: float, implementation: str = "auto") -> Bloom:
         blocks, probes = size(items, rate)
+        if blocks >= MOST_BLOCKS:
+            most = MOST_BLOCKS * BLOCK / 8e9
+            raise UserError(
+                f"a Bloom filter for {items:,} documents at a rate of {rate} is larger than {most:,.0f} GB; give fewer"
+            )
         return cls(np.zeros(blocks * BLOCK // 64, np.uint64), probes, implementation)
 
     def add(self, keys: np.ndarray) -> np.ndarray:
@@ -99,7 +107,10 @@ class Bloom:
             saved = np.load(path)
         except (OSError, ValueError, EOFError) as error:
             raise UserError(f"{path}: is no Bloom filter ({error})") from None
-        if saved.dtype != np.uint64 or saved.ndim != 1 or len(saved) % 8 != 1 or not 1 <= saved[-1] <= _MOST_PROBES:
+        if not isinstance(saved, np.ndarray):
+            raise UserError(f"{path}: is no Bloom filter, but an archive of arrays")
+        right = saved.dtype == np.uint64 and saved.ndim == 1 and len(saved) % 8 == 1 and len(saved) > 8
+        if not right or not 1 <= saved[-1] <= _MOST_PROBES:
             raise UserError(f"{path}: is no Bloom filter, but an array {saved.dtype}{list(saved.shape)}")
         return cls(saved[:-1].copy(), int(saved[-1]), implementation)
 

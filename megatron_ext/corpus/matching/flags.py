@@ -33,10 +33,10 @@ class DedupFlags:
 
     @staticmethod
     def check(c):
-        for name in c.dedup:
-            if c.dedup.count(name) > 1:
-                yield Problem("--dedup", name, "is given twice", "name each way once")
-                break
+        for option, names, what in (("--dedup", c.dedup, "way"), ("--dedup-priority", c.dedup_priority, "source")):
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                yield Problem(option, twice, "is given twice", f"name each {what} once")
         for name in ("dedup_priority", "dedup_against"):
             if getattr(c, name) and not c.dedup:
                 yield Problem(

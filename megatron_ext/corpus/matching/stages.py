@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
+from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.documents import Document
 from megatron_ext.corpus.engine.columns import Columns, write_columns
 from megatron_ext.corpus.engine.keys import digest
@@ -29,6 +30,9 @@ from megatron_ext.corpus.matching.places import Places, Ranks
 
 BATCH = 4 * 2**20
 """Characters of text that are signed at once."""
+
+MOST_SLICES = 100_000
+"""Each one is a file, and reads some of every shard's."""
 
 Signer = Callable[[Sequence[str]], dict[str, np.ndarray]]
 """From texts to columns, whose rows are those of one text behind those of the other. It may have `whole`, from the columns of a
@@ -256,7 +260,12 @@ class Names:
 
 def slices_for(size: float, c: Any) -> int:
     """How many jobs share `size` bytes of memory, so that each keeps within --dedup-memory."""
-    return max(math.ceil(size / (c.dedup_memory * 1e9)), 1)
+    slices = max(math.ceil(size / (c.dedup_memory * 1e9)), 1)
+    if slices > MOST_SLICES:
+        raise UserError(
+            f"--dedup-memory {c.dedup_memory:g} GB: makes {slices:,} jobs of one stage, {MOST_SLICES:,} at most; give more"
+        )
+    return slices
 
 
 def again(*columns: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from megatron_ext.arguments.problems import did_you_mean
 from megatron_ext.corpus.cleaning.steps import READ, SCRUB, reasons
 from megatron_ext.corpus.cleaning.tally import StepTally, Tally
 from megatron_ext.corpus.receipt import charts
@@ -34,7 +35,7 @@ def write_receipt(
         whole: whether no shard was set aside.
         warnings: a sentence each, to go before those of the tally.
     """
-    warnings = [*warnings, *warnings_of(tally)]
+    warnings = [*warnings, *warnings_of(tally, c.dedup_priority)]
     about = {
         "whole": whole,
         "warnings": warnings,
@@ -53,8 +54,8 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def warnings_of(tally: Tally) -> list[str]:
-    """A step that drops nothing or everything is most often one that was set up wrongly."""
+def warnings_of(tally: Tally, priority: Sequence[str] = ()) -> list[str]:
+    """A step that drops nothing or everything is most often one that was set up wrongly. Args: priority: --dedup-priority."""
     found = []
     for step in tally.steps:
         dropped = sum(documents for documents, _ in step.dropped.values())
@@ -69,6 +70,10 @@ def warnings_of(tally: Tally) -> list[str]:
             found.append(f"{step.name} looked at no document: --filters-for names no source that there is")
     if not tally.steps[0].documents:
         found.append("the input holds no document")
+    for source in priority if tally.sources else ():
+        if source not in tally.sources:
+            there = did_you_mean(source, tally.sources) or f"there is {', '.join(sorted(tally.sources)[:10])}"
+            found.append(f"--dedup-priority {source}: is the source of no document; {there}")
     return found
 
 

@@ -55,33 +55,44 @@ class Encoder:
 
     Args:
         cleaning: the flat configuration of the steps that documents go through before.
+        slow: the tokenizer's quick way is not to be trusted with these texts.
     """
 
-    def __init__(self, tokenizer: TokenizerFlags, keys: Sequence[str], append_eod: bool, cleaning: SimpleNamespace | None = None):
+    def __init__(
+        self,
+        tokenizer: TokenizerFlags,
+        keys: Sequence[str],
+        append_eod: bool,
+        cleaning: SimpleNamespace | None = None,
+        slow: bool = False,
+    ):
         self._cleaner = None if cleaning is None else Cleaner(cleaning)
         self._flags = cleaning
         self._tokenizer, self._keys = build(tokenizer), keys
-        self._end = [self._tokenizer.eod] if append_eod else []
+        if slow:
+            self._tokenizer.take_the_slow_way()
+        self._end = self._tokenizer.eod if append_eod else None
         self._dtype = token_dtype(self._tokenizer.vocab_size)
 
     def __call__(self, batch: Batch) -> Encoded:
         reader = READERS.load(batch.format)
         found = [self._texts(record, reader) for record in batch.records]
-        ids = iter(self._encode([text for row in found if not isinstance(row, Reject) for text in row]))
-        used, rows, rejects = [], [], []
-        for record, its_texts in zip(batch.records, found):
-            row = [its_texts] if isinstance(its_texts, Reject) else [next(ids) for _ in self._keys]
-            refused = next((item for item in row if isinstance(item, Reject)), None)
-            if refused is None:
-                used += its_texts
-                rows.append(row)
+        columns = self._columns([row for row in found if not isinstance(row, Reject)])
+        if columns is None:  # one of the texts cannot be encoded: which one?
+            found = [row if isinstance(row, Reject) else self._refused(row) or row for row in found]
+            columns = self._columns([row for row in found if not isinstance(row, Reject)])
+        rows, rejects = [], []
+        for record, row in zip(batch.records, found):
+            if isinstance(row, Reject):
+                rejects.append(_reject_line(record, reader.UNIT, row))
             else:
-                rejects.append(_reject_line(record, reader.UNIT, refused))
+                rows.append(row)
+        used = list(itertools.chain.from_iterable(rows))
         content = "\n".join(used).encode()
         seen, joints = scan(content), max(len(used) - 1, 0)
         return Encoded(
             read_bytes=batch.read_bytes,
-            columns=[self._packed([row[column] for row in rows]) for column in range(len(self._keys))],
+            columns=columns,
             documents=len(rows),
             rejects=rejects,
             text_bytes=len(content) - joints,
@@ -119,25 +130,27 @@ class Encoder:
         self._cleaner.begin()
         return tally
 
-    def _encode(self, texts: list[str]) -> list[list[int] | Reject]:
-        try:
-            encoded = self._tokenizer.encode_batch(texts)
-        except ValueError:  # one of them cannot be encoded: which one?
-            encoded = [self._encode_one(text) for text in texts]
-        return [ids if ids else Reject("no_tokens", "the tokenizer makes nothing of the text") for ids in encoded]
+    def _columns(self, rows: list[list[str]]) -> list[tuple[np.ndarray, np.ndarray]] | None:
+        """`(tokens of all documents, tokens of each)` for each key; None where one of the texts has no tokens."""
+        columns = []
+        for key in range(len(self._keys)):
+            try:
+                tokens, lengths = self._tokenizer.encode_flat([row[key] for row in rows], self._end)
+            except ValueError:
+                return None
+            if (lengths == (self._end is not None)).any():
+                return None
+            columns.append((tokens.astype(self._dtype), lengths.astype(np.int32)))
+        return columns
 
-    def _encode_one(self, text: str) -> list[int] | Reject:
-        try:
-            return self._tokenizer.encode(text)
-        except ValueError as error:
-            return Reject("not_tokenized", str(error))
-
-    def _packed(self, documents: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
-        """`(tokens of all documents, tokens of each)`."""
-        lengths = np.array([len(ids) + len(self._end) for ids in documents], np.int32)
-        parts = (part for ids in documents for part in (ids, self._end))
-        tokens = np.fromiter(itertools.chain.from_iterable(parts), self._dtype, count=int(lengths.sum(dtype=np.int64)))
-        return tokens, lengths
+    def _refused(self, row: list[str]) -> Reject | None:
+        for text in row:
+            try:
+                if not self._tokenizer.encode(text):
+                    return Reject("no_tokens", "the tokenizer makes nothing of the text")
+            except ValueError as error:
+                return Reject("not_tokenized", str(error))
+        return None
 
 
 def _reject_line(record: Record, unit: str, reject: Reject) -> dict:

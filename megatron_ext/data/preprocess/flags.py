@@ -14,7 +14,7 @@ CLEANING = ("filters", "scrub", "decontaminate", "dedup")
 @flag_group("output", "What is written, and how")
 class PreprocessFlags:
     output_prefix: str | None = flag(
-        None, "files are PREFIX_KEY_document.bin and .idx, PREFIX_rejects.jsonl and PREFIX_summary.json", front=True
+        None, "files are PREFIX_KEY_document.bin, .idx and .json, PREFIX_rejects.jsonl and PREFIX_summary.json", front=True
     )
     json_keys: tuple[str, ...] = flag(("text",), "keys (or columns) that hold text; each makes a data set of its own", front=True)
     append_eod: bool = flag(False, "end each document with the end-of-document token", front=True)

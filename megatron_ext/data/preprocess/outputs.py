@@ -12,9 +12,15 @@ from megatron_ext.data.indexed_writer import IndexedWriter, token_dtype
 from megatron_ext.data.preprocess.encoding import Encoded
 
 
+def names(prefix: str, keys: Sequence[str]) -> list[str]:
+    """What a run writes, so that it does not read it."""
+    pairs = [f"{prefix}_{key}_document.{end}" for key in keys for end in ("bin", "idx", "json")]
+    return [*pairs, prefix + "_rejects.jsonl", prefix + "_summary.json"]
+
+
 class Outputs:
-    """PREFIX_KEY_document.bin and .idx for each key, PREFIX_rejects.jsonl, PREFIX_summary.json. A context manager that
-    removes whatever was not published."""
+    """PREFIX_KEY_document.bin, .idx and .json for each key, PREFIX_rejects.jsonl, PREFIX_summary.json. A context manager
+    that removes whatever was not published."""
 
     def __init__(self, prefix: str, keys: Sequence[str], vocab_size: int):
         self._made = contextlib.ExitStack()
@@ -35,13 +41,19 @@ class Outputs:
         for line in batch.rejects:
             self._rejects.write(json.dumps(line).encode() + b"\n")
 
-    def publish(self, summary: dict) -> None:
-        """Write the summary, complete all files, then give them their names."""
+    def publish(self, summary: dict, source: dict) -> None:
+        """Write the summary, complete all files, then give them their names.
+
+        Args:
+            source: how the tokens were made (`sidecar.source`).
+        """
         self._summary.write(json.dumps(summary, indent=1).encode() + b"\n")
-        files = [self._rejects, self._summary, *self._writers]
+        for writer in self._writers:
+            writer.seal(source)
+        files = [self._rejects, self._summary]
         for file in files:
             file.seal()
-        for file in files:
+        for file in (*files, *self._writers):
             file.publish()
 
     def __enter__(self) -> Outputs:

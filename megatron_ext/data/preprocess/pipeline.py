@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
@@ -26,9 +27,11 @@ from megatron_ext.corpus.utf8 import scan
 from megatron_ext.data.preprocess.batching import read_batches
 from megatron_ext.data.preprocess.encoding import Encoder
 from megatron_ext.data.preprocess.flags import PreprocessFlags
-from megatron_ext.data.preprocess.outputs import Outputs
+from megatron_ext.data.preprocess.outputs import Outputs, names
 from megatron_ext.data.preprocess.totals import Totals
+from megatron_ext.data.preprocess.trial import difference
 from megatron_ext.data.preprocess.workers import ordered_map
+from megatron_ext.data.sidecar import source
 from megatron_ext.tokenizers.build import build
 from megatron_ext.tokenizers.flags import TokenizerFlags
 
@@ -44,7 +47,7 @@ def preprocess(
     scan(b"")  # where only its slow twin can serve, it says so, and the workers do not
     tokenizer = build(tokenizer_flags)  # the workers build their own; this one finds out first whether it can be built
     prefix, keys = output.output_prefix, output.json_keys
-    files = expand_all(flags.input, leave_out=prefix + "_rejects.jsonl")
+    files = expand_all(flags.input, leave_out=names(prefix, keys))
     tally = None if cleaning is None else empty_tally(cleaning)
     totals = Totals(keys=keys, files=len(files), told=reasons(() if cleaning is None else cleaning.filters))
     start = time.monotonic()
@@ -52,7 +55,10 @@ def preprocess(
         outputs = stack.enter_context(Outputs(prefix, keys, tokenizer.vocab_size))
         meter = stack.enter_context(Meter("tokenizing", size_on_disk(files), output.log_interval))
         batches = read_batches(files, keys, flags, whole=cleaning is not None)
-        encoded = ordered_map(Encoder, (tokenizer_flags, keys, output.append_eod, cleaning), batches, output.workers)
+        first = list(itertools.islice(batches, 1))
+        slow = difference(tokenizer, first[0], keys) if first else None
+        arguments = (tokenizer_flags, keys, output.append_eod, cleaning, slow is not None)
+        encoded = ordered_map(Encoder, arguments, itertools.chain(first, batches), output.workers)
         for batch in stack.enter_context(contextlib.closing(encoded)):
             if batch.rejects and output.strict:
                 raise UserError(f"{told(batch.rejects[0], totals.told)}; --strict stops here, and nothing was written")
@@ -65,10 +71,10 @@ def preprocess(
         if not totals.documents:
             first = f"; the first: {told(totals.first_reject, totals.told)}" if totals.first_reject else ""
             raise UserError(f"no document could be used, rejected: {totals.refused}{first}; nothing was written")
-        source = {"tokenizer": tokenizer.fingerprint(), "vocab_size": tokenizer.vocab_size, "eod": tokenizer.eod}
-        outputs.publish({**totals.as_dict(), **source, "append_eod": output.append_eod})
+        outputs.publish(totals.as_dict(), source(tokenizer, tokenizer_flags, output.append_eod))
+    totals.warnings = [slow] if slow else []
     if tally is not None:
-        totals.warnings = write_receipt(prefix + "_", cleaning, tally, len(files), totals.seconds)
+        totals.warnings += write_receipt(prefix + "_", cleaning, tally, len(files), totals.seconds)
     return totals
 
 

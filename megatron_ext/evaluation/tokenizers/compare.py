@@ -113,15 +113,18 @@ def _by_source(
     for source, files in inputs:
         for batch in read_batches(files, [flags.json_key], flags, whole=True):
             texts: dict[str, list[Text]] = {}
+            reader = READERS.load(batch.format)
             for record in batch.records:
                 try:
-                    found = document(record, READERS.load(batch.format), flags.json_key, source)
+                    found = document(record, reader, flags.json_key, source)
                 except Reject as reject:
                     rejected[reject.reason] += 1
                     continue
                 if flags.max_documents is None or taken[found.source] < flags.max_documents:
                     taken[found.source] += 1
-                    texts.setdefault(found.source, []).append(text_with_words(record.id, found.text))
+                    texts.setdefault(found.source, []).append(
+                        text_with_words(f"{record.file}, {reader.UNIT} {record.number}", found.text)
+                    )
             read = batch.read_bytes
             for name, its in texts.items():
                 yield name, its, read

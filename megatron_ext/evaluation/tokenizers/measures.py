@@ -7,6 +7,7 @@ fertility                            tokens a word (arXiv:2012.15613): all token
                                      word is a token; below 1 tokens span words.
 continued words                      the share of words that are cut: a token ends inside them (same paper)
 lossless                             the share of documents with decode(encode(text)) == text
+unknown                              the share of tokens that stand for no text: for what the vocabulary does not have
 unused                               the share of the vocabulary's entries, control tokens too, that no text needed
 entropy                              of the distribution p of tokens, Rényi's of order α in bits: log2(Σ p^α) / (1 - α), Shannon's
                                      -Σ p log2 p for α = 1; its efficiency is entropy / log2 V, V entries (arXiv:2306.16842: at
@@ -82,6 +83,7 @@ class Measures:
 
     Attributes:
         tokens_of: how often each id was there, int64 `[vocab_size]`.
+        unknown: tokens that stand for no text.
         kept: documents that come back as they were; refused: documents that could not be encoded at all.
         continued: words inside which a token ends.
         seconds: CPU time of encoding.
@@ -96,6 +98,7 @@ class Measures:
     characters: int = 0
     words: int = 0
     continued: int = 0
+    unknown: int = 0
     seconds: float = 0.0
     loss: Loss | None = None
 
@@ -126,6 +129,10 @@ class Measures:
     @property
     def lossless(self) -> float:
         return _ratio(self.kept, self.documents)
+
+    @property
+    def unknown_tokens(self) -> float:
+        return _ratio(self.unknown, self.tokens)
 
     @property
     def unused(self) -> float:
@@ -193,6 +200,7 @@ class Measurer:
         found.size += each.size
         found.characters += len(each.text)
         found.words += len(each.words)
+        found.unknown += int((self._size[ids] == 0).sum())
         decoded = self._tokenizer.decode(ids.tolist())
         if decoded == each.text:
             found.kept += 1

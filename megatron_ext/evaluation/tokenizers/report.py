@@ -35,13 +35,13 @@ def measures_of(compared: Compared, source: str) -> Measures:
 
 
 def _tokenizers(found: Comparison, hidden_size: int | None) -> Titled:
-    columns = ["tokenizer", "entries", "unused", "lossless", "MB/s a core"]
+    columns = ["tokenizer", "entries", "unused", "lossless", "unknown tokens", "MB/s a core"]
     columns += [f"embedding of {hidden_size:,}"] if hidden_size else []
     rows = []
     for each in found.tokenizers:
         whole, entries = each.whole, each.tokenizer.vocab_size
-        cells = [each.name, f"{entries:,}", percent(whole.unused), percent(whole.lossless), f"{whole.mb_per_second:.1f}"]
-        rows.append([*cells, *([f"{entries * hidden_size / 1e6:.1f} M"] if hidden_size else [])])
+        cells = [each.name, f"{entries:,}", percent(whole.unused), percent(whole.lossless), percent(whole.unknown_tokens)]
+        rows.append([*cells, f"{whole.mb_per_second:.1f}", *([f"{entries * hidden_size / 1e6:.1f} M"] if hidden_size else [])])
     return Titled("The tokenizers", columns, rows)
 
 
@@ -151,6 +151,7 @@ def _figures(its: Measures, alpha: float) -> dict[str, Any]:
         "fertility": its.fertility,
         "continued_words": its.continued_words,
         "lossless": its.lossless,
+        "unknown_tokens": its.unknown_tokens,
         "unused": its.unused,
         "shannon_entropy": its.entropy(1),
         "shannon_efficiency": its.efficiency(1),

@@ -6,9 +6,11 @@ of its text, and the same ids every time.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +18,12 @@ import tokenizers
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.tokenizers.byte_level import fast_encoding, is_byte_level
-from megatron_ext.tokenizers.contract import Tokenizer, digest, find_eod
+from megatron_ext.tokenizers.contract import Tokenizer, digest, find_eod, first_difference, well_formed
 from megatron_ext.tokenizers.files import find
 from megatron_ext.tokenizers.flags import TokenizerFlags
-from megatron_ext.tokenizers.loaders.tiktoken import too_long_a_run
 
 SPACE = "\u2581"
+_THREADS = "TOKENIZERS_PARALLELISM"
 
 
 class HuggingFaceTokenizer(Tokenizer):
@@ -44,9 +46,33 @@ class HuggingFaceTokenizer(Tokenizer):
         self._print = digest("huggingface", content, str(self.eod))
 
     def encode(self, text: str) -> list[int]:
-        if self._fast is not None and not too_long_a_run(text):
-            return self._fast.encode_ordinary(text)
+        well_formed(text)
+        if self._fast is not None:
+            with contextlib.suppress(ValueError):  # a run of white space that is too long for tiktoken
+                return self._fast.encode(text)
         return self._encoder.encode(text, add_special_tokens=False).ids
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        if self._fast is not None:
+            return [self.encode(text) for text in texts]
+        for text in texts:
+            well_formed(text)
+        with _one_thread():
+            return [found.ids for found in self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def encode_flat(self, texts: Sequence[str], end: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        if self._fast is not None:
+            with contextlib.suppress(ValueError):  # then one of them is told, or goes the other way
+                return self._fast.encode_flat(texts, end)
+        return super().encode_flat(texts, end)
+
+    def difference(self, texts: Sequence[str]) -> tuple[int, int] | None:
+        if self._fast is None:
+            return None
+        return first_difference(texts, self.encode, lambda text: self._encoder.encode(text, add_special_tokens=False).ids, self)
+
+    def take_the_slow_way(self) -> None:
+        self._fast = None
 
     def decode(self, ids: Iterable[int]) -> str:
         return self._whole.decode(list(map(int, ids)), skip_special_tokens=True)
@@ -54,7 +80,7 @@ class HuggingFaceTokenizer(Tokenizer):
     def token_bytes(self) -> np.ndarray:
         added = {token["id"]: len(token["content"].encode()) for token in self._config["added_tokens"] if not token["special"]}
         control = set(self.control_tokens.values()) | {self._ids.get(self._unknown)}
-        size = len if is_byte_level(self._config) else _size_in(self._config["model"])
+        size = len if is_byte_level(self._config) else _size_in(self._config)
         sizes = np.zeros(self.vocab_size, np.int32)
         for token, number in self._ids.items():
             if number not in control:
@@ -65,16 +91,33 @@ class HuggingFaceTokenizer(Tokenizer):
         return self._print
 
 
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """tokenizers starts a thread a core for a batch, unless the environment says otherwise when it comes."""
+    before = os.environ.get(_THREADS)
+    os.environ[_THREADS] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_THREADS]
+        else:
+            os.environ[_THREADS] = before
+
+
 def _text_only(whole: tokenizers.Tokenizer, config: dict[str, Any]) -> tokenizers.Tokenizer:
     """The tokenizer that takes all of the text, every time the same way, and never for a control token.
 
     `encode_special_tokens` keeps tokenizers from looking for them in the text. But Unigram, WordPiece and WordLevel, and
-    BPE with `ignore_merges`, may still find a control token's name in their vocabulary: there it gets a name that no text
-    has. (The model has it under its name for decoding, so this is then another tokenizer than `whole`.)
+    BPE with `ignore_merges`, may still find a control token's name in their vocabulary, and Unigram that of what is unknown:
+    there it gets a name that no text has. (The model has it under its name for decoding, so this is then another tokenizer
+    than `whole`.)
     """
     model, vocab = config["model"], config["model"]["vocab"]
     names = set(vocab) if isinstance(vocab, dict) else {token for token, _ in vocab}
     special = {token["content"] for token in config["added_tokens"] if token["special"]} - {_unknown(model)}
+    if model["type"] == "Unigram":  # which knows by number what is unknown, so its name may change
+        special.add(_unknown(model))
     hidden = set() if model["type"] == "BPE" and not model["ignore_merges"] else special & names
     if hidden:
         rename = lambda token: f"\U0010ffff{token}\U0010ffff" if token in hidden else token
@@ -99,16 +142,19 @@ def _unknown(model: dict[str, Any]) -> str | None:
     return model.get("unk_token")
 
 
-def _size_in(model: dict[str, Any]):
+def _size_in(config: dict[str, Any]):
     """How many bytes of text a token of a model that is not byte-level stands for."""
+    model = config["model"]
     prefix = model.get("continuing_subword_prefix") or ""
     fallback = model.get("byte_fallback", False)
+    # A step that writes spaces as U+2581, or writes them back, has the character among its settings.
+    steps = json.dumps([config.get(name) for name in ("normalizer", "pre_tokenizer", "decoder")], ensure_ascii=False)
+    space = " " if SPACE in steps else SPACE
 
     def size(token: str) -> int:
         if fallback and len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
             return 1
-        text = token.removeprefix(prefix).replace(SPACE, " ")
-        return len(text.encode())
+        return len(token.removeprefix(prefix).replace(SPACE, space).encode())
 
     return size
 

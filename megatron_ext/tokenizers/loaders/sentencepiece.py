@@ -2,10 +2,14 @@
 
 Lossless when it was trained with `byte_fallback`, identity normalisation and without `remove_extra_whitespaces`. A space is
 written U+2581 in its pieces; most models put one such space before each text (`prefix_bytes`), which `decode` takes off.
+
+A U+2581 of the text would become a space, too. Where the model puts no space before a text and is else lossless, it is written as
+its three bytes instead; these are the only ids that differ from sentencepiece's own.
 """
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from collections.abc import Iterable, Sequence
 
@@ -13,7 +17,7 @@ import numpy as np
 import sentencepiece
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.tokenizers.contract import Tokenizer, digest, find_eod
+from megatron_ext.tokenizers.contract import Tokenizer, digest, find_eod, well_formed
 from megatron_ext.tokenizers.files import find
 from megatron_ext.tokenizers.flags import TokenizerFlags
 
@@ -35,10 +39,26 @@ class SentencePieceTokenizer(Tokenizer):
         }
         self.eod = own if own >= 0 and eod_token is None else find_eod(eod_token, self.control_tokens.get, str(file))
 
+    @functools.cached_property
+    def _ids_of_space(self) -> list[int] | None:
+        """The bytes of U+2581; None where the model has no bytes, or would do something to the parts of a text."""
+        ids = [self._model.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE.encode()]
+        probe = " a  b "
+        whole = self._model.decode(self._model.encode(probe, out_type=int)) == probe and self.prefix_bytes == 0
+        return ids if whole and all(map(self._model.is_byte, ids)) else None
+
     def encode(self, text: str) -> list[int]:
-        return self._model.encode(text, out_type=int)
+        well_formed(text)
+        if SPACE not in text or self._ids_of_space is None:
+            return self._model.encode(text, out_type=int)
+        first, *parts = self._model.encode(text.split(SPACE), out_type=int, num_threads=1)
+        return first + [number for part in parts for number in (*self._ids_of_space, *part)]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        if any(SPACE in text for text in texts):
+            return super().encode_batch(texts)
+        for text in texts:
+            well_formed(text)
         return self._model.encode(list(texts), out_type=int, num_threads=1)
 
     def decode(self, ids: Iterable[int]) -> str:

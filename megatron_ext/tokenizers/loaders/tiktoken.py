@@ -10,25 +10,16 @@ import base64
 import binascii
 import json
 import pathlib
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-import tiktoken
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.tokenizers import patterns
-from megatron_ext.tokenizers.contract import Tokenizer, digest, find_eod
+from megatron_ext.tokenizers.byte_pairs import BytePairs
+from megatron_ext.tokenizers.contract import Tokenizer, digest, find_eod, first_difference
 from megatron_ext.tokenizers.files import find
 from megatron_ext.tokenizers.flags import TokenizerFlags
-
-LONGEST_RUN = 900_000
-_LONG_RUN = re.compile(rf"\s{{{LONGEST_RUN}}}")
-
-
-def too_long_a_run(text: str) -> bool:
-    """Whether a run of white space is so long that tiktoken's regular expressions run out of stack (at a million)."""
-    return len(text) >= LONGEST_RUN and _LONG_RUN.search(text) is not None
 
 
 class TiktokenTokenizer(Tokenizer):
@@ -43,7 +34,7 @@ class TiktokenTokenizer(Tokenizer):
         ranks, control = _read(file, pattern, vocab_size, control_count)
         self._pattern = patterns.PATTERNS.get(pattern, pattern)
         try:
-            self._encoding = tiktoken.Encoding(file.stem, pat_str=self._pattern, mergeable_ranks=ranks, special_tokens=control)
+            self._encoding = BytePairs(self._pattern, ranks)
         except ValueError as error:
             raise UserError(f"--tiktoken-pattern {pattern}: is neither a known name nor a regular expression ({error})") from None
         self._texts = {token: text for text, token in ranks.items()}
@@ -53,9 +44,16 @@ class TiktokenTokenizer(Tokenizer):
         self._print = digest("tiktoken", file.read_bytes(), self._pattern, str(self.vocab_size), str(self.eod))
 
     def encode(self, text: str) -> list[int]:
-        if too_long_a_run(text):
-            raise ValueError(f"a run of more than {LONGEST_RUN} white-space characters is more than tiktoken can split")
-        return self._encoding.encode_ordinary(text)
+        return self._encoding.encode(text)
+
+    def encode_flat(self, texts: Sequence[str], end: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        return self._encoding.encode_flat(texts, end)
+
+    def difference(self, texts: Sequence[str]) -> tuple[int, int] | None:
+        return first_difference(texts, self.encode, self._encoding.encode_as_tiktoken, self)
+
+    def take_the_slow_way(self) -> None:
+        self._encoding.quick = False
 
     def decode(self, ids: Iterable[int]) -> str:
         return b"".join(self._texts.get(int(token), b"") for token in ids).decode("utf-8", errors="replace")

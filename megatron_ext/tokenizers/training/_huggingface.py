@@ -27,8 +27,7 @@ def folder(learned: tokenizers.Tokenizer, flags: TrainTokenizerFlags, unknown: s
         learned: has the control tokens already, the end of a document at 0.
         unknown: the token for what is not in the vocabulary.
     """
-    multiple = flags.make_vocab_size_divisible_by * flags.tensor_model_parallel_size
-    more = reserved(learned.get_vocab_size(), multiple)
+    more = reserved(learned.get_vocab_size(), flags.vocab_size_multiple)
     learned.add_special_tokens(more)
     return {
         "tokenizer.json": learned.to_str(pretty=True).encode() + b"\n",

@@ -15,13 +15,15 @@ import tokenizers
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
 from megatron_ext.tokenizers.flags import TrainTokenizerFlags, control_names
+from megatron_ext.tokenizers.training import _text
 from megatron_ext.tokenizers.training._huggingface import LONGEST_TOKEN, folder, pattern
 
+MODEL = "tokenizer.json"
 FLAGS = ("split_digits", "min_frequency")
 
 
 def train(texts: Iterable[str], flags: TrainTokenizerFlags) -> dict[str, bytes]:
-    """Learn from `texts`, read once. May end below `--vocab-size` where the texts hold too few pairs."""
+    """Learn from `texts`, read once. Ends below `--vocab-size` where the texts hold too few pairs."""
     learned = tokenizers.Tokenizer(models.BPE())
     split = pre_tokenizers.Split(Regex(pattern(flags)), "isolated")
     learned.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
@@ -34,5 +36,7 @@ def train(texts: Iterable[str], flags: TrainTokenizerFlags) -> dict[str, bytes]:
         max_token_length=LONGEST_TOKEN,
         show_progress=False,
     )
-    learned.train_from_iterator(texts, trainer)
+    names = _text.names_in_text(flags)
+    parts = (part for text in texts for part in _text.cut(text, names))
+    learned.train_from_iterator(_text.then_say(parts, "merging pairs"), trainer)
     return folder(learned, flags)

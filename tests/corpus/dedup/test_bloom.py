@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import resource
+
+import pytest
+
+from megatron_ext.arguments.problems import UserError
 from tests.corpus.dedup.case import Case
 from tests.corpus.engine import runs
 
@@ -50,3 +56,13 @@ def test_the_filter_is_a_part_of_what_the_run_leaves(tmp_path):
     assert (tmp_path / "out" / "bloom.npy").read_bytes() == made
     runs.good(*flags, "--dedup", "exact")
     assert not (tmp_path / "out" / "bloom.npy").exists() and len(runs.kept(tmp_path / "out")) == 2
+
+
+def test_a_filter_that_there_is_no_room_for_is_a_sentence(tmp_path):
+    flags = ["--input", runs.write(tmp_path / "a.jsonl", [{"text": "a"}]), "--output", tmp_path / "out", "--dedup", "bloom"]
+    with pytest.raises(UserError, match="is larger than 275 GB; give fewer"):
+        runs.here(*flags, "--bloom-items", 10**15)
+    small = functools.partial(resource.setrlimit, resource.RLIMIT_AS, (8 * 2**30, 8 * 2**30))
+    done = runs.call(*flags, "--bloom-items", 10**10, "--workers", "1", preexec_fn=small)
+    assert done.returncode == 1 and "slice 0 of 1: there is not enough memory (Unable to allocate" in done.stderr
+    assert "Traceback" not in done.stderr and not (tmp_path / "out" / "bloom.npy").exists()

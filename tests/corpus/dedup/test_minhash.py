@@ -118,6 +118,7 @@ def test_the_receipt_shows_clusters_pairs_and_sources(planted):
 def test_bands_and_rows_that_do_not_fit_are_refused(tmp_path):
     for flags, says in {
         ("--minhash-bands", "20"): "go together, and one is given",
+        ("--minhash-permutations", "9000"): "up to which bands are chosen by the threshold; give --minhash-bands and",
         ("--minhash-bands", "20", "--minhash-rows", "10"): "take 200 values, of --minhash-permutations 128",
     }.items():
         done = runs.call("--input", __file__, "--output", tmp_path, "--dedup", "minhash", *flags)

@@ -73,3 +73,14 @@ def test_a_cluster_that_is_not_there_is_a_sentence(local, tmp_path):
     done = call(*flags, "--output", tmp_path, "--engine", "ray", "--ray-address", "127.0.0.1:1", env=environ(), timeout=190)
     assert done.returncode == 1 and "--engine ray: there is no cluster to be reached at 127.0.0.1:1" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_without_ray_a_sentence_says_so(tmp_path):
+    (tmp_path / "ray.py").write_text("raise ImportError")
+    path = {"PYTHONPATH": f"{tmp_path}:{environ()['PYTHONPATH']}"}
+    flags = ["--input", write(tmp_path / "in.jsonl", [{"text": "one"}]), "--output", tmp_path / "out"]
+    done = call(*flags, "--engine", "ray", env=environ() | path)
+    assert (done.returncode, done.stderr) == (
+        1, "clean_corpus.py: --engine ray: Ray is not installed; pip install 'megatron-ext[ray]'\n"
+    )  # fmt: skip
+    good(*flags)

@@ -69,10 +69,10 @@ def _formatted(text: str, share: float, draw: random.Random) -> str:
     return "  ".join(text.upper().split(" ")) + " ***"
 
 
-def planted(language: str, seed: int = 0) -> list[str]:
+def planted(language: str, seed: int = 0, count: int = 40) -> list[str]:
     """Stretches and their near-duplicates, shuffled."""
     draw, found = random.Random(seed), []
-    for text in stretches(language):
+    for text in stretches(language, count):
         found.append(text)
         for edit in (_by_words, _by_characters, _moved):
             found += [edit(text, share, draw) for share in draw.sample(SHARES, 3)]

@@ -71,7 +71,9 @@ def test_saved_loaded_and_joined(tmp_path):
 def test_bad_input_is_named(tmp_path):
     (tmp_path / "text").write_text("no filter")
     np.save(tmp_path / "array.npy", np.zeros(4))
-    for name in ("text", "array.npy", "missing"):
+    np.save(tmp_path / "empty.npy", np.array([7], np.uint64))
+    np.savez(tmp_path / "several.npz", words=np.zeros(9, np.uint64))
+    for name in ("text", "array.npy", "empty.npy", "several.npz", "missing"):
         with pytest.raises(UserError, match=f"{name}: is no Bloom filter"):
             Bloom.load(tmp_path / name)
     with pytest.raises(ValueError, match="no filter"):

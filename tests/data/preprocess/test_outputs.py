@@ -8,7 +8,7 @@ import pytest
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.data.preprocess.encoding import Encoded
-from megatron_ext.data.preprocess.outputs import Outputs
+from megatron_ext.data.preprocess.outputs import Outputs, names
 
 
 def encoded(*columns, rejects=()):
@@ -20,9 +20,15 @@ def test_everything_is_published_together(tmp_path):
     with Outputs(str(tmp_path / "x"), ["a", "b"], 100) as outputs:
         outputs.add(encoded([[1, 2], [3]], [[4], [5, 6]], rejects=[{"file": "f", "line": 3}]))
         assert all(name.endswith(".partial") for name in os.listdir(tmp_path))
-        outputs.publish({"documents": 2})
-    names = {"x_a_document.bin", "x_a_document.idx", "x_b_document.bin", "x_b_document.idx", "x_rejects.jsonl", "x_summary.json"}
-    assert set(os.listdir(tmp_path)) == names
+        outputs.publish({"documents": 2}, {"append_eod": True})
+    written = [
+        "x_rejects.jsonl",
+        "x_summary.json",
+        *(f"x_{key}_document.{end}" for key in "ab" for end in ("bin", "idx", "json")),
+    ]
+    assert sorted(os.listdir(tmp_path)) == sorted(written)
+    assert sorted(names(str(tmp_path / "x"), ["a", "b"])) == sorted(str(tmp_path / name) for name in written)
+    assert json.loads((tmp_path / "x_b_document.json").read_text())["append_eod"] is True
     assert json.loads((tmp_path / "x_rejects.jsonl").read_text()) == {"file": "f", "line": 3}
     assert np.fromfile(tmp_path / "x_b_document.bin", np.uint16).tolist() == [4, 5, 6]
 
@@ -44,5 +50,5 @@ def test_one_file_that_cannot_be_opened_leaves_none(tmp_path):
 def test_file_names_that_are_not_utf8_can_be_told(tmp_path):
     with Outputs(str(tmp_path / "x"), ["a"], 100) as outputs:
         outputs.add(encoded([[1]], rejects=[{"file": os.fsdecode(b"caf\xe9"), "line": 1}]))
-        outputs.publish({})
+        outputs.publish({}, {})
     assert os.fsencode(json.loads((tmp_path / "x_rejects.jsonl").read_text())["file"]) == b"caf\xe9"

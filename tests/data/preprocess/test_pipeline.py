@@ -72,7 +72,7 @@ def test_the_order_is_the_inputs_and_the_bytes_are_the_same_with_any_number_of_w
     for workers in (1, 2, 4):
         run(*files, name=f"w{workers}", workers=workers)
     assert documents(tmp_path, "w1_text_document") == expected(values[0::3] + values[1::3] + values[2::3])
-    for end in ("text_document.bin", "text_document.idx", "rejects.jsonl", "summary.json"):
+    for end in ("text_document.bin", "text_document.idx", "text_document.json", "rejects.jsonl", "summary.json"):
         assert len({(tmp_path / "out" / f"w{workers}_{end}").read_bytes() for workers in (1, 2, 4)}) == 1
 
 
@@ -173,19 +173,20 @@ def test_what_an_earlier_run_wrote_is_replaced_and_not_read(tmp_path, run):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.jsonl").write_bytes(BAD)
     for _ in range(2):
-        totals = run(tmp_path / "out" / "*.jsonl")
+        totals = run(tmp_path / "out" / "*.json*")
         assert (totals.files, totals.documents, totals.rejects.total()) == (1, 2, 8)
 
 
 def test_the_summary_says_what_made_the_data(tmp_path, run):
     run(texts.write_jsonl(tmp_path / "a.jsonl", ["one two", "中文"]))
     summary = json.loads((tmp_path / "out" / "x_summary.json").read_text())
-    found = {
-        name: summary[name]
-        for name in ("documents", "text_bytes", "characters", "words", "han", "vocab_size", "eod", "append_eod")
-    }
-    assert found == dict(documents=2, text_bytes=13, characters=9, words=3, han=2, vocab_size=600, eod=0, append_eod=True)
-    assert len(summary["tokenizer"]) == 32
+    found = {name: summary[name] for name in ("documents", "text_bytes", "characters", "words", "han")}
+    assert found == dict(documents=2, text_bytes=13, characters=9, words=3, han=2)
+    sidecar = json.loads((tmp_path / "out" / "x_text_document.json").read_text())
+    made = sidecar.pop("tokenizer")
+    assert (sidecar["documents"], sidecar["dtype"], sidecar["append_eod"]) == (2, "uint16", True)
+    assert (made["vocab_size"], made["eod"], len(made["fingerprint"])) == (600, 0, 32)
+    assert made["flags"] == {"tokenizer_type": "huggingface", "tokenizer_model": str(tmp_path)}
 
 
 def test_a_vocabulary_beyond_uint16(tmp_path, run):

@@ -1,14 +1,16 @@
 """Against tokenizers itself: the same ids, but for control tokens in the text and for settings that lose text."""
 
 import json
+import os
+import threading
 
 import pytest
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.tokenizers.byte_pairs import LONGEST_RUN
 from megatron_ext.tokenizers.loaders.huggingface import HuggingFaceTokenizer
-from megatron_ext.tokenizers.loaders.tiktoken import LONGEST_RUN
 from tests import texts
 
 
@@ -42,6 +44,29 @@ def test_our_own_tokenizer_takes_the_fast_way_but_for_endless_white_space(tmp_pa
     assert ours._fast is not None
     endless = "x" + " " * (LONGEST_RUN + 1) + "y"
     assert ours.decode(ours.encode(endless)) == endless
+
+
+def test_the_slow_way_gives_the_same_ids_one_by_one_and_in_batches(tmp_path, monkeypatch):
+    monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
+    ours, some = HuggingFaceTokenizer(write(tmp_path, texts.byte_level_bpe_json())), [*texts.HARD, *texts.library_texts(5)]
+    assert ours.difference(some) is None
+    quick = [ours.encode(text) for text in some]
+    assert ours.encode_batch(some) == quick
+    ours.take_the_slow_way()
+    assert [ours.encode(text) for text in some] == ours.encode_batch(some) == quick
+    ids, lengths = ours.encode_flat(some, ours.eod)
+    assert (ids.tolist(), lengths.tolist()) == (sum((each + [ours.eod] for each in quick), []), [len(each) + 1 for each in quick])
+    assert "TOKENIZERS_PARALLELISM" not in os.environ
+
+
+def test_a_batch_is_encoded_in_one_thread(tmp_path, monkeypatch):
+    """Whoever wants more cores starts more processes; what the environment said before, it says again."""
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")
+    ours = HuggingFaceTokenizer(write(tmp_path, texts.unigram_json()))
+    before = threading.active_count(), len(os.listdir("/proc/self/task"))
+    ours.encode_batch(texts.library_texts(20))
+    assert (threading.active_count(), len(os.listdir("/proc/self/task"))) == before
+    assert os.environ["TOKENIZERS_PARALLELISM"] == "true"
 
 
 def test_a_control_token_in_the_text_is_text(tmp_path):

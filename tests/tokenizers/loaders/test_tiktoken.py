@@ -7,9 +7,11 @@ import tiktoken
 
 from megatron_ext.arguments.config import read
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.tokenizers import patterns
 from megatron_ext.tokenizers.build import build
+from megatron_ext.tokenizers.byte_pairs import LONGEST_RUN, BytePairs
 from megatron_ext.tokenizers.flags import TokenizerFlags
-from megatron_ext.tokenizers.loaders.tiktoken import LONGEST_RUN, TiktokenTokenizer
+from megatron_ext.tokenizers.loaders.tiktoken import TiktokenTokenizer
 from megatron_ext.tokenizers.patterns import CONTROL_TOKENS, PATTERNS, pattern_of_file
 from tests import texts
 
@@ -89,12 +91,28 @@ def test_unused_ids_stand_for_no_text(tmp_path):
     assert ours.decode([unused, ord("a")]) == "a"
 
 
-def test_endless_white_space_is_refused_and_nothing_less_is(tmp_path):
+def test_endless_white_space_is_refused_by_tiktoken_and_nothing_less_is(tmp_path):
     ours = TiktokenTokenizer(write(tmp_path, texts.tiktoken_file()), "llama3")
     just = " " * (LONGEST_RUN - 1) + "x"
+    assert ours.decode(ours.encode(" " + just)) == " " + just
+    ours.take_the_slow_way()
     assert ours.decode(ours.encode(just)) == just
     with pytest.raises(ValueError, match="white-space"):
         ours.encode(" " + just)
+
+
+def test_both_ways_agree_and_a_difference_is_found_by_text_and_byte(tmp_path):
+    ours = TiktokenTokenizer(write(tmp_path, texts.tiktoken_file()), "llama3")
+    some = [*texts.HARD, *texts.library_texts(5)]
+    assert ours.difference(some) is None
+    quick = ours.encode_flat(some, ours.eod)
+    ours._encoding._native = BytePairs(
+        patterns.PATTERNS["gpt2"], {token: rank for rank, token in enumerate(texts.ranks())}
+    )._native
+    assert ours.difference(["a b", "ab:\nx"]) == (1, 2)  # GPT-2 cuts before the line end, Llama 3 behind it
+    ours.take_the_slow_way()
+    assert ours.difference(some) is None
+    assert all((ours.encode_flat(some, ours.eod)[part] == quick[part]).all() for part in (0, 1))
 
 
 def test_patterns_by_the_files_name():

@@ -1,0 +1,1 @@
+"""What is in a `.bin/.idx` pair, and whether it is whole."""

@@ -1,0 +1,1 @@
+"""Several `.bin/.idx` pairs to one."""
