@@ -73,7 +73,6 @@ class Before:
         own = len(self.stage.jobs)
         return self.stage.jobs[shard].where if shard < own else self.seen[shard - own].file
 
-<<<<<<< HEAD
     def read(self, shard: int) -> Iterator[tuple[bytes | None, Document]]:
         """The documents of a shard, in order, and their lines, where they have some."""
         yield from self._read_seen(shard) if self.is_seen(shard) else self.parts.read(shard)
@@ -89,12 +88,8 @@ class Before:
                 break
 
     def _read_seen(self, shard: int) -> Iterator[tuple[None, Document]]:
-        """Of a file of --dedup-against. What is no document there is passed over."""
-=======
-    def read(self, shard: int) -> Iterator[tuple[Record | None, Document]]:
-        """The documents of a shard, in order. What is no document in a file of --dedup-against is passed over; UserError where
-        nothing in it is one, as with another key of the text."""
->>>>>>> main
+        """Of a file of --dedup-against. What is no document there is passed over; UserError where nothing in it is one, as with
+        another key of the text."""
         own = len(self.stage.jobs)
         seen = self.seen[shard - own]
         reader: Any = READERS.load(seen.format)
