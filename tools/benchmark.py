@@ -7,6 +7,7 @@ python tools/benchmark.py corpus                        # rules, languages, pers
 python tools/benchmark.py tokenize --input texts.jsonl  # JSON lines to .bin/.idx; beside Megatron-LM's way and datatrove's
 python tools/benchmark.py generation --preset tiny      # tokens a second, with the cache and without
 python tools/benchmark.py near_duplicates --peers FOLDER   # signatures, the whole of it, memory of a million documents
+python tools/benchmark.py pair_merging                     # merges by count, beside tokenizers, and by ratio
 """
 
 from __future__ import annotations

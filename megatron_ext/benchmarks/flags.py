@@ -87,6 +87,13 @@ class TrainTokenizerBenchmarkFlags:
     megabytes: float = flag(5.0, "MB of text at most", positive=True, front=True)
 
 
+@flag_group("benchmark", "What is measured")
+class PairMergingBenchmarkFlags:
+    input: str | None = flag(None, "JSONL with the texts (default: Python's manual, library and packages)", front=True)
+    megabytes: float = flag(30.0, "MB of text at most", positive=True, front=True)
+    vocab_size: tuple[int, ...] = flag((8000, 16_000, 32_000), "entries to learn", least=258, front=True)
+
+
 GROUPS = {
     "data": DataBenchmarkFlags,
     "corpus": CorpusBenchmarkFlags,
@@ -95,4 +102,5 @@ GROUPS = {
     "train_tokenizer": TrainTokenizerBenchmarkFlags,
     "checkpoint": CheckpointBenchmarkFlags,
     "generation": GenerationBenchmarkFlags,
+    "pair_merging": PairMergingBenchmarkFlags,
 }

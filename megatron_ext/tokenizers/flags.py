@@ -117,7 +117,13 @@ class TrainTokenizerFlags:
     character_coverage: float = flag(
         0.9995, "share of the text's characters that get an entry; the rest are written as bytes", least=0.9, most=1.0
     )
-    min_frequency: int = flag(2, "pairs seen less often are not merged", least=1)
+    min_frequency: int | None = flag(
+        None, "pairs seen less often are not merged (default: 2; wordpiece: as many as still fill the vocabulary)", least=1
+    )
+    wordpiece_form: str = flag(
+        "byte_level", "bytes, lossless; or BERT's words, ## and [UNK], which lose text", choices=("byte_level", "bert")
+    )
+    wordpiece_lowercase: bool = flag(False, "capitals and accents are dropped (BERT uncased)")
     eod_token: str = flag("<|endoftext|>", "name of the control token that ends a document; it gets id 0")
     special_tokens: tuple[str, ...] = flag(
         (), "families of control tokens for objectives: sentinels, modes, masks", choices=tuple(FAMILIES), front=True
@@ -145,6 +151,8 @@ class TrainTokenizerFlags:
             if each.name in OF_SOME_ALGORITHMS and each.name not in taken and getattr(c, each.name) != each.default:
                 option = each.opposite if getattr(c, each.name) is False else each.option
                 yield Problem(option, None, f"has no effect with --algorithm {c.algorithm}", "leave it out")
+        if c.algorithm == "wordpiece":
+            yield from _check_wordpiece(c)
         if c.extra_ids != EXTRA_IDS and "span_corruption" not in c.special_tokens:
             yield Problem("--extra-ids", c.extra_ids, "has no effect without --special-tokens span_corruption")
         least = 257 + len(control_names(c))
@@ -152,7 +160,9 @@ class TrainTokenizerFlags:
             yield Problem("--vocab-size", c.vocab_size, f"is too small: control tokens and bytes alone are {least - 1}")
 
 
-OF_SOME_ALGORITHMS = ("split_digits", "byte_fallback", "character_coverage", "min_frequency")
+OF_SOME_ALGORITHMS = (
+    "split_digits", "byte_fallback", "character_coverage", "min_frequency", "wordpiece_form", "wordpiece_lowercase",
+)  # fmt: skip
 """Flags that not every algorithm takes; its module's FLAGS name those that it does."""
 
 
@@ -163,6 +173,14 @@ def control_names(flags, unknown: str | None = None) -> list[str]:
     return [*first, *names(flags.special_tokens, flags.extra_ids, flags.additional_special_tokens)]
 
 
+def _check_wordpiece(c):
+    of_the_other = ("split_digits",) if c.wordpiece_form == "bert" else ("character_coverage", "wordpiece_lowercase")
+    for each in flags_of(TrainTokenizerFlags):
+        if each.name in of_the_other and getattr(c, each.name) != each.default:
+            option = each.opposite if getattr(c, each.name) is False else each.option
+            yield Problem(option, None, f"has no effect with --wordpiece-form {c.wordpiece_form}", "leave it out")
+
+
 def _check_names(c):
     named = [("--eod-token", c.eod_token), *(("--additional-special-tokens", name) for name in c.additional_special_tokens)]
     known = names(c.special_tokens, c.extra_ids)
@@ -171,14 +189,18 @@ def _check_names(c):
             yield Problem(option, repr(name), "is too short for a control token's name", "give two characters or more")
         elif name in known or name in [other for _, other in named[:place]]:
             yield Problem(option, name, "is a control token's name already", "give each name once")
-        elif c.algorithm == "byte_level_bpe" and _reads_as_bytes(name):
-            yield Problem(option, name, "is how byte-level BPE writes a text's bytes", "give it in ASCII")
+        elif _is_byte_level(c) and _reads_as_bytes(name):
+            yield Problem(option, name, "is how byte-level tokens write a text's bytes", "give it in ASCII")
         elif RESERVED_NAME.fullmatch(name):
             yield Problem(option, name, "is a name that reserved entries, bytes or what is unknown have", "give another name")
 
 
+def _is_byte_level(c) -> bool:
+    return c.algorithm == "byte_level_bpe" or (c.algorithm == "wordpiece" and c.wordpiece_form == "byte_level")
+
+
 def _reads_as_bytes(name: str) -> bool:
-    """Whether it may be a token of byte-level BPE, which writes bytes as characters: a space as Ġ."""
+    """Whether it may be a byte-level token, which writes bytes as characters: a space as Ġ."""
     if name.isascii():
         return False  # then it stands for itself, and `training/_text.py` sees to it
     return set(name) <= set(BYTE_OF)

@@ -76,7 +76,7 @@ def test_all_problems_at_once(tmp_path):
     assert found.returncode == 2 and "3 problems" in found.stderr
 
 
-ALGORITHMS = ("bpe", "byte_level_bpe", "sentencepiece_bpe", "sentencepiece_unigram", "unigram")
+ALGORITHMS = ("bpe", "byte_level_bpe", "sentencepiece_bpe", "sentencepiece_unigram", "unigram", "wordpiece")
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -16,6 +16,7 @@ from megatron_ext.corpus.flags import READERS
 from megatron_ext.corpus.utf8 import scan
 from megatron_ext.data.indexed_writer import token_dtype
 from megatron_ext.tokenizers.build import build
+from megatron_ext.tokenizers.contract import Tokenizer
 from megatron_ext.tokenizers.flags import TokenizerFlags
 
 
@@ -56,6 +57,7 @@ class Encoder:
     Args:
         cleaning: the flat configuration of the steps that documents go through before.
         slow: the tokenizer's quick way is not to be trusted with these texts.
+        built: the tokenizer, where it is there already.
     """
 
     def __init__(
@@ -65,10 +67,11 @@ class Encoder:
         append_eod: bool,
         cleaning: SimpleNamespace | None = None,
         slow: bool = False,
+        built: Tokenizer | None = None,
     ):
         self._cleaner = None if cleaning is None else Cleaner(cleaning)
         self._flags = cleaning
-        self._tokenizer, self._keys = build(tokenizer), keys
+        self._tokenizer, self._keys = built or build(tokenizer), keys
         if slow:
             self._tokenizer.take_the_slow_way()
         self._end = self._tokenizer.eod if append_eod else None

@@ -45,7 +45,7 @@ def preprocess(
         cleaning: the flat configuration of the steps that documents go through before; then there is a receipt, too.
     """
     scan(b"")  # where only its slow twin can serve, it says so, and the workers do not
-    tokenizer = build(tokenizer_flags)  # the workers build their own; this one finds out first whether it can be built
+    tokenizer = build(tokenizer_flags)
     prefix, keys = output.output_prefix, output.json_keys
     files = expand_all(flags.input, leave_out=names(prefix, keys))
     tally = None if cleaning is None else empty_tally(cleaning)
@@ -57,7 +57,8 @@ def preprocess(
         batches = read_batches(files, keys, flags, whole=cleaning is not None)
         first = list(itertools.islice(batches, 1))
         slow = difference(tokenizer, first[0], keys) if first else None
-        arguments = (tokenizer_flags, keys, output.append_eod, cleaning, slow is not None)
+        built = tokenizer if output.workers == 1 else None  # workers build their own
+        arguments = (tokenizer_flags, keys, output.append_eod, cleaning, slow is not None, built)
         encoded = ordered_map(Encoder, arguments, itertools.chain(first, batches), output.workers)
         for batch in stack.enter_context(contextlib.closing(encoded)):
             if batch.rejects and output.strict:

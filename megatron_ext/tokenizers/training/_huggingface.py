@@ -12,6 +12,8 @@ from megatron_ext.tokenizers.special_tokens import reserved
 
 LONGEST_TOKEN = 64
 """Bytes or characters. Longer ones are rules of a table and the like, and cost a row of the embedding each."""
+MIN_FREQUENCY = 2
+"""Of a pair, where `--min-frequency` is not given."""
 _ROLES = {"[PAD]": "pad_token", "<|fim_pad|>": "pad_token", "[MASK]": "mask_token", "[CLS]": "cls_token", "[SEP]": "sep_token"}
 
 

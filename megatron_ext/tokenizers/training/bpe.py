@@ -20,7 +20,7 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from megatron_ext.tokenizers.flags import TrainTokenizerFlags, control_names
 from megatron_ext.tokenizers.special_tokens import UNKNOWN
 from megatron_ext.tokenizers.training import _text
-from megatron_ext.tokenizers.training._huggingface import LONGEST_TOKEN, folder, pattern
+from megatron_ext.tokenizers.training._huggingface import LONGEST_TOKEN, MIN_FREQUENCY, folder, pattern
 
 MODEL = "tokenizer.json"
 FLAGS = ("split_digits", "byte_fallback", "character_coverage", "min_frequency")
@@ -38,7 +38,7 @@ def train(texts: Iterable[str], flags: TrainTokenizerFlags) -> dict[str, bytes]:
     learned.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     trainer = trainers.BpeTrainer(
         vocab_size=flags.vocab_size,
-        min_frequency=flags.min_frequency,
+        min_frequency=flags.min_frequency or MIN_FREQUENCY,
         special_tokens=names + bytes_,  # of these it keeps the order; that bytes are no control tokens is said below
         initial_alphabet=sorted(alphabet),
         max_token_length=LONGEST_TOKEN,

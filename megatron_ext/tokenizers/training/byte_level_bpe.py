@@ -16,7 +16,7 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 
 from megatron_ext.tokenizers.flags import TrainTokenizerFlags, control_names
 from megatron_ext.tokenizers.training import _text
-from megatron_ext.tokenizers.training._huggingface import LONGEST_TOKEN, folder, pattern
+from megatron_ext.tokenizers.training._huggingface import LONGEST_TOKEN, MIN_FREQUENCY, folder, pattern
 
 MODEL = "tokenizer.json"
 FLAGS = ("split_digits", "min_frequency")
@@ -30,7 +30,7 @@ def train(texts: Iterable[str], flags: TrainTokenizerFlags) -> dict[str, bytes]:
     learned.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=flags.vocab_size,
-        min_frequency=flags.min_frequency,
+        min_frequency=flags.min_frequency or MIN_FREQUENCY,
         special_tokens=control_names(flags),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         max_token_length=LONGEST_TOKEN,

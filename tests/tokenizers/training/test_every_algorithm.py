@@ -16,7 +16,7 @@ from megatron_ext.tokenizers.special_tokens import FAMILIES
 from tests import texts
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-LOSSLESS = ("bpe", "byte_level_bpe", "sentencepiece_bpe", "sentencepiece_unigram", "unigram")
+LOSSLESS = ("bpe", "byte_level_bpe", "sentencepiece_bpe", "sentencepiece_unigram", "unigram", "wordpiece")
 WITH_UNKNOWN = ("sentencepiece_bpe", "sentencepiece_unigram", "unigram")
 # A word of the texts as a control token: only by cutting it up is it not learned.
 FLAGS = dict(special_tokens=tuple(FAMILIES), extra_ids=5, additional_special_tokens=("self", "<a b>"))
@@ -129,7 +129,7 @@ def test_digits(algorithm, tmp_path):
     assert longest[True] == 1 and longest[False] > 1
 
 
-@pytest.mark.parametrize("algorithm", [name for name in LOSSLESS if name != "byte_level_bpe"])
+@pytest.mark.parametrize("algorithm", [name for name in LOSSLESS if name not in ("byte_level_bpe", "wordpiece")])
 def test_rare_characters_are_bytes_and_without_bytes_unknown(algorithm, tmp_path):
     documents = ["the common words of a text " * 40, "ж"]
     train = ALGORITHMS.load(algorithm).train
@@ -146,7 +146,7 @@ def test_rare_characters_are_bytes_and_without_bytes_unknown(algorithm, tmp_path
     assert "<unk>" not in tokenizer.control_tokens
 
 
-@pytest.mark.parametrize("algorithm", [name for name in LOSSLESS if name != "byte_level_bpe"])
+@pytest.mark.parametrize("algorithm", [name for name in LOSSLESS if name not in ("byte_level_bpe", "wordpiece")])
 def test_more_characters_than_entries_is_said(algorithm):
     chinese = ["".join(map(chr, range(0x4E00, 0x4E00 + 500)))]
     with pytest.raises(UserError, match="--vocab-size 600: is too small .* --character-coverage below 1.0"):

@@ -29,9 +29,14 @@ class Flags:
     encoder_vocab_size: int = flag(8000, "tokens of the vocabulary, without --encoder-from", least=300)
     encoder_epochs: int = flag(3, "times that all examples are seen", least=1)
     encoder_batch_size: int = flag(32, "examples an update", least=1)
-    encoder_learning_rate: float = flag(
-        5e-4, "peak; it rises over the first tenth and falls to 0 (fine-tuning: 2e-5)", positive=True
+    encoder_learning_rate: float | None = flag(
+        None, "peak; it rises over the first tenth and falls to 0 [5e-4; with --encoder-from 5e-5]", positive=True
     )
+
+    @staticmethod
+    def resolve(c):
+        if c.encoder_learning_rate is None:
+            c.encoder_learning_rate = 5e-5 if c.encoder_from is not None else 5e-4
 
     @staticmethod
     def check(c):
@@ -115,9 +120,15 @@ def _start(examples: Callable[[], Iterable[tuple[str, bool]]], c: Any) -> tuple[
             loaded = transformers.AutoModelForSequenceClassification.from_pretrained(
                 c.encoder_from, num_labels=1, local_files_only=True, ignore_mismatched_sizes=True
             )
-            return loaded, transformers.AutoTokenizer.from_pretrained(c.encoder_from, local_files_only=True)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(c.encoder_from, local_files_only=True)
         except Exception as error:
             raise UserError(f"--encoder-from {c.encoder_from}: cannot be loaded ({' '.join(str(error).split())[:200]})") from None
+        if tokenizer.pad_token is None:
+            raise UserError(f"--encoder-from {c.encoder_from}: has no padding token; give a BERT-style encoder")
+        most = min(getattr(loaded.config, "max_position_embeddings", None) or c.encoder_tokens, tokenizer.model_max_length)
+        if c.encoder_tokens > most:
+            raise UserError(f"--encoder-tokens {c.encoder_tokens}: {c.encoder_from} reads {most} tokens; give no more")
+        return loaded.float(), tokenizer
     tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=_vocabulary(examples, c.encoder_vocab_size), model_max_length=c.encoder_tokens,
         pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",

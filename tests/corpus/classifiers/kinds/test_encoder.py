@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from megatron_ext.arguments.config import read
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.corpus.classifiers.kinds import encoder
 from megatron_ext.corpus.classifiers.model import Model, fingerprint
 from megatron_ext.corpus.filters import classifier
 from tests.corpus.classifiers import cases
@@ -56,6 +58,19 @@ def test_flags_change_what_is_learned(tmp_path, argv):
     assert about(tmp_path / "n")["held_out"]["f1"] >= about(tmp_path / "m")["held_out"]["f1"] - 0.02
 
 
+def without_padding(folder):
+    """As the tokenizers of decoders are."""
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({key: value for key, value in config.items() if key != "pad_token"}))
+
+
+def test_the_rate_is_another_where_weights_are_there(tmp_path):
+    read_flags = lambda *argv: read([encoder.Flags], list(map(str, argv)), "encoder", "").encoder.encoder_learning_rate
+    (tmp_path / "config.json").write_text("{}")
+    given = ["--encoder-from", tmp_path]
+    assert (read_flags(), read_flags(*given), read_flags(*given, "--encoder-learning-rate", 1e-3)) == (5e-4, 5e-5, 1e-3)
+
+
 def test_what_is_wrong_is_one_sentence(tmp_path, argv):
     for more, said in (
         (["--encoder-from", tmp_path], "has no config.json"),
@@ -67,4 +82,9 @@ def test_what_is_wrong_is_one_sentence(tmp_path, argv):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match=r"--encoder-from .*: cannot be loaded"):
         learn(*argv, "--output", tmp_path / "m", "--encoder-from", tmp_path)
+    learn(*argv, "--output", tmp_path / "short", "--encoder-epochs", 1)
+    for more, said in ((["--encoder-tokens", 64], "--encoder-tokens 64: .*short reads 32 tokens"), ([], "has no padding token")):
+        with pytest.raises(UserError, match=said):
+            learn(*argv, "--output", tmp_path / "m", "--encoder-from", tmp_path / "short", *more)
+        without_padding(tmp_path / "short")
     assert not (tmp_path / "m").exists()
