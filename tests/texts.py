@@ -7,6 +7,7 @@ import functools
 import io
 import json
 import pathlib
+import random
 import sysconfig
 
 import sentencepiece
@@ -120,3 +121,30 @@ def megatron_tiktoken_file() -> bytes:
 def write_jsonl(path: pathlib.Path, texts: list[str], key: str = "text") -> pathlib.Path:
     path.write_text("".join(json.dumps({key: text}) + "\n" for text in texts), encoding="utf-8")
     return path
+
+
+@functools.cache
+def chinese_texts(count: int = 30) -> list[str]:
+    """Sentences of made-up words of one to four characters, some far more frequent than others, as words are."""
+    draw = random.Random(5)
+    characters = [chr(draw.randrange(0x4E00, 0x9FA5)) for _ in range(120)]
+    words = ["".join(draw.choices(characters, k=draw.choice((1, 2, 2, 2, 3, 4)))) for _ in range(150)]
+    often = [1 / rank for rank in range(1, 151)]
+    sentence = lambda: "".join(draw.choices(words, often, k=draw.randrange(4, 12)))
+    return ["，".join(sentence() for _ in range(40)) + "。\n" for _ in range(count)]
+
+
+@functools.cache
+def bilingual_bpe_json(vocab_size: int = 700, eod: str = "<|end_of_text|>") -> str:
+    """A byte-level BPE learned from both, by tokenizers' own trainer: other ids than `byte_level_bpe_json` has."""
+    learned = tokenizers.Tokenizer(models.BPE())
+    learned.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    learned.decoder = tokenizers.decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=["<|pad|>", eod],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    learned.train_from_iterator([*chinese_texts(), *library_texts(20)], trainer)
+    return learned.to_str()

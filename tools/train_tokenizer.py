@@ -41,17 +41,21 @@ def _train(config) -> None:
     flags = config.training
     from megatron_ext.corpus.whole_file import WholeFile
     from megatron_ext.data.sampling import Sample
+    from megatron_ext.tokenizers import extending
 
     target = pathlib.Path(flags.output)
-    _refuse_another_model(target, ALGORITHMS.load(flags.algorithm).MODEL)
+    learner = extending if flags.extend else ALGORITHMS.load(flags.algorithm)
+    _refuse_another_model(target, extending.model(flags) if flags.extend else learner.MODEL)
     WholeFile(str(target / RECORD)).discard()  # find out now whether it can be written
     sample = Sample(config.input, config.sample)
-    learned = ALGORITHMS.load(flags.algorithm).train(sample, flags)
+    learned = learner.train(sample, flags)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
         for name, content in learned.items():
             (pathlib.Path(folder) / name).write_bytes(content)
         kind = sniff(find(folder))
-        tokenizer = build(TokenizerFlags(tokenizer_type=kind, tokenizer_model=folder, eod_token=flags.eod_token))
+        eod = None if flags.extend else flags.eod_token
+        tokenizer = build(TokenizerFlags(tokenizer_type=kind, tokenizer_model=folder, eod_token=eod))
         lossy = _lossy(tokenizer, sample, flags)
     learned[RECORD] = _record(config, sample, tokenizer, lossy)
     _publish(target, learned)
@@ -90,13 +94,16 @@ def _lossy(tokenizer, sample, flags) -> int:
             source = next(source for source in reversed(sample.sources) if source.taken)
             said = f"document {source.taken} of {source.pattern} does not come back from its tokens: {found}"
             if not flags.allow_lossy:
-                raise UserError(f"--algorithm {flags.algorithm}: {said}. {_way_out(flags)}, or take it so with --allow-lossy")
+                how = f"--extend {flags.extend}" if flags.extend else f"--algorithm {flags.algorithm}"
+                raise UserError(f"{how}: {said}. {_way_out(flags)}, or take it so with --allow-lossy")
     if lost:
         print(f"warning: {lost / documents:.2%} of the documents are not kept; {said}", file=sys.stderr)
     return lost
 
 
 def _way_out(flags) -> str:
+    if flags.extend:
+        return "The earlier tokenizer changes texts, too: extend another one"
     if not flags.byte_fallback:
         return "Nothing stands for what the vocabulary lacks: leave --no-byte-fallback out"
     return "Learn with another --algorithm, such as byte_level_bpe, which keeps every text"

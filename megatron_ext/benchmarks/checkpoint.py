@@ -37,7 +37,7 @@ def _measure(flags, folder: pathlib.Path):
             state = TrainState(run.sharding, iteration=1 if name == "at once" else 2)
             size = 4 * sum(tensor.numel() for piece in run.sharding.pieces() for tensor in piece.tensors.values()) / 1e9
             began = time.perf_counter()
-            run.store.save(state, run.record, "")
+            run.store.save(state, run.record, {})
             held_up = time.perf_counter() - began
             run.store.finish()
             whole = time.perf_counter() - began

@@ -11,6 +11,8 @@ import pathlib
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.models.moe.layers import with_experts
 
+TOKENIZER = "tokenizer"  # in a checkpoint's folder, the folder of its tokenizer's files
+
 # Flags of the model that say how it is trained: which probabilities and tokens are dropped, which losses are added, what of a
 # sample's several documents a token sees.
 _OF_TRAINING = {
@@ -76,7 +78,10 @@ def changed_updates(path: pathlib.Path, saved: dict, ours: dict, by_processes: f
             f"{path}: was trained with --global-batch-size {before}, and without the flag it follows the number of processes, "
             f"here to {now}; give --global-batch-size"
         )
-    return _differences(saved, ours)
+    words = _differences({name: value for name, value in saved.items() if name != TOKENIZER}, ours)
+    if saved.get(TOKENIZER, ours[TOKENIZER]) != ours[TOKENIZER]:
+        words.append("the tokenizer splits text otherwise, or another token ends a document")
+    return words
 
 
 def refuse_another_architecture(path: pathlib.Path, saved: dict, ours: dict) -> None:
@@ -86,6 +91,15 @@ def refuse_another_architecture(path: pathlib.Path, saved: dict, ours: dict) -> 
         raise UserError(
             f"{path}: was saved with another architecture: {'; '.join(different)}; give the saved flags "
             "(--use-checkpoint-args takes them from it), or another --save"
+        )
+
+
+def refuse_another_vocabulary(path: pathlib.Path, saved: str | None, ours: str | None) -> None:
+    """UserError where ids stand for other texts than those that a model was trained on; None is told by no text."""
+    if saved is not None and ours is not None and saved != ours:
+        raise UserError(
+            f"{path}: was trained with another tokenizer, whose ids stand for other texts; give its own ({path}/{TOKENIZER}), or "
+            "--extend-vocab-from in place of --load, which gives each token of the new one its row"
         )
 
 

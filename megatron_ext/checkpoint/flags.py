@@ -23,6 +23,16 @@ class CheckpointFlags:
         "Hugging Face's",
         front=True,
     )
+    extend_vocab_from: str | None = flag(
+        None,
+        "as --load, for a new --tokenizer-model: tokens that the earlier tokenizer has keep their rows; training starts anew",
+    )
+    extend_vocab_new_rows: str = flag(
+        "mean", "rows of new tokens: the mean of their pieces', or drawn as in a new run", choices=("mean", "random")
+    )
+    extend_vocab_tokenizer: str | None = flag(
+        None, "the earlier tokenizer's file or folder, where it does not lie with --extend-vocab-from [the checkpoint's own]"
+    )
     save_interval: int | None = flag(None, "updates between checkpoints [only at the end]", least=1, front=True)
     save_hf_interval: int | None = flag(
         None, "updates between Hugging Face folders, each written to SAVE/huggingface from the checkpoint just saved", least=1
@@ -30,11 +40,13 @@ class CheckpointFlags:
     async_save: bool = flag(False, "write checkpoints in the background while training goes on")
     keep_last: int | None = flag(None, "checkpoints to keep; older ones are deleted [all]", least=1)
     keep_every: int | None = flag(None, "with --keep-last: keep besides those of every so many updates", least=1)
-    ckpt_step: int | None = flag(None, "the iteration to take from --load [its newest]", least=0)
+    ckpt_step: int | None = flag(None, "the iteration to take from --load or --extend-vocab-from [its newest]", least=0)
     finetune: bool = flag(False, "take only the weights from --load: counts, optimizer and random states start anew")
     no_load_optim: bool = flag(False, "do not take the optimizer's state from --load")
     no_load_rng: bool = flag(False, "do not take the random states from --load")
-    use_checkpoint_args: bool = flag(False, "take the architecture's flags that are not given from the checkpoint to start from")
+    use_checkpoint_args: bool = flag(
+        False, "take the flags of the model and its tokenizer that are not given from the checkpoint to start from"
+    )
     override_opt_param_scheduler: bool = flag(
         False, "go on with the learning-rate schedule of the flags where the checkpoint's differs"
     )
@@ -57,13 +69,34 @@ class CheckpointFlags:
             )
         for name in OF_LOAD:
             option = f"--{name.replace('_', '-')}"
-            if name in c.typed and getattr(c, name) not in (None, False) and c.load is None:
+            chosen_from = c.load if name != "ckpt_step" else c.load or c.extend_vocab_from
+            if name in c.typed and getattr(c, name) not in (None, False) and chosen_from is None:
                 yield Problem(option, getattr(c, name), "says what to take from --load, and there is none", "add --load FOLDER")
-        if c.use_checkpoint_args and c.load is None and c.save is None:
+        if c.use_checkpoint_args and c.load is None and c.save is None and c.extend_vocab_from is None:
             yield Problem("--use-checkpoint-args", None, "takes flags from a checkpoint", "add --load FOLDER or --save FOLDER")
         if c.load is not None and not os.path.isdir(c.load) and not same_folder(c.load, c.save):
             yield Problem("--load", c.load, "is no folder", "give the folder that training saved to")
+        yield from _check_extension(c)
         yield from _one_checkpoint(c)
+
+
+def _check_extension(c):
+    """`--extend-vocab-from` stands in place of `--load`, and begins another run."""
+    option, folder = "--extend-vocab-from", c.extend_vocab_from
+    if folder is None:
+        for name in ("extend_vocab_tokenizer", "extend_vocab_new_rows"):
+            if name in c.typed:
+                given, way_out = f"--{name.replace('_', '-')}", f"give {option}, or leave this out"
+                yield Problem(given, getattr(c, name), f"has no effect without {option}", way_out)
+        return
+    if c.load is not None and not same_folder(c.load, c.save):
+        yield Problem(option, folder, f"and --load {c.load}: a run starts from one of them", "leave one of them out")
+    if same_folder(folder, c.save):
+        yield Problem(option, folder, "is this run's own folder, which keeps its vocabulary", "give another --save")
+    elif not os.path.isdir(folder):
+        yield Problem(option, folder, "is no folder", "give the folder that training saved to")
+    if c.extend_vocab_tokenizer is not None and not os.path.exists(c.extend_vocab_tokenizer):
+        yield Problem("--extend-vocab-tokenizer", c.extend_vocab_tokenizer, "is not there", "give a tokenizer's file or folder")
 
 
 def _weights_of_others(folder: str) -> bool:
@@ -83,16 +116,19 @@ def _one_checkpoint(c):
     saved = _taken_apart(c.save)
     if saved is not None:
         yield Problem("--save", c.save, "is one checkpoint of a run", f"give the run's folder: --save {saved[0]}")
-    loaded = _taken_apart(c.load)
-    if loaded is None or saved is not None:
         return
-    run, step = loaded
-    if c.ckpt_step is not None:
-        way_out = f"give the run's folder: --load {run} --ckpt-step {step}"
-        yield Problem("--ckpt-step", c.ckpt_step, f"chooses from a run's folder, and --load {c.load} is one checkpoint", way_out)
-    elif same_folder(run, c.save):
-        way_out = f"give another --save, with --load {run} --ckpt-step {step}"
-        yield Problem("--load", c.load, "is a checkpoint of this run's own folder, and the run goes on from its newest", way_out)
+    for option, folder in (("--load", c.load), ("--extend-vocab-from", c.extend_vocab_from)):
+        if (taken := _taken_apart(folder)) is None:
+            continue
+        run, step = taken
+        if c.ckpt_step is not None:
+            way_out = f"give the run's folder: {option} {run} --ckpt-step {step}"
+            reason = f"chooses from a run's folder, and {option} {folder} is one checkpoint"
+            yield Problem("--ckpt-step", c.ckpt_step, reason, way_out)
+        elif same_folder(run, c.save):
+            way_out = f"give another --save, with {option} {run} --ckpt-step {step}"
+            reason = "is a checkpoint of this run's own folder, and the run goes on from its newest"
+            yield Problem(option, folder, reason, way_out)
 
 
 def _taken_apart(folder: str | None) -> tuple[str, int] | None:

@@ -2,6 +2,7 @@
 
     RUN/iter_0000200/manifest.json             counts, layout, what must agree, and each file's size and checksum
                      run.yaml                  the configuration
+                     tokenizer/                the tokenizer's files
                      .metadata, __0_0.distcp   weights (fp32), moments, random states: torch's distributed checkpoint
                      common.pt, metadata.json  what megatron-core's dist_checkpointing asks for
 
@@ -17,7 +18,7 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.distributed import first_alone, first_for_all
@@ -47,7 +48,7 @@ class Store:
     def __init__(self, folder: str, layout, flags, experts: Experts | None):
         self.folder, self.layout, self.flags, self.experts = pathlib.Path(folder), layout, flags, experts
         self.newest_iteration: int | None = None  # what is on disk, or under way, as far as this run knows
-        self._pending: tuple[Save, pathlib.Path, dict, dict] | None = None
+        self._pending: tuple[Save, pathlib.Path, dict, Mapping[str, str | bytes]] | None = None
 
     def newest(self) -> pathlib.Path | None:
         """The newest whole checkpoint, or None where there is none at all; broken ones are named on stderr.
@@ -89,14 +90,14 @@ class Store:
             raise UserError(f"--ckpt-step {iteration}: {problem}; checkpoints in {self.folder}: {there}", shared=True)
         return path
 
-    def save(self, state, record: dict, run_yaml: str) -> None:
+    def save(self, state, record: dict, files: Mapping[str, str | bytes]) -> None:
         """Write the state as `iter_N`, in the background with `--async-save`; SaveFailed on all processes if it fails on one.
 
         An earlier save must be finished.
 
         Args:
             record: what must agree when the run goes on, for the manifest.
-            run_yaml: the configuration.
+            files: contents by name: the configuration, the tokenizer's.
         """
         if state.iteration == self.newest_iteration:
             return
@@ -113,7 +114,7 @@ class Store:
             first_alone(lambda: self._clear(partial))
             boxes = [*boxes_of(state.sharding.pieces(), PREFIXES, self.experts), *random_boxes(self.layout.rank)]
             save = Save(partial, boxes, background=self.flags.async_save)
-        self._pending = save, final, content, {"run.yaml": run_yaml}
+        self._pending = save, final, content, files
         if not self.flags.async_save:
             self.finish()
 
@@ -126,10 +127,10 @@ class Store:
         """Wait for a save in the background, and complete it."""
         if self._pending is None:
             return
-        save, final, content, texts = self._pending
+        save, final, content, files = self._pending
         self._pending = None
         with self._failing(final):
-            save.complete(content, texts)
+            save.complete(content, files)
             first_alone(lambda: publish(save.folder, final))
         self.newest_iteration = content["counts"]["iteration"]
         if self.layout.rank == 0:

@@ -13,7 +13,7 @@ import json
 import os
 import pathlib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch.distributed.checkpoint import DefaultSavePlanner, FileSystemWriter
@@ -157,28 +157,29 @@ class Save:
         torch.distributed.all_reduce(running, op=torch.distributed.ReduceOp.MAX)
         return not running.item()
 
-    def complete(self, content: dict, texts: dict[str, str]) -> None:
-        """Wait, then write the index, `texts` (name → content) and last the manifest. Collective; UserError on every process
-        where one failed."""
+    def complete(self, content: dict, small: Mapping[str, str | bytes]) -> None:
+        """Wait, then write the index, `small` files (name → content) and last the manifest. Collective; UserError on every
+        process where one failed."""
         if self._thread is not None:
             self._thread.join()
         all_or_none(lambda: _raise(self._problem))
         written = [None] * torch.distributed.get_world_size() if self._rank == 0 else None
         torch.distributed.gather_object(self._written, written)
-        all_or_none((lambda: self._finish(written, content, texts)) if self._rank == 0 else lambda: None)
+        all_or_none((lambda: self._finish(written, content, small)) if self._rank == 0 else lambda: None)
 
-    def _finish(self, written: list, content: dict, texts: dict[str, str]) -> None:
+    def _finish(self, written: list, content: dict, small: Mapping[str, str | bytes]) -> None:
         self._writer.finish(self._metadata, [results for results, _ in written])
         torch.save(
             {"iteration": content["counts"]["iteration"], "content_metadata": _MEGATRON_CONTENT}, self.folder / "common.pt"
         )
-        for name, text in {**texts, "metadata.json": json.dumps(_MEGATRON_CONFIG)}.items():
-            (self.folder / name).write_text(text, encoding="utf-8")
+        for name, data in {**small, "metadata.json": json.dumps(_MEGATRON_CONFIG)}.items():
+            (self.folder / name).parent.mkdir(exist_ok=True)
+            (self.folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
         files = {name: line for _, entries in written for name, line in entries.items()}
-        small = [".metadata", "common.pt", "metadata.json", *texts]
-        files |= {name: manifest.entry(self.folder / name) for name in small}
-        for name in small:
-            sync(self.folder / name)
+        names = [".metadata", "common.pt", "metadata.json", *small]
+        files |= {name: manifest.entry(self.folder / name) for name in names}
+        for path in dict.fromkeys(path for name in names for path in (self.folder / name, (self.folder / name).parent)):
+            sync(path)
         # What others wrote must be here: else a manifest would name files that lie on another node's disk.
         if problem := manifest.problem_of(self.folder, {"files": files}, checksums=False):
             raise UserError(f"{problem}; the folder must lie on a disk that all nodes share")

@@ -14,3 +14,15 @@ def _alphabet() -> dict[str, int]:
 
 BYTE_OF = _alphabet()
 """Character of the byte-level alphabet -> the byte that it stands for."""
+
+_CHARACTER_OF = {byte: character for character, byte in BYTE_OF.items()}
+
+
+def in_alphabet(text: bytes) -> str:
+    """Bytes in the byte-level alphabet."""
+    return "".join(map(_CHARACTER_OF.__getitem__, text))
+
+
+def bytes_of(token: str) -> bytes:
+    """The bytes of a token in that alphabet; of one that is not in it (a control token's name among the others), its own."""
+    return bytes(map(BYTE_OF.__getitem__, token)) if all(map(BYTE_OF.__contains__, token)) else token.encode()

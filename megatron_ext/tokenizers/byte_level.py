@@ -23,7 +23,7 @@ from megatron_ext.tokenizers.byte_alphabet import BYTE_OF
 from megatron_ext.tokenizers.byte_pairs import BytePairs
 from megatron_ext.tokenizers.patterns import GPT2_PATTERN
 
-_PROBE = (
+PROBE = (
     "It's 12,345 o'clock -- \"naïve\" café\r\n\tdef f(x):\n\n        return {'a': [1, 2.5e-3]}   # ok\n\n\n"
     "中文，混排 text。日本語テキスト 한국어 Ελληνικά кириллица עברית العربية हिन्दी ไทย\n"
     "\U0001f389\U0001f469\u200d\U0001f4bb ½ Ⅷ ٣ \u017f '\u017f 'S \u00a0\u2003\u0085x\x00\ufeff"
@@ -62,7 +62,7 @@ def fast_encoding(config: dict[str, Any], slow: tokenizers.Tokenizer) -> BytePai
         encoding = BytePairs(pattern, ranks)
     except ValueError:  # a regular expression that only tokenizers understands
         return None
-    same = encoding.encode(_PROBE) == slow.encode(_PROBE, add_special_tokens=False).ids
+    same = encoding.encode(PROBE) == slow.encode(PROBE, add_special_tokens=False).ids
     return encoding if same else None  # the two packages may come with different tables of Unicode
 
 

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,18 +30,36 @@ END_OF_DOCUMENT = (
 """Names under which published tokenizers keep the token that ends a document, the surest first."""
 
 
+TEXT, CONTINUATION, BYTE, LITERAL, CONTROL, UNUSED = "text", "continuation", "byte", "literal", "control", "unused"
+
+
+class Entry(NamedTuple):
+    """What an id stands for.
+
+    Attributes:
+        kind: TEXT; CONTINUATION, text that goes on within a word (WordPiece's ##); BYTE, one byte of what has no token of its
+            own; LITERAL, text that is looked for before all else; CONTROL, no text; UNUSED, an id that nothing has.
+        text: the bytes of UTF-8 text, which may end within a character; a control token's name.
+    """
+
+    kind: str
+    text: bytes
+
+
 class Tokenizer(abc.ABC):
     """Attributes:
     vocab_size: ids run from 0 to vocab_size - 1.
     eod: the id of the token that ends a document.
     control_tokens: ids by name of the tokens that stand for no text and that no text gives; objectives find theirs here.
     model_entries: of the model: as many, or more with `--vocab-size`. Those beyond vocab_size have logits and no text.
+    written_in: what tokens are made of: `bytes`; `characters`, a space among them; `parts of words`, without spaces; `numbers`.
     """
 
     vocab_size: int
     eod: int
     control_tokens: Mapping[str, int]
     model_entries: int
+    written_in: str
 
     @abc.abstractmethod
     def encode(self, text: str) -> list[int]:
@@ -71,12 +90,25 @@ class Tokenizer(abc.ABC):
         """The text that ids stand for. Control tokens stand for none; bytes that are not UTF-8 show as U+FFFD."""
 
     @abc.abstractmethod
+    def entries(self) -> list[Entry]:
+        """What each id stands for, `vocab_size` of them."""
+
+    @abc.abstractmethod
+    def pieces(self, entry: Entry) -> list[int]:
+        """The ids that this tokenizer makes of the text of another one's entry, written in the same; none if it cannot."""
+
     def token_bytes(self) -> np.ndarray:
         """Bytes of UTF-8 text that each id stands for, int32 `[vocab_size]`; 0 for control tokens and unused ids.
 
         For a lossless tokenizer, `token_bytes()[encode(text)].sum() == len(text.encode()) + prefix_bytes` for every text but
         the empty one. (One exception: where a tokenizer takes U+2581 for a space, it counts 1 byte and not 3.)
         """
+        return np.array([0 if kind in (CONTROL, UNUSED) else len(text) for kind, text in self.entries()], np.int32)
+
+    @functools.cached_property
+    def vocabulary(self) -> str | None:
+        """Equal where ids stand for the same texts, whatever control tokens are called; None where they stand for none."""
+        return digest(*(f"{kind} {b'' if kind == CONTROL else text!r}" for kind, text in self.entries()))
 
     @abc.abstractmethod
     def fingerprint(self) -> str:

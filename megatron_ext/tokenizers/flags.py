@@ -109,6 +109,9 @@ class TrainTokenizerFlags:
     vocab_size: int = flag(
         32_000, "entries to learn, control tokens and the 256 bytes included; reserved ones come besides", least=257, front=True
     )
+    extend: str | None = flag(
+        None, "an earlier tokenizer's file or folder: keep all its ids, and learn further tokens up to --vocab-size", front=True
+    )
     output: str | None = flag(None, "folder in which the tokenizer is written", front=True)
     split_digits: bool = flag(
         True, "every digit a token of its own, so that numbers are written alike (as LLaMA does)", front=True
@@ -145,6 +148,9 @@ class TrainTokenizerFlags:
     def check(c):
         if c.output is None:
             yield Problem("--output", None, "is missing", "name the folder in which the tokenizer is written")
+        if c.extend is not None:
+            yield from _check_extension(c)
+            return
         yield from _check_names(c)
         taken = ALGORITHMS.load(c.algorithm).FLAGS
         for each in flags_of(TrainTokenizerFlags):
@@ -171,6 +177,17 @@ def control_names(flags, unknown: str | None = None) -> list[str]:
     a token for what its vocabulary lacks, the families, further ones."""
     first = [flags.eod_token] + ([unknown] if unknown else [])
     return [*first, *names(flags.special_tokens, flags.extra_ids, flags.additional_special_tokens)]
+
+
+_OF_EXTENSIONS = ("extend", "vocab_size", "output", "character_coverage", "min_frequency", "allow_lossy")
+
+
+def _check_extension(c):
+    """What is learned, and the control tokens, are the earlier tokenizer's."""
+    for each in flags_of(TrainTokenizerFlags):
+        if each.name in c.typed and each.name not in _OF_EXTENSIONS:
+            option = each.opposite if getattr(c, each.name) is False else each.option
+            yield Problem(option, None, "has no effect with --extend: it is as in the earlier tokenizer", "leave it out")
 
 
 def _check_wordpiece(c):

@@ -17,7 +17,7 @@ from megatron_ext.backend.busy import BusyClock
 from megatron_ext.backend.distributed import all_or_none, first_alone, first_finds
 from megatron_ext.backend.kernels import start_userbuffers, transformer_impl
 from megatron_ext.checkpoint.claim import claimed
-from megatron_ext.checkpoint.compatibility import architecture, schedule, updates
+from megatron_ext.checkpoint.compatibility import TOKENIZER, architecture, schedule, updates
 from megatron_ext.checkpoint.conversion import inventory
 from megatron_ext.checkpoint.conversion.export_folder import Export, export_of
 from megatron_ext.checkpoint.regions import Experts
@@ -40,7 +40,9 @@ from megatron_ext.optim.schedules import Way, in_samples, way
 from megatron_ext.optim.sharding.contract import Sharding
 from megatron_ext.reliability.preemption import Preemption
 from megatron_ext.tokenizers.build import build as build_tokenizer
-from megatron_ext.training import batch_size
+from megatron_ext.tokenizers.contract import Tokenizer
+from megatron_ext.tokenizers.files import contents
+from megatron_ext.training import batch_size, extended_vocabulary
 from megatron_ext.training.configuration import train_iterations
 from megatron_ext.training.layout import Layout
 from megatron_ext.training.state import Stop, TrainState
@@ -55,7 +57,7 @@ class Run:
 
     Attributes:
         data, loader: what is trained and evaluated on, indexed from 0 over the whole run, and who reads it ahead.
-        tokenizer: its fingerprint.
+        tokenizer_files: contents by name, which each checkpoint keeps.
         token_bytes: bytes of text of each id.
         exports: what `--save-hf-interval` writes.
         way: the learning rate's, in updates or, where `way_in_samples`, in samples.
@@ -70,7 +72,8 @@ class Run:
     reading: Reading
     data: Data
     loader: Loader
-    tokenizer: str
+    tokenizer: Tokenizer
+    tokenizer_files: dict[str, bytes]
     token_bytes: torch.Tensor | None
     total_iters: int
     way: Way
@@ -93,7 +96,8 @@ class Run:
             "device": self.device.type,
             "architecture": architecture(self.config, self.model_config.vocab_size),
             "schedule": schedule(self.config, self.way.decay, self.way_in_samples),
-            "updates": updates(self.config, self.tokenizer),
+            "updates": updates(self.config, self.tokenizer.fingerprint()),
+            "vocabulary": self.tokenizer.vocabulary,
             "data": self.train_samples.fingerprint,
         }
 
@@ -102,7 +106,7 @@ class Run:
         return contextlib.nullcontext() if self.store is None else claimed(self.store.folder)
 
     def restore(self) -> TrainState:
-        """The newest whole checkpoint of `--save`, else of `--load`, else the beginning."""
+        """The newest whole checkpoint of `--save`, else of `--load` or `--extend-vocab-from`, else the beginning."""
         state, flags = TrainState(self.sharding), self.config.checkpoint
         path = self.store.newest_of_own() if self.store else None
         if path is not None:
@@ -116,6 +120,8 @@ class Run:
                 raise UserError(f"--load {flags.load}: there is no whole checkpoint in this folder", shared=True)
             restore(path, self, state, Parts.of_load(flags))
             state.origin = str(path)
+        elif flags.extend_vocab_from is not None:
+            extended_vocabulary.start(self, state)
         return state
 
     def save(self, state: TrainState, last: bool) -> None:
@@ -125,7 +131,8 @@ class Run:
         with self._surviving(True):
             self.store.finish()  # an earlier one in the background
         with self._surviving(not last):
-            self.store.save(state, self.record, self.config.to_yaml())
+            kept = {f"{TOKENIZER}/{name}": content for name, content in self.tokenizer_files.items()}
+            self.store.save(state, self.record, {"run.yaml": self.config.to_yaml(), **kept})
             if last:
                 self.store.finish()
 
@@ -212,7 +219,8 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
         reading=_reading(config, tokenizer.eod),
         data=data,
         loader=Loader(config.data.num_workers, config.training.micro_batch_size, layout.data_rank, layout.data, device),
-        tokenizer=tokenizer.fingerprint(),
+        tokenizer=tokenizer,
+        tokenizer_files=contents(config.tokenizer) if store else {},
         token_bytes=torch.from_numpy(table).to(device) if table.any() else None,
         total_iters=total,
         way=way(config.optimizer, batch_size.samples_in(config.training, total) if samples else total, samples),

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from megatron_ext.arguments.config import Config, read
+from megatron_ext.arguments.flags import flags_of
 from megatron_ext.arguments.megatron_lm.defaults import MegatronFlags
 from megatron_ext.backend.flags import ParallelFlags
 from megatron_ext.checkpoint.flags import CheckpointFlags
@@ -15,6 +16,7 @@ from megatron_ext.models.flags import ModelFlags
 from megatron_ext.monitor.flags import MonitorFlags
 from megatron_ext.optim.flags import OptimizerFlags
 from megatron_ext.reliability.preemption import Preemption
+from megatron_ext.tokenizers.files import PATHS
 from megatron_ext.tokenizers.flags import TokenizerFlags
 from megatron_ext.training.flags import TrainingFlags, length_in_updates
 
@@ -30,7 +32,10 @@ GROUPS = (
     CheckpointFlags,
     MonitorFlags,
 )
-_ONE_OF = (("bf16", "fp16"), ("tokenizer_type", "tokenizer_model", "vocab_file", "merge_file"))
+_PRECISION = ("bf16", "fp16")
+_TOKENIZER = tuple(flag.name for flag in flags_of(TokenizerFlags) if flag.name != "vocab_size")
+# What is given of the first stands for all of the second.
+_ONE_OF = ((_PRECISION, _PRECISION), (("tokenizer_type", *PATHS), _TOKENIZER))
 DESCRIPTION = "Train a language model. The same flags run on a laptop's CPU and, under torchrun or srun, on a cluster."
 
 
@@ -40,14 +45,18 @@ def read_configuration(argv: Sequence[str], world_size: int, without: type | Non
 
 
 def _from_checkpoint(given: dict[str, Any]) -> dict[str, Any]:
-    """With `--use-checkpoint-args`, the architecture's flags of the checkpoint that the run starts from."""
+    """With `--use-checkpoint-args`, the flags of the model and its tokenizer, of the checkpoint that the run starts from."""
     if not given.get("use_checkpoint_args"):
         return {}
     from megatron_ext.checkpoint.saved_arguments import saved_arguments  # imports torch
 
-    found = saved_arguments(given.get("save"), given.get("load"), given.get("ckpt_step"))
-    for alike in _ONE_OF:  # what is given of these stands for all of them
-        if any(given.get(name) is not None for name in alike):
+    extended = given.get("extend_vocab_from")
+    option, start = ("--extend-vocab-from", extended) if extended else ("--load", given.get("load"))
+    found = saved_arguments(given.get("save"), start, given.get("ckpt_step"), option)
+    if extended:  # which brings its own tokenizer
+        found = {name: value for name, value in found.items() if name not in (*_TOKENIZER, "vocab_size")}
+    for names, alike in _ONE_OF:
+        if any(given.get(name) is not None for name in names):
             found = {name: value for name, value in found.items() if name not in alike}
     return found
 

@@ -21,16 +21,16 @@ from megatron_ext.arguments.config import Config, read
 from megatron_ext.arguments.problems import Problem, UserError, option
 from megatron_ext.backend import distributed
 from megatron_ext.backend.flags import ParallelFlags
+from megatron_ext.checkpoint.compatibility import TOKENIZER
 from megatron_ext.checkpoint.conversion.folder import is_huggingface
 from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
 from megatron_ext.checkpoint.conversion.tokenizer_files import tokenizer_of
 from megatron_ext.checkpoint.load_model import load_weights
 from megatron_ext.checkpoint.verification import find_checkpoint
 from megatron_ext.models.flags import ModelFlags
+from megatron_ext.tokenizers.files import PATHS, kept_in
 from megatron_ext.tokenizers.flags import TokenizerFlags
 from megatron_ext.training.configuration import GROUPS
-
-_TOKENIZER_FILES = ("tokenizer_model", "vocab_file", "merge_file")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,10 +105,12 @@ def _configuration(checkpoint: pathlib.Path, flags, device: torch.device, argv: 
     )
 
 
-def configuration_of(checkpoint: pathlib.Path) -> Config:
-    """A run's configuration, for one process on the CPU."""
-    names = ("tokenizer_type", *_TOKENIZER_FILES)
-    alone = SimpleNamespace(tensor_model_parallel_size=1, pipeline_model_parallel_size=1, **dict.fromkeys(names))
+def configuration_of(checkpoint: pathlib.Path, **tokenizer: str) -> Config:
+    """A run's configuration, for one process on the CPU. `tokenizer`: flags by field that name it, where it is not its own."""
+    names = ("tokenizer_type", *PATHS)
+    alone = SimpleNamespace(
+        tensor_model_parallel_size=1, pipeline_model_parallel_size=1, **dict.fromkeys(names) | tokenizer
+    )
     return _configuration(checkpoint, alone, torch.device("cpu"), [])
 
 
@@ -140,23 +142,26 @@ class _Stages:
 
 
 def _tokenizer(checkpoint: pathlib.Path, flags) -> list[str]:
-    """Where the tokenizer is, as flags for what run.yaml says otherwise.
+    """Where the tokenizer is, as flags for what run.yaml says otherwise: it is kept in the checkpoint.
 
-    A relative path was relative to the folder that the run was trained in: most often one above the run's own.
+    In a checkpoint that has none, a path counts; a relative one was relative to the folder that the run was trained in: most
+    often one above the run's own.
     """
     found = _given_tokenizer(flags)
-    if any(getattr(flags, name) for name in _TOKENIZER_FILES):
+    if any(getattr(flags, name) for name in PATHS):
         return found
     try:
         saved = yaml.safe_load((checkpoint / "run.yaml").read_text(encoding="utf-8"))
-        given = {name: _from_above(checkpoint, saved[name]) for name in _TOKENIZER_FILES if saved.get(name)}
+        given = {name: _from_above(checkpoint, saved[name]) for name in PATHS if saved.get(name)}
+        if (checkpoint / TOKENIZER).is_dir():
+            given = kept_in(checkpoint / TOKENIZER, saved)
     except (OSError, yaml.YAMLError, AttributeError):
         return found  # reading the configuration tells what is wrong with the file
     return [*found, *_words(given)]
 
 
 def _given_tokenizer(flags) -> list[str]:
-    names = ("tokenizer_type", *_TOKENIZER_FILES)
+    names = ("tokenizer_type", *PATHS)
     return _words({name: getattr(flags, name) for name in names if getattr(flags, name) is not None})
 
 

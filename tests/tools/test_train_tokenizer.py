@@ -57,6 +57,23 @@ def test_flags_change_what_is_learned(tmp_path):
     assert "fewer than the 300 asked for" in found.stdout
 
 
+def test_a_tokenizer_is_extended(tmp_path, corpus):
+    call("--input", corpus, "--vocab-size", "600", "--output", tmp_path / "tok")
+    chinese = texts.write_jsonl(tmp_path / "b.jsonl", texts.chinese_texts())
+    found = call("--extend", tmp_path / "tok", "--input", chinese, "--vocab-size", "700", "--output", tmp_path / "more")
+    assert found.returncode == 0, found.stderr
+    assert "700 entries from 30 documents" in found.stdout
+    earlier, new = (
+        build(TokenizerFlags(tokenizer_type="huggingface", tokenizer_model=str(tmp_path / each))) for each in ("tok", "more")
+    )
+    assert new.entries()[:600] == earlier.entries() and new.vocab_size == 700
+    (config,) = ((tmp_path / each / "tokenizer_config.json").read_text() for each in ("more",))
+    assert config == (tmp_path / "tok" / "tokenizer_config.json").read_text()
+    found = call("--extend", tmp_path / "tok", "--input", chinese, "--algorithm", "bpe", "--no-split-digits", "--output", "x")
+    assert found.returncode == 2 and "--algorithm: has no effect with --extend" in found.stderr
+    assert "--no-split-digits: has no effect with --extend" in found.stderr
+
+
 def test_what_is_wrong_is_one_sentence_and_leaves_nothing(tmp_path, corpus):
     (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(corpus.read_bytes())[:-50])
     texts.write_jsonl(tmp_path / "c.jsonl", ["x"], key="other")

@@ -8,13 +8,11 @@ import shutil
 from typing import Any
 
 from megatron_ext.checkpoint.conversion.settings import CONFIG, Settings, read_settings
+from megatron_ext.tokenizers import sentencepiece_as_json
 from megatron_ext.tokenizers.contract import Tokenizer
-from megatron_ext.tokenizers.files import find
+from megatron_ext.tokenizers.files import BESIDE, find
 from megatron_ext.tokenizers.flags import TokenizerFlags
 
-# What belongs to a tokenizer's text and ids, and what generation starts and ends with.
-FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
-         "tokenizer.model", "spiece.model", "chat_template.jinja", "generation_config.json")  # fmt: skip
 _NONE = ["--tokenizer-type", "null"]
 _CONFIG = "tokenizer_config.json"
 _SENTENCEPIECE = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": False, "add_eos_token": False, "legacy": False}
@@ -35,15 +33,16 @@ def take_home(source: pathlib.Path, target: pathlib.Path) -> None:
         return
     copy(source, target)
     target.mkdir(exist_ok=True)
-    for file in (find(str(source)), source / CONFIG):  # a tokenizer may have a name of its own
-        if file is not None and not (target / file.name).exists():
-            shutil.copyfile(file, target / file.name)
+    shutil.copyfile(source / CONFIG, target / CONFIG)
+    file = find(str(source))  # which may have a name of its own
+    if file is not None and not (target / file.name).exists():
+        shutil.copyfile(file, target / file.name)
 
 
 def copy(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Copy what is there."""
-    for name in FILES:
-        if (source / name).is_file():
+    """Copy what is there, but for the model's own description."""
+    for name in BESIDE:
+        if name != CONFIG and (source / name).is_file():
             target.mkdir(exist_ok=True)
             shutil.copyfile(source / name, target / name)
 
@@ -66,18 +65,23 @@ def write(flags: TokenizerFlags, tokenizer: Tokenizer, folder: pathlib.Path) -> 
             _write_config(folder, _config(tokenizer.content, tokenizer.eod))
         return None
     copy(file.parent, folder)
-    if not (folder / "tokenizer.json").exists():
-        shutil.copyfile(file, folder / "tokenizer.model")
-    if kind == "tiktoken":
-        return f"{file.name} is copied as it is: transformers has no reader of its own for tiktoken's ranks"
-    if (folder / "tokenizer.json").exists():
+    if (folder / "tokenizer.json").exists():  # of the model's own folder
         return None
+    content = tokenizer.tokenizer_json() if kind == "tiktoken" else sentencepiece_as_json.tokenizer_json(tokenizer)
+    if kind == "sentencepiece":
+        shutil.copyfile(file, folder / "tokenizer.model")
+    if content is None:
+        if not (folder / _CONFIG).exists():
+            _write_config(folder, tokenizer.special_tokens() | _SENTENCEPIECE)
+        return (
+            f"{file.name} is copied as it is: no tokenizer.json gives its ids, and transformers converts it in its own way, "
+            "which gives other ids to some texts"
+        )
+    (folder / "tokenizer.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    names = tokenizer.special_tokens() if kind == "sentencepiece" else {}
     if not (folder / _CONFIG).exists():
-        _write_config(folder, tokenizer.special_tokens() | _SENTENCEPIECE)
-    return (
-        f"{file.name} is copied as it is: transformers converts it in its own way, which gives other ids to texts that begin "
-        "with a space, and to many where the model is Unigram or puts no space before a text"
-    )
+        _write_config(folder, names | _config(json.dumps(content), tokenizer.eod))
+    return None
 
 
 def settings_beside(flags: TokenizerFlags) -> Settings | None:

@@ -10,15 +10,29 @@ import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tokenizers
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.tokenizers.byte_alphabet import bytes_of, in_alphabet
 from megatron_ext.tokenizers.byte_level import fast_encoding, is_byte_level
-from megatron_ext.tokenizers.contract import Tokenizer, digest, find_eod, first_difference, well_formed
+from megatron_ext.tokenizers.contract import (
+    BYTE,
+    CONTINUATION,
+    CONTROL,
+    LITERAL,
+    TEXT,
+    UNUSED,
+    Entry,
+    Tokenizer,
+    digest,
+    find_eod,
+    first_difference,
+    well_formed,
+)
 from megatron_ext.tokenizers.files import find
 from megatron_ext.tokenizers.flags import TokenizerFlags
 
@@ -77,15 +91,52 @@ class HuggingFaceTokenizer(Tokenizer):
     def decode(self, ids: Iterable[int]) -> str:
         return self._whole.decode(list(map(int, ids)), skip_special_tokens=True)
 
-    def token_bytes(self) -> np.ndarray:
-        added = {token["id"]: len(token["content"].encode()) for token in self._config["added_tokens"] if not token["special"]}
+    @property
+    def written_in(self) -> str:
+        if is_byte_level(self._config):
+            return "bytes"
+        model = self._config["model"]
+        within = model.get("continuing_subword_prefix") or model.get("end_of_word_suffix")
+        return "parts of words" if within or model["type"] == "WordPiece" else "characters"
+
+    def entries(self) -> list[Entry]:
         control = set(self.control_tokens.values()) | {self._ids.get(self._unknown)}
-        size = len if is_byte_level(self._config) else _size_in(self._config)
-        sizes = np.zeros(self.vocab_size, np.int32)
+        literal = {token["id"] for token in self._config["added_tokens"]} - control
+        read = _in_bytes if self.written_in == "bytes" else _in_characters(self._config)
+        found = [Entry(UNUSED, b"")] * self.vocab_size
         for token, number in self._ids.items():
-            if number not in control:
-                sizes[number] = added.get(number) or size(token)
-        return sizes
+            kind = CONTROL if number in control else LITERAL if number in literal else None
+            found[number] = Entry(kind, token.encode()) if kind else read(token)
+        return found
+
+    def pieces(self, entry: Entry) -> list[int]:
+        """A byte-level token may hold a part of a character, which only the model itself can be given."""
+        if entry.kind == CONTINUATION:
+            return self._within_word(entry.text.decode())
+        try:
+            text = entry.text.decode()
+            if entry.kind == LITERAL or self.written_in == "bytes":
+                return self.encode(text)
+            token = text.replace(" ", _space(self._config)) if self.written_in == "characters" else text
+        except UnicodeDecodeError:
+            if self.written_in != "bytes":
+                return []
+            token = in_alphabet(entry.text)
+        try:
+            return [found.id for found in self._encoder.model.tokenize(token)]
+        except Exception:  # tokenizers raises plain Exception where it has no token for what is unknown
+            return []
+
+    def _within_word(self, text: str) -> list[int]:
+        """WordPiece's rule, the longest first, where a word has begun already."""
+        prefix, found = self._config["model"].get("continuing_subword_prefix") or "", []
+        while text:
+            length = next((size for size in range(len(text), 0, -1) if prefix + text[:size] in self._ids), None)
+            if length is None:
+                return [self._ids[name] for name in [self._unknown] if name in self._ids]
+            found.append(self._ids[prefix + text[:length]])
+            text = text[length:]
+        return found
 
     def fingerprint(self) -> str:
         return self._print
@@ -142,21 +193,29 @@ def _unknown(model: dict[str, Any]) -> str | None:
     return model.get("unk_token")
 
 
-def _size_in(config: dict[str, Any]):
-    """How many bytes of text a token of a model that is not byte-level stands for."""
-    model = config["model"]
+def _space(config: dict[str, Any]) -> str:
+    """How tokens write a space: a step that writes it as U+2581, or writes it back, has the character among its settings."""
+    steps = json.dumps([config.get(name) for name in ("normalizer", "pre_tokenizer", "decoder")], ensure_ascii=False)
+    return SPACE if SPACE in steps else " "
+
+
+def _in_bytes(token: str) -> Entry:
+    return Entry(TEXT, bytes_of(token))
+
+
+def _in_characters(config: dict[str, Any]) -> Callable[[str], Entry]:
+    """What a token stands for in a model that is not byte-level."""
+    model, space = config["model"], _space(config)
     prefix = model.get("continuing_subword_prefix") or ""
     fallback = model.get("byte_fallback", False)
-    # A step that writes spaces as U+2581, or writes them back, has the character among its settings.
-    steps = json.dumps([config.get(name) for name in ("normalizer", "pre_tokenizer", "decoder")], ensure_ascii=False)
-    space = " " if SPACE in steps else SPACE
 
-    def size(token: str) -> int:
+    def read(token: str) -> Entry:
         if fallback and len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
-            return 1
-        return len(token.removeprefix(prefix).replace(SPACE, space).encode())
+            return Entry(BYTE, bytes([int(token[3:5], 16)]))
+        kind = CONTINUATION if prefix and token.startswith(prefix) else TEXT
+        return Entry(kind, token.removeprefix(prefix).replace(space, " ").encode())
 
-    return size
+    return read
 
 
 def _own_eos(file: pathlib.Path) -> str | None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
-from megatron_ext.tokenizers.contract import Tokenizer, digest
+from megatron_ext.tokenizers.contract import UNUSED, Entry, Tokenizer, digest
 from megatron_ext.tokenizers.flags import TokenizerFlags
 
 
 class NullTokenizer(Tokenizer):
     prefix_bytes = 0
+    written_in = "numbers"
+    vocabulary = None
     control_tokens: dict[str, int] = {}
 
     def __init__(self, vocab_size: int):
@@ -30,9 +30,12 @@ class NullTokenizer(Tokenizer):
     def decode(self, ids: Iterable[int]) -> str:
         return " ".join(map(str, ids))
 
-    def token_bytes(self) -> np.ndarray:
-        """All 0: these ids stand for no text, so there are no bits per byte."""
-        return np.zeros(self.vocab_size, np.int32)
+    def entries(self) -> list[Entry]:
+        """These ids stand for no text, so there are no bits per byte."""
+        return [Entry(UNUSED, b"")] * self.vocab_size
+
+    def pieces(self, entry: Entry) -> list[int]:
+        return []
 
     def fingerprint(self) -> str:
         return digest("null", str(self.vocab_size))

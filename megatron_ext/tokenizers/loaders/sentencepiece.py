@@ -13,11 +13,10 @@ import functools
 import pathlib
 from collections.abc import Iterable, Sequence
 
-import numpy as np
 import sentencepiece
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.tokenizers.contract import Tokenizer, digest, find_eod, well_formed
+from megatron_ext.tokenizers.contract import BYTE, CONTROL, TEXT, UNUSED, Entry, Tokenizer, digest, find_eod, well_formed
 from megatron_ext.tokenizers.files import find
 from megatron_ext.tokenizers.flags import TokenizerFlags
 
@@ -25,10 +24,12 @@ SPACE = "\u2581"
 
 
 class SentencePieceTokenizer(Tokenizer):
+    written_in = "characters"
+
     def __init__(self, file: pathlib.Path, eod_token: str | None = None):
         try:
-            self._content = file.read_bytes()
-            self._model = sentencepiece.SentencePieceProcessor(model_proto=self._content)
+            self.content = file.read_bytes()
+            self._model = sentencepiece.SentencePieceProcessor(model_proto=self.content)
         except (OSError, RuntimeError) as error:
             raise UserError(f"--tokenizer-model {file}: is not a SentencePiece model ({error})") from None
         self.vocab_size = self._model.get_piece_size()
@@ -40,7 +41,7 @@ class SentencePieceTokenizer(Tokenizer):
         self.eod = own if own >= 0 and eod_token is None else find_eod(eod_token, self.control_tokens.get, str(file))
 
     @functools.cached_property
-    def _ids_of_space(self) -> list[int] | None:
+    def ids_of_space(self) -> list[int] | None:
         """The bytes of U+2581; None where the model has no bytes, or would do something to the parts of a text."""
         ids = [self._model.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE.encode()]
         probe = " a  b "
@@ -49,10 +50,10 @@ class SentencePieceTokenizer(Tokenizer):
 
     def encode(self, text: str) -> list[int]:
         well_formed(text)
-        if SPACE not in text or self._ids_of_space is None:
+        if SPACE not in text or self.ids_of_space is None:
             return self._model.encode(text, out_type=int)
         first, *parts = self._model.encode(text.split(SPACE), out_type=int, num_threads=1)
-        return first + [number for part in parts for number in (*self._ids_of_space, *part)]
+        return first + [number for part in parts for number in (*self.ids_of_space, *part)]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         if any(SPACE in text for text in texts):
@@ -69,18 +70,46 @@ class SentencePieceTokenizer(Tokenizer):
         ids = {"bos": self._model.bos_id(), "eos": self.eod, "unk": self._model.unk_id(), "pad": self._model.pad_id()}
         return {f"{key}_token": self._model.id_to_piece(number) for key, number in ids.items() if number >= 0}
 
-    def token_bytes(self) -> np.ndarray:
-        return np.array([self._size(token) for token in range(self.vocab_size)], np.int32)
+    def entries(self) -> list[Entry]:
+        return [self._entry(token) for token in range(self.vocab_size)]
 
-    def _size(self, token: int) -> int:
-        if self._model.is_control(token) or self._model.is_unknown(token) or self._model.is_unused(token):
-            return 0
+    def _entry(self, token: int) -> Entry:
+        piece = self._model.id_to_piece(token)
+        if self._model.is_control(token) or self._model.is_unknown(token):
+            return Entry(CONTROL, piece.encode())
+        if self._model.is_unused(token):
+            return Entry(UNUSED, b"")
         if self._model.is_byte(token):
-            return 1
-        return len(self._model.id_to_piece(token).replace(SPACE, " ").encode())
+            return Entry(BYTE, bytes([int(piece[3:5], 16)]))  # <0x41>
+        return Entry(TEXT, piece.replace(SPACE, " ").encode())
+
+    def normalized(self, text: str) -> str:
+        """What the model cuts into pieces, with spaces for U+2581."""
+        return self._model.normalize(text).replace(SPACE, " ")
+
+    def pieces(self, entry: Entry) -> list[int]:
+        try:
+            return self._within_text.encode(entry.text.decode(), out_type=int)
+        except UnicodeDecodeError:
+            return []
+
+    @functools.cached_property
+    def _within_text(self) -> sentencepiece.SentencePieceProcessor:
+        """The same model for what stands in the middle of a text, normalised already: no space before it, none taken away."""
+        proto = model_proto(self.content)
+        proto.normalizer_spec.precompiled_charsmap = b""
+        proto.normalizer_spec.add_dummy_prefix = proto.normalizer_spec.remove_extra_whitespaces = False
+        return sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())
 
     def fingerprint(self) -> str:
-        return digest("sentencepiece", self._content, str(self.eod))
+        return digest("sentencepiece", self.content, str(self.eod))
+
+
+def model_proto(content: bytes):
+    """A model's file, taken apart: its pieces with scores and kinds, and how it splits text."""
+    from sentencepiece import sentencepiece_model_pb2
+
+    return sentencepiece_model_pb2.ModelProto.FromString(content)
 
 
 def load(flags: TokenizerFlags) -> SentencePieceTokenizer:

@@ -11,18 +11,21 @@ import binascii
 import json
 import pathlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.tokenizers import patterns
+from megatron_ext.tokenizers import patterns, ranks_as_json
 from megatron_ext.tokenizers.byte_pairs import BytePairs
-from megatron_ext.tokenizers.contract import Tokenizer, digest, find_eod, first_difference
+from megatron_ext.tokenizers.contract import CONTROL, TEXT, UNUSED, Entry, Tokenizer, digest, find_eod, first_difference
 from megatron_ext.tokenizers.files import find
 from megatron_ext.tokenizers.flags import TokenizerFlags
 
 
 class TiktokenTokenizer(Tokenizer):
+    written_in = "bytes"
+
     def __init__(
         self,
         file: pathlib.Path,
@@ -58,11 +61,24 @@ class TiktokenTokenizer(Tokenizer):
     def decode(self, ids: Iterable[int]) -> str:
         return b"".join(self._texts.get(int(token), b"") for token in ids).decode("utf-8", errors="replace")
 
-    def token_bytes(self) -> np.ndarray:
-        sizes = np.zeros(self.vocab_size, np.int32)
+    def entries(self) -> list[Entry]:
+        found = [Entry(UNUSED, b"")] * self.vocab_size
         for token, text in self._texts.items():
-            sizes[token] = len(text)
-        return sizes
+            found[token] = Entry(TEXT, text)
+        for name, token in self.control_tokens.items():
+            found[token] = Entry(CONTROL, name.encode())
+        return found
+
+    def pieces(self, entry: Entry) -> list[int]:
+        try:
+            return self.encode(entry.text.decode())
+        except UnicodeDecodeError:  # a part of a character
+            ranks = {text: token for token, text in self._texts.items()}
+            return [ranks[part] for part in ranks_as_json.parts(ranks, entry.text)]
+
+    def tokenizer_json(self) -> dict[str, Any]:
+        """The content of a `tokenizer.json` with the same ids."""
+        return ranks_as_json.tokenizer_json(self._texts, self.control_tokens, self._pattern)
 
     def fingerprint(self) -> str:
         return self._print
