@@ -49,6 +49,7 @@ def _train(config) -> None:
     WholeFile(str(target / RECORD)).discard()  # find out now whether it can be written
     sample = Sample(config.input, config.sample)
     learned = learner.train(sample, flags)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
         for name, content in learned.items():
             (pathlib.Path(folder) / name).write_bytes(content)

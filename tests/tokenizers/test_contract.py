@@ -86,3 +86,32 @@ def test_the_end_token_is_the_one_asked_for_then_a_known_name_then_the_files_own
         find_eod("<y>", ids.get, "file")
     with pytest.raises(UserError, match="--eod-token"):
         find_eod(None, {}.get, "file")
+
+
+@pytest.mark.parametrize(
+    ("kind", "some"),
+    [
+        ("byte_level_bpe", {"<|endoftext|>": 0}),
+        ("unigram", {"</s>": 1}),
+        ("sentencepiece", {"<s>": 1, "</s>": 2}),
+        ("tiktoken", {"<|endofprompt|>": 620}),
+        ("megatron_tiktoken", {"</s>": 2, "<mask>": 3, "<SPECIAL_999>": 999}),
+    ],
+)
+def test_control_tokens_by_name(tmp_path, kind, some):
+    """What is unknown is none of them: texts give it."""
+    tokenizer = make(kind, tmp_path)
+    offset = len(texts.ranks()) - 600 if kind == "tiktoken" else 0
+    assert {name: number + offset for name, number in some.items()}.items() <= tokenizer.control_tokens.items()
+    assert tokenizer.eod in tokenizer.control_tokens.values()
+    assert "<unk>" not in tokenizer.control_tokens or kind == "megatron_tiktoken"  # there no text gives it
+    ids = [number for name in tokenizer.control_tokens for number in tokenizer.encode(name)]
+    assert not set(ids) & set(tokenizer.control_tokens.values())
+    assert not tokenizer.token_bytes()[list(tokenizer.control_tokens.values())].any()
+    assert tokenizer.decode(tokenizer.control_tokens.values()) == ""
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_half_a_surrogate_pair_is_refused(tmp_path, kind):
+    with pytest.raises(ValueError, match="half a surrogate pair, U.DC00, at character 1 is no text"):
+        make(kind, tmp_path).encode("a\udc00")

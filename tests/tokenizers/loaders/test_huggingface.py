@@ -148,3 +148,17 @@ def test_the_end_token_may_come_from_the_file_beside_it(tmp_path):
 def test_a_broken_file_is_one_sentence(tmp_path, content):
     with pytest.raises(UserError, match="is not a tokenizer.json"):
         HuggingFaceTokenizer(write(tmp_path, content))
+
+
+def test_u2581_counts_its_own_bytes_where_it_stands_for_no_space(tmp_path):
+    tokenizer = tokenizers.Tokenizer(models.WordLevel({"<unk>": 0, "\u2581": 1, "<stop>": 2}, unk_token="<unk>"))
+    tokenizer.add_special_tokens(["<stop>"])
+    assert HuggingFaceTokenizer(write(tmp_path, tokenizer.to_str()), "<stop>").token_bytes().tolist() == [0, 3, 0]
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    assert HuggingFaceTokenizer(write(tmp_path, tokenizer.to_str()), "<stop>").token_bytes().tolist() == [0, 1, 0]
+
+
+def test_the_name_of_what_is_unknown_is_text(tmp_path):
+    """tokenizers' Unigram finds it among its pieces."""
+    ours = HuggingFaceTokenizer(write(tmp_path, texts.unigram_json()))
+    assert ours.decode(ours.encode("a <unk> b")) == "a <unk> b"

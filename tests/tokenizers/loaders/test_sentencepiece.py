@@ -50,3 +50,14 @@ def test_a_broken_file_is_one_sentence(tmp_path):
     file.write_bytes(texts.sentencepiece_model()[:1000])
     with pytest.raises(UserError, match="is not a SentencePiece model"):
         SentencePieceTokenizer(file)
+
+
+def test_u2581_in_a_text_is_no_space_where_that_can_be(tmp_path):
+    """sentencepiece itself makes it one; a model with a space before each text is left alone."""
+    text = "\u2581a b\u2581\u2581 c\u2581"
+    ours, theirs = load(tmp_path, add_dummy_prefix=False)
+    assert theirs.decode(theirs.encode(text)) == text.replace("\u2581", " ")
+    assert ours.decode(ours.encode(text)) == text == ours.decode(ours.encode_batch(["x", text])[1])
+    assert ours.token_bytes()[ours.encode(text)].sum() == len(text.encode())
+    ours, theirs = load(tmp_path)
+    assert ours.encode(text) == theirs.encode(text)
