@@ -8,30 +8,34 @@ python tools/clean_corpus.py --input 'raw/*.jsonl.gz' --output clean --filters l
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 from collections.abc import Sequence
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-
-from megatron_ext.arguments.config import read
-from megatron_ext.arguments.problems import exit_status
-from megatron_ext.corpus.cleaning.recipe import ABOUT as ABOUT_RECIPES
-from megatron_ext.corpus.cleaning.recipe import as_config
-from megatron_ext.corpus.engine.flags import groups
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a worker a core, and no matrices: its threads cost a tenth of a second each
 
 PROGRAM = "clean_corpus.py"
 ABOUT = "Raw text to clean text: rules that documents must pass, personal data taken out, a receipt of all that is dropped.\n"
-ABOUT += ABOUT_RECIPES
+
+# Workers import this file, too, so it imports only where it works.
 
 
 def main(argv: Sequence[str]) -> int:
+    from megatron_ext.arguments.problems import exit_status
+    from megatron_ext.corpus.cleaning.recipe import as_config
+
     going_on = "what is done stays, and the same command goes on from there"
     return exit_status(lambda: _clean(as_config(argv)), PROGRAM, interrupted=going_on)
 
 
 def _clean(argv: Sequence[str]) -> None:
-    config = read(groups(), argv, PROGRAM, ABOUT)
+    from megatron_ext.arguments.config import read
+    from megatron_ext.corpus.cleaning.recipe import ABOUT as ABOUT_RECIPES
+    from megatron_ext.corpus.engine.flags import groups
+
+    config = read(groups(), argv, PROGRAM, ABOUT + ABOUT_RECIPES)
     from megatron_ext.corpus.engine.clean import clean, clean_some
 
     if config.engine.run_shard:

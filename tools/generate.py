@@ -36,14 +36,17 @@ def _generate(argv: Sequence[str]) -> None:
     config = read([TrainedFlags, GenerationFlags], argv, PROGRAM, ABOUT, launch.world_size)
     from megatron_ext.inference.generate import generate
     from megatron_ext.inference.output import JsonLines, Terminal, told
-    from megatron_ext.inference.prompts import read_prompts, requests
+    from megatron_ext.inference.prompts import infilling, read_prompts, requests
     from megatron_ext.training.trained import joined, open_run
 
     flags = config.generation
     with joined(config.run, launch) as device:
-        prompts = first_for_all(lambda: read_prompts(flags))
+        prompts = [] if flags.infill else first_for_all(lambda: read_prompts(flags))
         trained = open_run(config.run, device)
-        asked = requests(prompts, trained.tokenizer, flags, trained.window)
+        if flags.infill:
+            asked = infilling(flags, trained.config, trained.tokenizer, trained.window)
+        else:
+            asked = requests(prompts, trained.tokenizer, flags, trained.window)
         sink = first_alone(lambda: JsonLines(flags.output) if flags.output else Terminal())
         started, tokens, texts = time.perf_counter(), 0, 0
         for result, piece in generate(trained, asked, flags):

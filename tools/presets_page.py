@@ -14,6 +14,7 @@ from types import ModuleType
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from megatron_ext.arguments.config import PRESETS, Config
+from megatron_ext.models.architecture_flags import lengths
 from megatron_ext.planner.parameters import count
 from megatron_ext.training.configuration import read_configuration
 from tests.models.presets.published import PUBLISHED
@@ -48,12 +49,12 @@ def short(number: float) -> str:
 
 def rate(value: float) -> str:
     """`1.85e-4`."""
-    return re.sub(r"\.?0*e-0?", "e-", f"{value:e}")
+    return re.sub(r"\.?0*e-0?", "e-", f"{value:e}") if value else "0"
 
 
 def row(name: str) -> tuple[str, ...]:
     config, given, published = configuration(name), PRESETS.entry(name), PUBLISHED[name]
-    model, batch = config.model, config.training.global_batch_size * config.model.seq_length
+    model, batch = config.model, config.training.global_batch_size * sum(lengths(config.model))
     parameters = count(model, published.vocab_size)
     passed = f" ({short(parameters.active)} a token)" if parameters.active != parameters.total else ""
     end = f" → {rate(config.optimizer.min_lr)}" if "lr_decay_style" in given else ""

@@ -3,7 +3,8 @@
 The one place that knows how megatron-core lays a model over processes. Initialisation, checkpoints and the layout tests
 all speak of parameters by these names, so a run can be started, stopped and compared in any layout.
 
-Global names are those of the whole model in one process with the local spec (`decoder.layers.7.input_layernorm.weight`).
+Global names are those of the whole model in one process with the local spec (`decoder.layers.7.input_layernorm.weight`). An
+encoder's layers are `encoder.layers`, and a decoder's behind it are counted from 0 again.
 A gated MLP's fc1 is `[gate; up]`, of which a tensor-parallel process holds a slice of each: globally it is seen as
 `[2, ffn, hidden]`, split along dimension 1, so that every part is one block.
 """
@@ -95,11 +96,15 @@ def unwrap(model: torch.nn.Module) -> torch.nn.Module:
 
 def _global_name(name: str, layers: dict[str, int], config) -> str:
     if ".core_attention.bias." in name:
-        return _SHARED_BIAS + name.rpartition(".")[2]
+        if not config.relative_bias_per_layer:
+            return _SHARED_BIAS + name.rpartition(".")[2]
+        name = name.replace(".core_attention.bias.", f".{_SHARED_BIAS}")
     for prefix, number in layers.items():
         if name.startswith(prefix):
-            name = f"{prefix.rstrip('.').rpartition('.')[0]}.{number}.{name.removeprefix(prefix)}"
+            name = _in_layer(prefix, number, name.removeprefix(prefix), config)
             break
+    if config.architecture == "encoder":
+        name = re.sub("^decoder", "encoder", name)
     for fused, plain in _FUSED:
         name = name.replace(fused, plain)
     if name == "output_layer.weight" and config.tied_embeddings:
@@ -109,6 +114,17 @@ def _global_name(name: str, layers: dict[str, int], config) -> str:
         first = parallel_state.get_expert_model_parallel_rank() * config.num_moe_experts // config.expert_model_parallel_size
         name = _EXPERT.sub(lambda match: f".experts.{first + int(match.group(1))}.", name)
     return name
+
+
+def _in_layer(prefix: str, number: int, name: str, config) -> str:
+    """The global name of a parameter in a layer, counted from 0."""
+    stack = prefix.rstrip(".").rpartition(".")[0]
+    if config.encoder_layers:
+        encoder = number < config.encoder_layers
+        if encoder and name.startswith("final_layernorm."):
+            return f"encoder.{name}"
+        stack, number = ("encoder.layers", number) if encoder else (stack, number - config.encoder_layers)
+    return f"{stack}.{number}.{name}"
 
 
 def _place(name: str, parameter: torch.nn.Parameter, config) -> Placement:

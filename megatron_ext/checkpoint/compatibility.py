@@ -22,13 +22,14 @@ _OF_TRAINING = {
 }  # fmt: skip
 # Flags of the model that may change while a run goes on: they change no function of the weights.
 FREE = _OF_TRAINING | {
-    "preset", "seq_length", "max_position_embeddings", "make_vocab_size_divisible_by", "init_method_std",
+    "preset", "seq_length", "encoder_seq_length", "decoder_seq_length", "max_position_embeddings", "make_vocab_size_divisible_by",
+    "init_method_std",
     "moe_token_dispatcher_type",
 }  # fmt: skip
 
 
 # Flags of training that change what an update does.
-_OF_AN_UPDATE = ("global_batch_size", "rampup_batch_size", "bf16", "fp16", "objective")
+_OF_AN_UPDATE = ("global_batch_size", "rampup_batch_size", "bf16", "fp16")
 # Flags of the optimizer that say how the work is spread, not what it is.
 _OF_LAYOUT = {"zero_stage", "overlap_grad_reduce", "overlap_param_gather"}
 
@@ -58,7 +59,8 @@ def updates(config, tokenizer: str) -> dict:
     optimizer = {name: value for name, value in vars(config.optimizer).items() if "lr" not in name.split("_")}
     training = {name: getattr(config.training, name) for name in _OF_AN_UPDATE}
     model = {name: getattr(config.model, name) for name in _OF_TRAINING}
-    return _as_json(training | optimizer | model, _OF_LAYOUT) | {"tokenizer": tokenizer}
+    flags = vars(config.objective) | training | optimizer | model
+    return _as_json(flags, _OF_LAYOUT) | {"tokenizer": tokenizer}
 
 
 def _as_json(values: dict, without: set[str]) -> dict:

@@ -25,7 +25,7 @@ _FUSED_NORMS = (
     (re.compile(r"\.pre_mlp_layernorm\.(weight|bias)$"), r".mlp.linear_fc1.layer_norm_\1"),
 )
 _EXPERT = re.compile(r"\.mlp\.experts\.(\d+)\.")
-_LAYER = re.compile(r"^decoder\.layers\.(\d+)\.")
+_LAYER = re.compile(r"^(?:en|de)coder\.layers\.(\d+)\.")
 
 
 class Experts(NamedTuple):

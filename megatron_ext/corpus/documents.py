@@ -141,8 +141,8 @@ def document(record: Record, reader: Any, key: str = "text", source: str | None 
     if isinstance(values.get(key), bytes):
         check_utf8(values[key])
     _text(values, key)
-    own = _named(values.get("source"))
-    found = Document(_named(values.get("id")) or record.id, source or own or name_of(reader), values, key)
+    own = named(values.get("source"))
+    found = Document(named(values.get("id")) or record.id, source or own or name_of(reader), values, key)
     for name, value in values.items():
         if isinstance(value, bytes):  # not UTF-8, and not the text
             values[name] = base64.b64encode(value).decode()
@@ -151,7 +151,7 @@ def document(record: Record, reader: Any, key: str = "text", source: str | None 
     return found
 
 
-def _named(value: Any) -> str | None:
+def named(value: Any) -> str | None:
     """A record's `id` or `source` as text; None where it has none."""
     return value or None if isinstance(value, str) else None if value is None else json.dumps(value)
 

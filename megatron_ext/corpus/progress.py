@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 
 class Meter:
@@ -23,11 +21,21 @@ class Meter:
         self._done = self._text = self._documents = 0
         self._start, self._next = time.monotonic(), interval
         self._next_time = self._start + seconds
-        self._console = Console(stderr=True)
         self._bar = self._task = None
 
     def __enter__(self) -> Meter:
-        if self._console.is_terminal:
+        # rich is asked only where it may say yes: to import it takes as long as to deduplicate five megabytes
+        asked = any(os.environ.get(name) for name in ("FORCE_COLOR", "TTY_COMPATIBLE"))
+        if asked or sys.stderr.isatty():
+            self._begin_bar()
+        return self
+
+    def _begin_bar(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        if console.is_terminal:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -35,10 +43,9 @@ class Meter:
                 TextColumn("{task.fields[speed]}"),
                 TimeRemainingColumn(),
             )
-            self._bar = Progress(*columns, console=self._console, transient=True)
+            self._bar = Progress(*columns, console=console, transient=True)
             self._task = self._bar.add_task(self._what, total=self._total, speed="")
             self._bar.start()
-        return self
 
     def __exit__(self, *error: Any) -> None:
         if self._bar is not None:

@@ -21,6 +21,8 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
+import sys
 import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,6 +46,7 @@ _COUNTED = 0x20000  # of these code points there is a table
 _STAYS_AT_THE_ENDS = frozenset("-./\\@~^|+\u2010\u2011")
 _HYPHENS = frozenset("-\u2010\u2011–—~")
 _QUOTES = frozenset("'\"”“`‘´’‚,„»«「」『』（）〔〕【】《》〈〉⟦⟧")
+_CHOOSES_HOW = frozenset(map(chr, range(0xFE00, 0xFE10)))  # the one before is drawn: no mark on it
 _WITHOUT_SPACES = (  # Thai, Lao, Burmese, Khmer; signs of Chinese and Japanese, kana, Han ideographs, narrow kana
     *((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0xA9E0, 0xA9FF), (0xAA60, 0xAA7F)),
     *((0x3005, 0x3007), (0x3021, 0x3029), (0x3031, 0x3035), (0x303B, 0x303C), (0x3041, 0x309F), (0x30A1, 0x30FF)),
@@ -51,16 +54,24 @@ _WITHOUT_SPACES = (  # Thai, Lao, Burmese, Khmer; signs of Chinese and Japanese,
 )
 
 
+def characters_below(end: int) -> str:
+    """All characters below a code point, but for surrogates, which no text has."""
+    codes = array("I", range(end)).tobytes()
+    return (codes[: 4 * 0xD800] + codes[4 * 0xE000 :]).decode(f"utf-32-{sys.byteorder[0]}e")
+
+
 @functools.cache
 def kinds() -> array:
-    """The kind of every code point below 0x20000."""
+    """The kind of every code point below 0x20000. Every process makes it anew, so what all of a category share is asked once."""
     import regex
 
-    everything = "".join(map(chr, [*range(0xD800), *range(0xE000, _COUNTED)]))
-    table = array("H", bytes(2 * _COUNTED))
-    for character, category in zip(everything, map(unicodedata.category, everything)):
-        if category not in ("Cn", "Co"):
-            table[ord(character)] = _kind(character, category)
+    everything = characters_below(_COUNTED)
+    categories = list(map(unicodedata.category, everything))
+    shared = {category: _kind_of_category(category) for category in set(categories)}
+    table = array("H", map(shared.__getitem__, categories))
+    table[0xD800:0xD800] = array("H", bytes(2 * 0x800))
+    for character in {*_STAYS_AT_THE_ENDS, *_HYPHENS, *_QUOTES, *_CHOOSES_HOW, *re.findall(r"\s", everything)}:
+        table[ord(character)] = _kind(character, unicodedata.category(character))
     for begin, end in _WITHOUT_SPACES:
         for code in range(begin, end + 1):
             if table[code] & (LETTER | NUMBER):
@@ -70,18 +81,18 @@ def kinds() -> array:
     return table
 
 
+def _kind_of_category(category: str) -> int:
+    if category[0] == "L":
+        return ALPHA | LETTER | LOWER * (category not in ("Lu", "Lt")) | UPPER * (category != "Ll")
+    if category[0] in "PS":
+        return (PUNCTUATION if category[0] == "P" else SYMBOL) | EDGE | ICON * (category == "So")
+    return {"M": LETTER, "N": NUMBER}.get(category[0], 0)
+
+
 def _kind(character: str, category: str) -> int:
-    kind = SPACE * character.isspace() | QUOTE * (character in _QUOTES) | HYPHEN * (character in _HYPHENS)
-    if character.isalpha():
-        kind |= ALPHA | LETTER | LOWER * (category not in ("Lu", "Lt")) | UPPER * (category != "Ll")
-    elif category[0] == "M" and not "\ufe00" <= character <= "\ufe0f":  # those only choose how the one before is drawn
-        kind |= LETTER
-    elif category[0] == "N":
-        kind |= NUMBER
-    elif category[0] in "PS":
-        kind |= PUNCTUATION if category[0] == "P" else SYMBOL
-        kind |= EDGE * (character not in _STAYS_AT_THE_ENDS) | ICON * (category == "So")
-    return kind
+    kind = 0 if character in _CHOOSES_HOW else _kind_of_category(category)
+    kind &= ~EDGE if character in _STAYS_AT_THE_ENDS else -1
+    return kind | SPACE * character.isspace() | QUOTE * (character in _QUOTES) | HYPHEN * (character in _HYPHENS)
 
 
 def kind_of(character: str) -> int:

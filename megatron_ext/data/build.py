@@ -44,6 +44,11 @@ class Data:
     valid: tuple[EvaluationSet, ...]
     test: tuple[EvaluationSet, ...]
 
+    def of(self, make: Callable[[Samples], Samples]) -> Data:
+        """The same with other samples, made of these."""
+        sets = [tuple(dataclasses.replace(each, samples=make(each.samples)) for each in part) for part in (self.valid, self.test)]
+        return Data(make(self.train), *sets)
+
 
 def build(
     flags: DataFlags,
@@ -52,10 +57,12 @@ def build(
     tokenizer: Any = None,
     evaluates: bool = True,
     agree: Callable[[Callable[[bool], Any]], Any] = lambda find: find(True),
+    window: int | None = None,
 ) -> Data:
     """Open what the flags name.
 
     Args:
+        window: tokens of a training sample, where they are more than `seq_length`, by which samples are apart.
         tokenizer: whose ids the data must hold; None leaves that unchecked.
         evaluates: whether there will be validation; a test set of its own is opened anyway.
         agree: `agree(find)` runs `find(first)` on every process, `first` on those that look at the data for all others,
@@ -65,14 +72,14 @@ def build(
         vocab_size = tokenizer.vocab_size
         valid = (EvaluationSet("mock", MockSamples(vocab_size, seq_length, seed + 1)),) if evaluates else ()
         return Data(MockSamples(vocab_size, seq_length, seed), valid, ())
-    return _Builder(flags, seq_length, seed, evaluates).build(tokenizer, agree)
+    return _Builder(flags, seq_length, seed, evaluates, window).build(tokenizer, agree)
 
 
 class _Builder:
     """The steps of `build`, which share the flags."""
 
-    def __init__(self, flags: DataFlags, seq_length: int, seed: int, evaluates: bool):
-        self.flags, self.seq_length, self.seed = flags, seq_length, seed
+    def __init__(self, flags: DataFlags, seq_length: int, seed: int, evaluates: bool, window: int | None):
+        self.flags, self.seq_length, self.seed, self.window = flags, seq_length, seed, window
         self.train_option, self.train = _training_blend(flags)
         self.valid = parse(flags.valid_data_path) if flags.valid_data_path and evaluates else []
         self.test = parse(flags.test_data_path) if flags.test_data_path else []
@@ -141,7 +148,7 @@ class _Builder:
         """Packed samples of each part; of several, mixed by weight, or by size where there are no weights."""
         sets = []
         for number, (each, documents) in enumerate(parts):
-            sets.append(PackedSamples(documents, self.seq_length, self.seed, self._cache(each.prefix), number))
+            sets.append(PackedSamples(documents, self.seq_length, self.seed, self._cache(each.prefix), number, self.window))
             if not sets[-1].samples_per_epoch:
                 raise UserError(_too_little(documents, what, f"one sample of --seq-length {self.seq_length} + 1 needs"))
         if len(sets) == 1:

@@ -20,6 +20,9 @@ from megatron_ext.data.samples import Samples
 
 _AHEAD = 2  # micro-batches a worker
 
+Read = torch.Tensor | dict[str, torch.Tensor]
+"""A micro-batch: of samples that are one array, or several by name."""
+
 
 class Loader:
     """One process's part of the samples.
@@ -41,12 +44,12 @@ class Loader:
             choose = functools.partial(torch.cuda.set_device, self._pin) if self._pin else None
             self._threads = ThreadPoolExecutor(workers, "samples", initializer=choose)
 
-    def batches(self, samples: Samples, first: int, count: int) -> Iterator[torch.Tensor]:
-        """The `count` micro-batches of the global batch that begins at sample `first`: int64 `[b, seq_length + 1]`."""
+    def batches(self, samples: Samples, first: int, count: int) -> Iterator[Read]:
+        """The `count` micro-batches of the global batch that begins at sample `first`, stacked: `[b, …]`."""
         for number in range(count):
             yield self._take(samples, first + (number * self.ranks + self.rank) * self.micro_batch_size)
 
-    def _take(self, samples: Samples, begin: int) -> torch.Tensor:
+    def _take(self, samples: Samples, begin: int) -> Read:
         if self._threads is None:
             return self._read(samples, begin)
         pending = self._pending.setdefault(samples, {})
@@ -62,8 +65,14 @@ class Loader:
     def _step(self) -> int:
         return self.ranks * self.micro_batch_size
 
-    def _read(self, samples: Samples, begin: int) -> torch.Tensor:
-        batch = torch.from_numpy(np.stack([samples[begin + i] for i in range(self.micro_batch_size)]))
+    def _read(self, samples: Samples, begin: int) -> Read:
+        found = [samples[begin + i] for i in range(self.micro_batch_size)]
+        if isinstance(found[0], dict):
+            return {name: self._stacked([each[name] for each in found]) for name in found[0]}
+        return self._stacked(found)
+
+    def _stacked(self, arrays: list[np.ndarray]) -> torch.Tensor:
+        batch = torch.from_numpy(np.stack(arrays))
         return batch.pin_memory() if self._pin else batch
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ An epoch shuffles the documents, puts them end to end (documents carry their own
 of `seq_length + 1` tokens that overlap by one, and shuffles the samples. Both shuffles are computed from (seed, epoch), not
 stored. What has to be known of an epoch is where its documents end: one number for every 16 documents is kept, half a byte
 a document, and the 16 are summed up again when a sample needs them. What is left at an epoch's end, shorter than a sample,
-is dropped; it lies elsewhere in the next epoch.
+is dropped; it lies elsewhere in the next epoch. A sample may read on beyond where the next one begins (`window`).
 """
 
 from __future__ import annotations
@@ -37,12 +37,18 @@ class Epoch:
 
 
 class PackedSamples(Samples):
-    """Args: number: of the data set in a blend, so that equal ones are shuffled differently; cache: where orders are kept."""
+    """Args:
+    number: of the data set in a blend, so that equal ones are shuffled differently.
+    cache: where orders are kept.
+    window: tokens that a sample has, but for the one more; seq_length is how far samples are apart.
+    """
 
-    def __init__(self, documents: Documents, seq_length: int, seed: int, cache: Cache, number: int = 0):
+    def __init__(
+        self, documents: Documents, seq_length: int, seed: int, cache: Cache, number: int = 0, window: int | None = None
+    ):
         self.documents, self.seq_length, self.seed, self.number = documents, seq_length, seed, number
-        self.tokens = documents.tokens
-        self.samples_per_epoch = max(self.tokens - 1, 0) // seq_length
+        self.window, self.tokens = window or seq_length, documents.tokens
+        self.samples_per_epoch = max(self.tokens - 1 - self.window + seq_length, 0) // seq_length
         self._index, self._lengths = documents.index, documents.index.lengths[documents.first : documents.last]
         self._cache, self._drawing = cache, threading.Lock()
         self._kept = functools.lru_cache(maxsize=2)(self._draw)
@@ -50,12 +56,13 @@ class PackedSamples(Samples):
     def __getitem__(self, number: int) -> np.ndarray:
         documents, offsets, counts = self._pieces(number)
         starts = self._index.begins(documents + self.documents.first) + offsets
-        return self._index.read(starts, counts, np.empty(self.seq_length + 1, np.int64))
+        return self._index.read(starts, counts, np.empty(self.window + 1, np.int64))
 
     @property
     def fingerprint(self) -> dict:
         one = self.documents.content | {"first": self.documents.first, "last": self.documents.last, "weight": "1"}
-        return {"format": FORMAT, "kind": "packed", "seq_length": self.seq_length, "seed": self.seed, "sets": [one]}
+        whole = {"format": FORMAT, "kind": "packed", "seq_length": self.seq_length, "seed": self.seed, "sets": [one]}
+        return whole if self.window == self.seq_length else whole | {"window": self.window}
 
     def prepare(self, epoch: int) -> dict[str, bool]:
         self._epoch(epoch)
@@ -70,7 +77,7 @@ class PackedSamples(Samples):
         epoch, place = divmod(number, self.samples_per_epoch)
         order = self._epoch(epoch)
         begin = order.samples.number(place) * self.seq_length
-        end = begin + self.seq_length + 1
+        end = begin + self.window + 1
         first, last = np.searchsorted(order.ends, [begin, end - 1], side="right").tolist()
         documents = order.documents.numbers(_GROUP * first, min(_GROUP * (last + 1), len(self._lengths)))
         lengths = self._lengths[documents].astype(np.int64)

@@ -17,8 +17,8 @@ class Samples(abc.ABC):
     """Samples by number from 0 on, without end: data sets begin again."""
 
     @abc.abstractmethod
-    def __getitem__(self, number: int) -> np.ndarray:
-        """int64 `[seq_length + 1]`: inputs are all but the last, targets all but the first."""
+    def __getitem__(self, number: int) -> np.ndarray | dict[str, np.ndarray]:
+        """int64 `[seq_length + 1]`: inputs are all but the last, targets all but the first. Or several arrays by name."""
 
     @property
     @abc.abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from megatron_ext.arguments.flags import flag, flag_group
-from megatron_ext.arguments.problems import Problem
+from megatron_ext.arguments.problems import Problem, option
 
 
 @flag_group("generation", "Generation")
@@ -11,6 +11,9 @@ class GenerationFlags:
     prompt: tuple[str, ...] = flag((), "texts to continue", front=True)
     prompts_file: str | None = flag(
         None, "texts to continue from a file: one a line, or of .jsonl the value of --prompt-key", front=True
+    )
+    infill: tuple[str, ...] = flag(
+        (), "PREFIX SUFFIX: write what stands between, by a model that learnt --objective fill_in_middle", front=True
     )
     prompt_key: str = flag("prompt", "where the text lies in a line of --prompts-file FILE.jsonl")
     output: str | None = flag(
@@ -33,10 +36,13 @@ class GenerationFlags:
 
     @staticmethod
     def check(c):
-        if not c.prompt and c.prompts_file is None:
-            yield Problem("--prompt", None, "is missing", "give one text or several, or --prompts-file")
-        if c.prompt and c.prompts_file is not None:
-            yield Problem("--prompt and --prompts-file", None, "contradict each other", "give one")
+        given = [option(name) for name in ("prompt", "prompts_file", "infill") if getattr(c, name)]
+        if not given:
+            yield Problem("--prompt", None, "is missing", "give one text or several, --prompts-file or --infill")
+        if len(given) > 1:
+            yield Problem(" and ".join(given), None, "contradict each other", "give one")
+        if c.infill and len(c.infill) != 2:
+            yield Problem("--infill", None, f"takes two texts, and there are {len(c.infill)}", "what stands before, and behind")
         if "prompt_key" in c.typed and c.prompts_file is None:
             yield Problem("--prompt-key", c.prompt_key, "has no effect without --prompts-file", "leave it out")
         if c.temperature == 0.0:

@@ -76,7 +76,8 @@ def grow(trained, requests: Sequence[Request], flags, cached: bool = True) -> It
     rows = [_Growing(request, trained.tokenizer, flags) for request in requests]
     results = [row.result for row in rows]
     longest = max(len(row.ids) for row in rows) + flags.max_new_tokens
-    reader = Reader(trained.model, trained.window, longest, trained.device, cached)
+    given = [len(row.ids) for row in rows] if trained.config.model.architecture == "prefix_decoder" else None
+    reader = Reader(trained.model, trained.window, longest, trained.device, cached, given)
     step = 0
     while rows:
         logits = reader.next_logits([row.ids for row in rows])

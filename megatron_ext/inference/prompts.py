@@ -54,6 +54,31 @@ def _value(line: str, key: str, where: str) -> str:
     return value
 
 
+def infilling(flags, config, tokenizer, window: int) -> list[Request]:
+    """What `--infill` asks for: two texts between the sentinels that the run learnt with. UserError if it learnt another task.
+
+    Args: config: the run's.
+    """
+    objective = config.objective
+    if objective.objective != "fill_in_middle":
+        raise UserError(
+            f"--infill: the run learnt --objective {objective.objective}, which fills in no middle; load a run of "
+            "--objective fill_in_middle, or give --prompt"
+        )
+    before, middle, after = (
+        tokenizer.control_tokens[name]
+        for name in (objective.fim_prefix_token, objective.fim_middle_token, objective.fim_suffix_token)
+    )
+    prefix, suffix = flags.infill
+    try:
+        ids = (before, *tokenizer.encode(prefix), after, *tokenizer.encode(suffix), middle)
+    except ValueError as error:
+        raise UserError(f"--infill: cannot be encoded: {error}") from None
+    if len(ids) > window:
+        raise UserError(f"--infill: the texts have {len(ids)} tokens, and the model has {window} positions; give shorter ones")
+    return [Request(0, sample, prefix, ids) for sample in range(flags.num_samples)]
+
+
 def requests(prompts: list[tuple[str, str]], tokenizer, flags, window: int) -> list[Request]:
     """What is to be generated, in order: all samples of the first prompt, then of the second … UserError if one cannot be."""
     if flags.top_k > tokenizer.vocab_size:

@@ -30,11 +30,14 @@ class Reader:
         window: positions of the model.
         longest: tokens that a text can come to have.
         cached: False reads every text anew in each step.
+        given: of each text, how many tokens at the beginning are a prefix.
     """
 
-    def __init__(self, model, window: int, longest: int, device: torch.device, cached: bool = True):
+    def __init__(
+        self, model, window: int, longest: int, device: torch.device, cached: bool = True, given: Sequence[int] | None = None
+    ):
         self._model, self._window, self._slots, self._device = model, window, min(window, longest), device
-        self._cached = cached
+        self._cached, self._given = cached, given
         self._starts: list[int] | None = None  # of the stretch of each text that is in the cache
 
     def next_logits(self, texts: Sequence[Sequence[int]]) -> torch.Tensor | None:
@@ -44,17 +47,19 @@ class Reader:
             self._cache.next()
             logits = self._forward([[text[-1]] for text in texts])
         else:
-            logits = self._read([text[start:] for text, start in zip(texts, starts)])
+            prefixes = [max(given - start, 0) for given, start in zip(self._given or [0] * len(texts), starts)]
+            logits = self._read([(*text[start:],) for text, start in zip(texts, starts)], prefixes)
         self._starts = starts
         return logits
 
-    def _read(self, texts: Sequence[Sequence[int]]) -> torch.Tensor | None:
+    def _read(self, texts: Sequence[tuple[int, ...]], prefixes: Sequence[int]) -> torch.Tensor | None:
         """Read whole texts; several samples of one prompt are read once."""
-        numbers = {text: number for number, text in enumerate(dict.fromkeys(map(tuple, texts)))}
-        rows = [numbers[tuple(text)] for text in texts]
+        asked = list(zip(texts, prefixes))
+        numbers = {each: number for number, each in enumerate(dict.fromkeys(asked))}
+        rows = [numbers[each] for each in asked]
         self._cache = Cache(self._slots, self._window, self._device)
-        self._cache.read([len(text) for text in numbers])
-        logits = self._forward(list(numbers))
+        self._cache.read([len(text) for text, _ in numbers], [prefix for _, prefix in numbers])
+        logits = self._forward([text for text, _ in numbers])
         if len(numbers) < len(texts):
             self._cache.select(rows)
             logits = None if logits is None else logits[rows]
@@ -70,3 +75,4 @@ class Reader:
         """Go on with these texts alone."""
         self._cache.select(rows)
         self._starts = [self._starts[row] for row in rows]
+        self._given = self._given and [self._given[row] for row in rows]

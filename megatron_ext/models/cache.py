@@ -47,10 +47,17 @@ class Cache(BaseInferenceContext):
         """Asked for megatron-core's CUDA graphs and flash decoding, which are not used here."""
         return False
 
-    def read(self, counts: Sequence[int]) -> None:
-        """Announce the first tokens of all rows, `counts[row]` of them, padded to the longest at the end."""
+    def read(self, counts: Sequence[int], prefixes: Sequence[int] = ()) -> None:
+        """Announce the first tokens of all rows, `counts[row]` of them, padded to the longest at the end.
+
+        Args:
+            prefixes: of each row, how many at the beginning are a prefix, which the pattern of that name shows both ways.
+        """
         self._announce(torch.zeros(len(counts), dtype=torch.long, device=self._device), torch.tensor(counts, device=self._device))
         self.tokens = None
+        if any(prefixes):
+            index, shown = torch.arange(self.end, device=self._device), torch.tensor(prefixes, device=self._device)
+            self.tokens = Tokens(index, self.end, prefix=index < shown[:, None])
 
     def next(self) -> None:
         """Announce one more token a row."""

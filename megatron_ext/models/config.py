@@ -27,6 +27,14 @@ ACTIVATIONS = Registry("megatron_ext.models.activations")
 class ModelConfig(TransformerConfig):
     """megatron-core's configuration and our fields."""
 
+    architecture: str = "causal_decoder"
+    """The registry name of what the model is as a whole."""
+    encoder_layers: int = 0
+    """Layers of the stack that are an encoder before a decoder."""
+    token_types: int = 0
+    """Types of tokens that an encoder embeds."""
+    binary_head: bool = False
+    """Whether an encoder learns what a document's two sentences are to each other."""
     norm: str = "rmsnorm"
     """The norm's registry name (`normalization` is megatron-core's word for it)."""
     vocab_size: int = 0
@@ -39,8 +47,8 @@ class ModelConfig(TransformerConfig):
     """Norms that have a bias keep it."""
     norm_placement: str = "pre"
     """The registry name of where norms stand."""
-    deepnorm_alpha: float | None = None
-    """What the residual is multiplied by in deepnorm."""
+    deepnorm_alphas: tuple[float, float] = (1.0, 1.0)
+    """What the residual is multiplied by in deepnorm: in a decoder's layers, in an encoder's."""
     residual_from_norm: bool = False
     """The residual is the normed input."""
     parallel_residual: bool = False
@@ -70,14 +78,14 @@ class ModelConfig(TransformerConfig):
     relative_buckets: int = 32
     relative_max_distance: int = 128
     """Of t5_bias: how many distances are told apart, and from where on none are."""
+    relative_bias_per_layer: bool = False
+    """… and whether each layer has a table of its own."""
     has_cond_embedder: bool = False
     """megatron-core's word: parameters marked `pipeline_parallel` are the same on all stages, and their gradients are summed."""
     qk_norm_across_heads: bool = False
     """The norm on queries and keys takes all heads together; megatron-core's `qk_layernorm`, one a head, is then off."""
     sliding_window: int | None = None
     """Keys that a query of the pattern sliding_window sees, itself counted."""
-    prefix_length: int | None = None
-    """Tokens that the pattern prefix shows to all."""
     positions_by_document: bool = False
     """Position ids differ between rows: each document's count from 0."""
     attention_logit_cap: float | None = None
@@ -99,9 +107,17 @@ class ModelConfig(TransformerConfig):
             return (False,) * self.num_layers
         return tuple(map(bool, self.moe_layer_freq))
 
+    def in_encoder(self, layer_number: int) -> bool:
+        """Whether a layer, counted from 1, is an encoder's."""
+        return self.architecture == "encoder" or layer_number <= self.encoder_layers
+
     def attention_on(self, device: str) -> tuple[Choice, ...]:
         """The kernel of each of `attention_patterns` on `cpu` or `cuda`."""
         return choices(self.attention, device, self.layers_impl == "transformer_engine")
+
+    def attention_across(self, device: str) -> Choice:
+        """The kernel of a decoder's attention to an encoder."""
+        return choices(self.attention._replace(patterns=("full",), position="none"), device, engine=False)[0]
 
     @property
     def own_attention(self) -> bool:
@@ -132,7 +148,11 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
     chunks = parallel.num_virtual_stages_per_pipeline_rank
     interleaved = chunks is not None and chunks > 1
     return ModelConfig(
+        architecture=model.architecture,
         num_layers=model.num_layers,
+        encoder_layers=model.encoder_num_layers or 0,
+        token_types=model.num_tokentypes or 0,
+        binary_head=bool(model.bert_binary_head),
         hidden_size=model.hidden_size,
         ffn_hidden_size=model.ffn_hidden_size,
         num_attention_heads=model.num_attention_heads,
@@ -183,7 +203,6 @@ def _attention(model) -> dict:
     """Fields of who sees whom, and of positions."""
     return dict(
         sliding_window=model.sliding_window,
-        prefix_length=model.prefix_length,
         attention_logit_cap=model.attn_logit_softcapping,
         softmax_scale=model.softmax_scale,
         # With latent attention it means norms that are part of it; megatron-core would sum their gradients once too often.
@@ -201,14 +220,15 @@ def _attention(model) -> dict:
         xpos_scale_base=model.xpos_scale_base,
         relative_buckets=model.relative_attention_num_buckets,
         relative_max_distance=model.relative_attention_max_distance,
-        has_cond_embedder=model.position_embedding_type == "t5_bias",
+        relative_bias_per_layer=model.relative_attention_bias_per_layer,
+        has_cond_embedder=model.position_embedding_type == "t5_bias" and not model.relative_attention_bias_per_layer,
     )
 
 
 def _norms_and_residuals(model) -> dict:
     """Fields of norms, residuals and biases, of the embedding and the logits."""
-    layers = model.num_layers
-    alpha = deepnorm.constants(decoder=layers)["decoder"].alpha if model.deepnorm_alpha is None else model.deepnorm_alpha
+    own = deepnorm.constants_of(model.num_layers, model.encoder_num_layers or 0)
+    alphas = tuple(own[half].alpha if model.deepnorm_alpha is None else model.deepnorm_alpha for half in ("decoder", "encoder"))
     return dict(
         normalization=NORMS.load(model.normalization).MEGATRON_NAME,
         norm=model.normalization,
@@ -216,7 +236,7 @@ def _norms_and_residuals(model) -> dict:
         layernorm_zero_centered_gamma=model.apply_layernorm_1p,
         norm_bias=model.norm_bias,
         norm_placement=model.norm_placement,
-        deepnorm_alpha=alpha,
+        deepnorm_alphas=alphas,
         residual_from_norm=model.apply_residual_connection_post_layernorm,
         parallel_residual=model.parallel_residual,
         share_parallel_norm=model.share_parallel_norm,

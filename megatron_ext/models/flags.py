@@ -6,6 +6,7 @@ from megatron_ext.arguments.config import PRESETS
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.models.architecture_flags import ArchitectureFlags, length_flags
 from megatron_ext.models.attention.flags import AttentionFlags
 from megatron_ext.models.attention.latent_flags import LatentFlags
 from megatron_ext.models.moe.flags import MoeFlags, dense_layers
@@ -19,7 +20,7 @@ def gated(activation: str) -> bool:
 
 
 @flag_group("model", "Architecture")
-class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, LatentFlags, MoeFlags):
+class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, LatentFlags, MoeFlags, ArchitectureFlags):
     preset: str | None = flag(
         None,
         "a published model's flags; any flag given besides overrides it",
@@ -52,6 +53,7 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, LatentFlags, MoeF
 
     @staticmethod
     def resolve(c):
+        ModelFlags.resolve_architecture(c)
         if c.ffn_hidden_size is None:
             c.ffn_hidden_size = _up_to_multiple(8 * c.hidden_size // 3, 64) if gated(c.activation) else 4 * c.hidden_size
         ModelFlags.resolve_residual(c)
@@ -97,10 +99,12 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, LatentFlags, MoeF
                 f"is not a multiple of --tensor-model-parallel-size {tensor}",
                 "the padded vocabulary is split over it",
             )
-        if c.sequence_parallel and c.seq_length % (tensor * c.context_parallel_size):
-            shared = f" × --context-parallel-size {c.context_parallel_size}" if c.context_parallel_size > 1 else ""
-            reason = f"is not a multiple of --tensor-model-parallel-size {tensor}{shared}, over which it is cut"
-            yield Problem("--seq-length", c.seq_length, reason)
+        for name, length in length_flags(c).items() if c.sequence_parallel else ():
+            if length % (tensor * c.context_parallel_size):
+                shared = f" × --context-parallel-size {c.context_parallel_size}" if c.context_parallel_size > 1 else ""
+                reason = f"is not a multiple of --tensor-model-parallel-size {tensor}{shared}, over which it is cut"
+                yield Problem(name, length, reason)
+        yield from ModelFlags.check_architecture(c)
         yield from ModelFlags.check_attention(c)
         yield from ModelFlags.check_latent(c)
         yield from ModelFlags.check_positions(c)

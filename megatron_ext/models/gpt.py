@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from megatron.core import parallel_state, tensor_parallel
 from megatron.core.models.gpt import GPTModel
@@ -10,6 +12,8 @@ from megatron.core.transformer.multi_token_prediction import MTPLossAutoScaler, 
 
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.models import multi_token_prediction
+from megatron_ext.models.architecture_flags import ARCHITECTURES, lengths
+from megatron_ext.models.attention.context_parallel import own_share, own_tokens, spread
 from megatron_ext.models.config import NORMS, ModelConfig, padded_vocab_size
 from megatron_ext.models.initialization import initialize
 from megatron_ext.models.layer_specs import decoder_block_spec, layer_spec
@@ -40,28 +44,47 @@ class GPT(GPTModel):
             self.output_layer.register_forward_hook(lambda layer, inputs, found: (self._shape_logits(found[0]), found[1]))
 
     def _share_bias(self) -> None:
-        """Where positions learn what they add to scores, all layers have one module, and all pipeline stages the same."""
+        """Where positions learn what they add to scores, all layers have the same parameters, and all pipeline stages."""
         layers = [layer for layer in self.decoder.layers if getattr(layer.self_attention.core_attention, "learns_bias", False)]
-        for layer in layers:
-            layer.self_attention.core_attention.bias = layers[0].self_attention.core_attention.bias
-        for parameter in layers[0].self_attention.core_attention.bias.parameters() if layers else ():
+        if not layers or self.config.relative_bias_per_layer:
+            return
+        first = layers[0].self_attention.core_attention.bias
+        for name, parameter in first.named_parameters():
+            for layer in layers[1:]:
+                setattr(layer.self_attention.core_attention.bias, name, parameter)
             parameter.pipeline_parallel = True  # megatron-core sums its gradient over the stages
             parameter.shared_embedding = True  # … for which ZeRO-1 must cut it alike on all: it gets a bucket of its own
             parameter.shared = layers[0].layer_number > 1  # counted once in the norm of all gradients
 
     def _shape_embedding(self, config: ModelConfig) -> None:
-        """Scale and norm of the tokens' vectors, before positions are added to them."""
-        words, norm = self.embedding.word_embeddings, None
+        """Scale of the tokens' vectors, before positions are added to them, and norm of the sum."""
+        if config.embedding_scale is not None:
+            scale = lambda words, inputs, vectors: vectors * config.embedding_scale
+            self.embedding.word_embeddings.register_forward_hook(scale)
         if config.embedding_norm:
-            norm = self.embedding.norm = NORMS.load(config.norm).Norm(config, config.hidden_size, config.layernorm_epsilon)
-            for parameter in norm.parameters():  # whole sequences here, unless the look-up already cuts them
-                parameter.sequence_parallel = self.embedding.reduce_scatter_embeddings
+            norm = functools.partial(NORMS.load(config.norm).Norm, config, config.hidden_size, config.layernorm_epsilon)
+            normed = self._norm_of_embedding(norm)
+            self.embedding.embedding_dropout.register_forward_pre_hook(lambda dropout, inputs: normed(*inputs))
 
-        def shape(words, inputs, vectors):
-            vectors = vectors if config.embedding_scale is None else vectors * config.embedding_scale
-            return vectors if norm is None else norm(vectors)
+    def _norm_of_embedding(self, norm):
+        """What is done to embedded tokens `[s, b, h]` where a norm is asked for; `norm()` makes one."""
+        self.embedding.norm = norm()
+        return self.embedding.norm
 
-        words.register_forward_hook(shape)
+    @staticmethod
+    def arguments(batch: dict[str, torch.Tensor], config: ModelConfig) -> tuple[dict[str, torch.Tensor], dict]:
+        """What this process has of a micro-batch, and what the model is called with."""
+        documents, prefix, shape = batch.get("documents"), batch.get("prefix"), batch["input_ids"].shape
+        plain = documents is None and prefix is None and not spread()
+        device = batch["input_ids"].device
+        tokens = None if plain or not config.own_attention else own_tokens(shape[1], device, documents, prefix)
+        own = {name: own_share(field) for name, field in batch.items()}
+        names = ("input_ids", "position_ids", "labels", "loss_mask")
+        return own, {
+            **{name: own[name] for name in names},
+            "attention_mask": None,
+            "extra_block_kwargs": {"attention_bias": tokens},
+        }
 
     def _shape_logits(self, logits: torch.Tensor) -> torch.Tensor:
         logits = logits if self.config.logit_scale is None else logits * self.config.logit_scale
@@ -75,7 +98,8 @@ class GPT(GPTModel):
     def _preprocess(self, input_ids, position_ids, *args, inference_context=None, **kwargs):
         """Where the i-th token here is not at position i, each takes its angles from the table: `[s, b, 1, d]`."""
         found = list(super()._preprocess(input_ids, position_ids, *args, inference_context=inference_context, **kwargs))
-        elsewhere = self.config.positions_by_document or self.config.context_parallel_size > 1
+        config = self.config
+        elsewhere = config.positions_by_document or config.context_parallel_size > 1 or config.encoder_layers > 0
         if self._rotation is not None:
             alike = not self.config.positions_by_document and inference_context is None
             found[1] = self._rotation(position_ids[:1] if alike else position_ids)
@@ -140,6 +164,11 @@ def _further_predictions(config: ModelConfig, vp_stage: int | None):
     return multi_token_prediction.block_spec(config, layer_spec(config, config.layers_with_experts[-1]))
 
 
+def model_class(config: ModelConfig) -> type[GPT]:
+    """The class of models of an architecture."""
+    return ARCHITECTURES.load(config.architecture).model()
+
+
 def build(flags, config: ModelConfig, seed: int | None) -> list[GPT]:
     """This process's model chunks (one, or one a virtual stage), initialised from the seed.
 
@@ -152,11 +181,11 @@ def build(flags, config: ModelConfig, seed: int | None) -> list[GPT]:
     for vp_stage in range(config.virtual_pipeline_model_parallel_size or 1):
         stage = vp_stage if config.virtual_pipeline_model_parallel_size else None
         ends = dict(ignore_virtual=False, vp_stage=stage)
-        model = GPT(
+        model = model_class(config)(
             config=config,
             transformer_layer_spec=decoder_block_spec(config, stage),
             vocab_size=padded_vocab_size(config.vocab_size, flags.make_vocab_size_divisible_by),
-            max_sequence_length=flags.max_position_embeddings,
+            max_sequence_length=flags.max_position_embeddings * len(lengths(flags)),  # a table for each stretch
             pre_process=parallel_state.is_pipeline_first_stage(**ends),
             post_process=parallel_state.is_pipeline_last_stage(**ends),
             share_embeddings_and_output_weights=config.tied_embeddings,

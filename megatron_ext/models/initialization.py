@@ -4,8 +4,9 @@ Each parameter is drawn slice by slice along the dimension that tensor paralleli
 (seed, global name, slice) alone: the three are hashed to the 128-bit key of a counter-based generator (Philox). So TP2·PP2
 starts from exactly the weights of one process, and no process draws more than its own part.
 
-Matrices are normal(0, σ), those that write to the residual stream normal(0, σ/√(2·layers)) (GPT-2); biases 0; norms 1, or 0 where
-1 + weight is what they multiply by. DeepNorm has its own (norm_placements/deepnorm.py).
+Matrices are normal(0, σ), those that write to the residual stream normal(0, σ/√(2·layers)) (GPT-2), in a decoder behind an
+encoder, where three sublayers of a layer do, normal(0, σ/√(3·layers)); biases 0; norms 1, or 0 where 1 + weight is what they
+multiply by. DeepNorm has its own (norm_placements/deepnorm.py).
 """
 
 from __future__ import annotations
@@ -37,8 +38,15 @@ def initial(place: Placement, config, seed: int) -> torch.Tensor:
         return torch.zeros(place.local) if config.layernorm_zero_centered_gamma else torch.ones(place.local)
     if config.norm_placement == "deepnorm" and place.name.endswith(deepnorm.MATRICES):
         return draw(place, 1.0, seed) * deepnorm.stds(place, config)
-    std = config.init_method_std / (math.sqrt(2 * config.num_layers) if place.name.endswith(_INTO_RESIDUAL) else 1.0)
+    std = config.init_method_std / (math.sqrt(_additions(place.name, config)) if place.name.endswith(_INTO_RESIDUAL) else 1.0)
     return draw(place, std, seed)
+
+
+def _additions(name: str, config) -> int:
+    """How many sublayers add to the residual stream: two a layer, in a decoder behind an encoder three."""
+    if name.startswith("encoder.") and config.encoder_layers:
+        return 2 * config.encoder_layers
+    return (3 if config.encoder_layers else 2) * (config.num_layers - config.encoder_layers)
 
 
 def draw(place: Placement, std: float, seed: int) -> torch.Tensor:

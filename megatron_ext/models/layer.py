@@ -50,14 +50,18 @@ class Layer(TransformerLayer):
         self.post_mlp_layernorm = norm() if after else IdentityOp()
 
     def forward(self, hidden_states, **kwargs):
-        attend = functools.partial(self._attend, kwargs)
         if self.config.parallel_residual:
-            output = self._side_by_side(hidden_states, attend)
+            output = self._side_by_side(hidden_states, functools.partial(self._attend, kwargs))
         else:
-            apply = functools.partial(self.placement.sublayer, add=self._add, config=self.config)
-            output = apply(hidden_states, attend, self.input_layernorm, self.post_self_attn_layernorm)
-            output = apply(output, self.mlp, self.pre_mlp_layernorm, self.post_mlp_layernorm)
+            output, alpha = hidden_states, self.config.deepnorm_alphas[self.config.in_encoder(self.layer_number)]
+            for sublayer, before, after in self._sublayers(kwargs):
+                output = self.placement.sublayer(output, sublayer, before, after, self._add, self.config, alpha)
         return make_viewless_tensor(inp=output, requires_grad=output.requires_grad, keep_graph=True), None
+
+    def _sublayers(self, kwargs):
+        """What one after the other does, each with the norms before and after it."""
+        yield functools.partial(self._attend, kwargs), self.input_layernorm, self.post_self_attn_layernorm
+        yield self.mlp, self.pre_mlp_layernorm, self.post_mlp_layernorm
 
     def _side_by_side(self, hidden_states, attend):
         normed = self.input_layernorm(hidden_states)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from megatron.core.fusions.fused_bias_dropout import get_bias_dropout_add
 from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_with_transformer_engine_spec
 from megatron.core.tensor_parallel.layers import ColumnParallelLinear, RowParallelLinear
-from megatron.core.transformer.attention import SelfAttentionSubmodules
+from megatron.core.transformer.attention import CrossAttentionSubmodules, SelfAttentionSubmodules
 from megatron.core.transformer.enums import AttnMaskType
 from megatron.core.transformer.identity_op import IdentityOp
 from megatron.core.transformer.mlp import MLP, MLPSubmodules
@@ -26,18 +26,20 @@ from megatron.core.transformer.transformer_layer import (
 
 from megatron_ext.models.attention import transformer_xl
 from megatron_ext.models.attention.core import CoreAttention
+from megatron_ext.models.attention.cross_attention import CrossAttention
 from megatron_ext.models.attention.latent import LatentAttention
 from megatron_ext.models.attention.norm_across_heads import NormAcrossHeads
 from megatron_ext.models.attention.self_attention import SelfAttention
 from megatron_ext.models.config import NORMS, ModelConfig
 from megatron_ext.models.layer import Layer, final_norm, norms_before
 from megatron_ext.models.moe.router import Router
+from megatron_ext.models.two_stacks import DecoderLayer, EncoderLayer
 
 
 def decoder_block_spec(config: ModelConfig, vp_stage: int | None) -> TransformerBlockSubmodules:
     """The layers that this pipeline stage (and virtual stage) holds, and the final norm."""
     first, count = get_transformer_layer_offset(config, vp_stage), get_num_layers_to_build(config, vp_stage=vp_stage)
-    layers = [layer_spec(config, experts) for experts in config.layers_with_experts[first : first + count]]
+    layers = [layer_spec(config, config.layers_with_experts[number], number + 1) for number in range(first, first + count)]
     if _by_engine(config):
         from megatron.core.extensions.transformer_engine import TENorm
 
@@ -45,9 +47,9 @@ def decoder_block_spec(config: ModelConfig, vp_stage: int | None) -> Transformer
     return TransformerBlockSubmodules(layer_specs=layers, layer_norm=final_norm(config))
 
 
-def layer_spec(config: ModelConfig, experts: bool) -> ModuleSpec:
-    """One layer, with experts or a dense MLP."""
-    return (_engine_layer_spec if _by_engine(config) else local_layer_spec)(config, experts)
+def layer_spec(config: ModelConfig, experts: bool, number: int = 0) -> ModuleSpec:
+    """One layer, with experts or a dense MLP; `number`: its place in the stack, from 1."""
+    return _engine_layer_spec(config, experts) if _by_engine(config) else local_layer_spec(config, experts, number)
 
 
 def _by_engine(config: ModelConfig) -> bool:
@@ -66,17 +68,18 @@ def _engine_layer_spec(config: ModelConfig, experts: bool) -> ModuleSpec:
     return layer
 
 
-def local_layer_spec(config: ModelConfig, experts: bool) -> ModuleSpec:
+def local_layer_spec(config: ModelConfig, experts: bool, number: int = 0) -> ModuleSpec:
     """A layer of attention and MLP, or experts: megatron-core's own where that is what the flags ask for, else `layer.Layer`."""
     norm = NORMS.load(config.norm).Norm
     before = norm if norms_before(config) else IdentityOp
-    layer, self_attention, core = _classes(config)
+    layer, self_attention, core = _classes(config, number)
     return ModuleSpec(
         module=layer,
         submodules=TransformerLayerSubmodules(
             input_layernorm=before,
             self_attention=_attention_spec(config, self_attention, core),
             self_attn_bda=get_bias_dropout_add,
+            cross_attention=_cross_attention_spec(config) if layer is DecoderLayer else IdentityOp,
             pre_mlp_layernorm=IdentityOp if config.share_parallel_norm else before,
             mlp=_mlp_spec(config, experts),
             mlp_bda=get_bias_dropout_add,
@@ -101,8 +104,20 @@ def _attention_spec(config: ModelConfig, self_attention: type, core: type) -> Mo
     )
 
 
-def _classes(config: ModelConfig) -> tuple[type, type, type]:
+def _cross_attention_spec(config: ModelConfig) -> ModuleSpec:
+    submodules = CrossAttentionSubmodules(
+        linear_q=ColumnParallelLinear,
+        linear_kv=ColumnParallelLinear,
+        core_attention=CoreAttention,
+        linear_proj=_with_bias(RowParallelLinear, config.attention_output_bias),
+    )
+    return ModuleSpec(module=CrossAttention, submodules=submodules)
+
+
+def _classes(config: ModelConfig, number: int) -> tuple[type, type, type]:
     """A layer, its attention, and that one's core."""
+    if config.encoder_layers:
+        return EncoderLayer if config.in_encoder(number) else DecoderLayer, SelfAttention, CoreAttention
     if config.position == "transformer_xl":
         return transformer_xl.Layer, transformer_xl.SelfAttention, transformer_xl.CoreAttention
     return TransformerLayer if config.attention.plain_layers else Layer, SelfAttention, CoreAttention

@@ -9,6 +9,7 @@ from megatron_ext.arguments.flags import flag
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.backend import pipeline
+from megatron_ext.models.architecture_flags import length_flags, lengths
 
 # Flag: the positions that it belongs to.
 _BELONGS_TO = {
@@ -21,6 +22,7 @@ _BELONGS_TO = {
     "xpos_scale_base": ("xpos",),
     "relative_attention_num_buckets": ("t5_bias",),
     "relative_attention_max_distance": ("t5_bias",),
+    "relative_attention_bias_per_layer": ("t5_bias",),
 }
 XPOS_GAMMA = 0.4  # of arXiv:2212.10554
 # xPos multiplies queries and keys by factors up to 2^this: what is left of a type's range is theirs and their gradients'.
@@ -52,11 +54,12 @@ class PositionFlags:
     xpos_scale_base: int = flag(512, "tokens after which xpos multiplies once by its factors", least=1)
     relative_attention_num_buckets: int = flag(32, "buckets of distances in t5_bias", least=2)
     relative_attention_max_distance: int = flag(128, "distance from which on t5_bias tells none apart", least=2)
+    relative_attention_bias_per_layer: bool = flag(False, "each layer has a table of its own for t5_bias (UMT5)")
 
     @staticmethod
     def resolve_positions(c):
         if c.max_position_embeddings is None:
-            c.max_position_embeddings = c.seq_length
+            c.max_position_embeddings = max(lengths(c))
         if c.position_embedding_type == "transformer_xl":
             if c.segment_length is None:
                 c.segment_length = -(-c.seq_length // 4)
@@ -71,8 +74,9 @@ class PositionFlags:
                 option, given = f"--{name.replace('_', '-')}", f"--position-embedding-type {c.position_embedding_type}"
                 value = None if getattr(c, name) is True else getattr(c, name)
                 yield Problem(option, value, f"has no effect with {given}", f"use {' or '.join(positions)}, or leave it out")
-        if c.max_position_embeddings < c.seq_length:
-            yield Problem("--max-position-embeddings", c.max_position_embeddings, f"is below --seq-length {c.seq_length}")
+        for name, length in length_flags(c).items():
+            if c.max_position_embeddings < length:
+                yield Problem("--max-position-embeddings", c.max_position_embeddings, f"is below {name} {length}")
         if c.position_embedding_type == "xpos":
             yield from _xpos(c)
         if c.position_embedding_type == "t5_bias":
@@ -111,7 +115,7 @@ def _t5_bias(c):
         reason = f"is not beyond the {exact} distances that have a bucket of their own, half of --relative-attention-num-buckets"
         yield Problem("--relative-attention-max-distance", farthest, reason)
     stages = c.pipeline_model_parallel_size
-    if stages > 1 and not any(pipeline.problems(c)):
+    if stages > 1 and not c.relative_attention_bias_per_layer and not any(pipeline.problems(c)):
         layers = [chunk.layers for chunk in pipeline.chunks(c, c)]
         if any(sum(layers[stage::stages]) == 0 for stage in range(stages)):
             reason = "has a stage without layers, and with t5_bias each stage holds a part of the bias's gradient"

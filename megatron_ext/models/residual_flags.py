@@ -19,14 +19,15 @@ def plain_layers(values: Mapping[str, Any]) -> bool:
     """Whether a layer is what megatron-core's own is: pre-norm, one sublayer after the other, the same biases everywhere,
     norms on heads one by one.
 
-    xPos rotates in its own way, Transformer-XL's layers show attention their input twice, and latent attention is our own.
+    An encoder with a decoder has layers of its own, xPos rotates in its own way, Transformer-XL's layers show attention their
+    input twice, and latent attention is our own.
 
     Args: values: of all flags by name.
     """
     biases = {values[name] for name in ("add_bias_linear", "add_attention_output_bias", "add_mlp_bias")}
     same = all(values[name] == plain for name, plain in _PLAIN.items()) and not values["qk_layernorm_across_heads"]
     own = values["position_embedding_type"] in ("xpos", "transformer_xl") or values["multi_latent_attention"]
-    return same and len(biases) == 1 and not own
+    return same and len(biases) == 1 and not own and values["architecture"] != "encoder_decoder"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ import torch
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.backend.distributed import first_alone, first_for_all
 from megatron_ext.backend.kernels import peak_flops
+from megatron_ext.models.architecture_flags import lengths
 from megatron_ext.monitor.console import Console, duration
 from megatron_ext.monitor.files import write_whole
 from megatron_ext.monitor.jsonl import JsonLines
@@ -85,9 +86,9 @@ class Monitor:
 
     def _introduce(self, state) -> None:
         config = self.config
-        sizes = [config.training.global_batch_size * config.model.seq_length]
+        sizes = [config.training.global_batch_size * sum(lengths(config.model))]
         if config.training.rampup_batch_size:
-            sizes.insert(0, config.training.rampup_batch_size[0] * config.model.seq_length)
+            sizes.insert(0, config.training.rampup_batch_size[0] * sum(lengths(config.model)))
         tokens = " to ".join(f"{size:,}" for size in sizes)
         begins = "starting from the seed" if state.origin is None else f"starting from the weights of {state.origin}"
         origin = f"resuming after iteration {state.iteration}" if state.iteration else begins
@@ -105,7 +106,7 @@ class Monitor:
     def step(self, state, result, measured: dict[str, float]) -> None:
         """Take in one update; at a log interval or an evaluation, write a record; `finish` writes what is left."""
         self._losses.append(result.loss)
-        self._tokens += result.samples * self.config.model.seq_length
+        self._tokens += result.samples * sum(lengths(self.config.model))
         self._seconds += result.seconds
         self._busy += result.busy
         self._last = result

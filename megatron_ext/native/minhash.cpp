@@ -105,13 +105,13 @@ class Shingles {
         const Input input(text, lengths);
         std::vector<uint64_t> found;
         work(input.size, [&] {
-            shingler().run(input.data, input.size, input.cuts,
+            shingler(true).run(input.data, input.size, input.cuts,
                            [&](const uint64_t* hashes, std::size_t count) { found.insert(found.end(), hashes, hashes + count); });
         });
         return py::array_t<uint64_t>(static_cast<py::ssize_t>(found.size()), found.data());
     }
 
-    Shingler shingler() const { return Shingler(fold_, n_, characters_); }
+    Shingler shingler(bool wide) const { return Shingler(fold_, n_, characters_, wide); }
 
   private:
     Fold fold_;
@@ -142,7 +142,7 @@ class MinHash {
         uint32_t* signature = signatures.mutable_data();
         uint64_t* count = counts.mutable_data();
         work(bytes, [&] {
-            Shingler shingler = shingles_.shingler();
+            Shingler shingler = shingles_.shingler(permute_ != permute_portable);
             std::vector<uint32_t> minima(a_.size());
             for (const Input& input : inputs) {
                 *count = 0;

@@ -13,6 +13,7 @@
 
 #include "analysis.h"
 #include "hash.h"
+#include "targets.h"
 
 constexpr std::uint64_t SHINGLE_BASE = 0x9e3779b97f4a7c15ULL;  // an n-gram's hash is a polynomial in it
 
@@ -120,10 +121,67 @@ INLINE std::uint64_t hash_padded(const std::uint8_t* p, std::size_t size) {
     return mix(h ^ rest);
 }
 
+// What 64 bytes are, a bit each.
+struct Block {
+    std::uint64_t spaces;  // of ASCII
+    std::uint64_t odd;  // neither those nor ASCII letters and digits
+};
+
+#if HAVE_AVX2
+TARGET_AVX2 INLINE __m256i within(__m256i bytes, char least, char width) {
+    const __m256i from = _mm256_sub_epi8(bytes, _mm256_set1_epi8(least));
+    return _mm256_cmpeq_epi8(_mm256_min_epu8(from, _mm256_set1_epi8(width)), from);
+}
+
+TARGET_AVX2 INLINE Block look_at(const std::uint8_t* p) {
+    std::uint64_t spaces = 0, plain = 0;
+    for (int half = 0; half < 2; ++half) {
+        const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32 * half));
+        const __m256i space = _mm256_or_si256(within(bytes, 9, 4), within(bytes, 0x1c, 4));
+        const __m256i small = _mm256_or_si256(bytes, _mm256_set1_epi8(0x20));
+        const __m256i known = _mm256_or_si256(_mm256_or_si256(within(small, 'a', 25), within(bytes, '0', 9)), space);
+        spaces |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(_mm256_movemask_epi8(space))) << 32 * half;
+        plain |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(_mm256_movemask_epi8(known))) << 32 * half;
+    }
+    return {spaces, ~plain};
+}
+
+// Calls chunk(begin, end, odd) for each run without spaces of ASCII in text[0, size), behind which 64 bytes may be read; odd:
+// whether there is anything in it but ASCII letters and digits, so that it may be several words.
+template <class Take>
+TARGET_AVX2 void chunks(const std::uint8_t* text, std::size_t size, Take&& chunk) {
+    std::size_t start = 0;  // of the run that is open
+    bool open = false, odd = false;
+    for (std::size_t at = 0; at < size; at += 64) {
+        Block block = look_at(text + at);
+        if (size - at < 64) {
+            const std::uint64_t beyond = ~std::uint64_t{0} << (size - at);
+            block = {block.spaces | beyond, block.odd & ~beyond};
+        }
+        // where a run begins, or the byte behind its end
+        std::uint64_t edges = ~block.spaces ^ (~block.spaces << 1 | static_cast<std::uint64_t>(open));
+        std::uint64_t seen = 0;  // all bits before the place in the block
+        for (; edges != 0; edges &= edges - 1) {
+            const std::uint64_t before = (edges & (0 - edges)) - 1;
+            const std::size_t here = at + static_cast<std::size_t>(__builtin_ctzll(edges));
+            if (open) chunk(start, here, odd || (block.odd & before & ~seen) != 0);
+            start = here;
+            open = !open;
+            odd = false;
+            seen = before;
+        }
+        if (open) odd = odd || (block.odd & ~seen) != 0;
+    }
+    if (open) chunk(start, size, odd);
+}
+#endif
+
 // One text on its way through, in blocks that stay in the cache: folded, cut into units, hashed.
 class Shingler {
   public:
-    Shingler(const Fold& fold, std::size_t n, bool characters) : fold_(fold), n_(n), characters_(characters) {
+    // wide: by AVX2, where the machine has it.
+    Shingler(const Fold& fold, std::size_t n, bool characters, bool wide)
+        : fold_(fold), n_(n), characters_(characters), wide_(wide && has_avx2()) {
         for (std::size_t i = 1; i < n; ++i) leaving_ *= SHINGLE_BASE;
     }
 
@@ -165,12 +223,19 @@ class Shingler {
     }
 
     void read(const std::uint8_t* text, std::size_t size, Cuts& cuts, Fold::State& state) {
-        if (buffer_.size() < 2 * size + 16) buffer_.resize(2 * size + 16);
+        if (buffer_.size() < 2 * size + 80) buffer_.resize(2 * size + 80);
         std::size_t folded = fold_(text, size, buffer_.data(), characters_ && fold_.collapses(), state);
         if (!characters_) {
-            words_.clear();
-            split_words(buffer_.data(), 0, folded, cuts, words_);
-            for (const Word& word : words_) units_.push_back(hash_padded(buffer_.data() + word.start, word.bytes));
+#if HAVE_AVX2
+            if (wide_) {
+                chunks(buffer_.data(), folded, [&](std::size_t begin, std::size_t end, bool odd) {
+                    if (odd) return words(begin, end, cuts);
+                    units_.push_back(hash_padded(buffer_.data() + begin, end - begin));
+                });
+                return;
+            }
+#endif
+            words(0, folded, cuts);
             return;
         }
         for (std::size_t i = 0; i < folded;) {
@@ -179,6 +244,12 @@ class Shingler {
             units_.push_back(hash_padded(buffer_.data() + i, length));
             i += length;
         }
+    }
+
+    void words(std::size_t begin, std::size_t end, Cuts& cuts) {
+        words_.clear();
+        split_words(buffer_.data(), begin, end, cuts, words_);
+        for (const Word& word : words_) units_.push_back(hash_padded(buffer_.data() + word.start, word.bytes));
     }
 
     template <class Take>
@@ -197,7 +268,7 @@ class Shingler {
 
     const Fold& fold_;
     std::size_t n_;
-    bool characters_;
+    bool characters_, wide_;
     std::uint64_t leaving_ = 1;
     std::vector<std::uint8_t> buffer_;
     std::vector<Word> words_;

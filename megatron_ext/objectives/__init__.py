@@ -1,6 +1,9 @@
-"""What a model is trained to do, one file each: the batch's transform and its loss together.
+"""What a model is trained to do, one file each. `--objective`
 
-A file offers `batch(tokens, reading)`, from a micro-batch of samples to what the model takes, and `loss(per_token, batch)`.
+Two kinds. causal_lm takes samples as they are cut from the stream of documents: `batch(tokens, reading)` makes of a micro-batch
+what the model takes. All others work document by document: `Pairs(setting)` makes of a document's tokens, and of random numbers
+that belong to the sample, a `Pair` of what is given and what is to be predicted; `reading/` lays pairs out for an architecture.
+Both kinds end in `loss(per_token, batch)`.
 """
 
 from __future__ import annotations

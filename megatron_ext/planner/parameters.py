@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from megatron_ext.models.architecture_flags import lengths
 from megatron_ext.models.attention.latent_flags import latent
 from megatron_ext.models.flags import gated
 from megatron_ext.models.moe.layers import with_experts
@@ -40,19 +41,51 @@ def count(model, vocab_size: int) -> Parameters:
     kinds, further = _layers(model), model.mtp_num_layers or 0
     mlps = [_experts(model, bias) if experts else (_mlp(model, model.ffn_hidden_size, bias),) * 2 for experts in kinds]
     mlp, active = map(sum, zip(*mlps, strict=True))
-    positions = {
-        "learned_absolute": model.max_position_embeddings * hidden,
-        "t5_bias": model.relative_attention_num_buckets * model.num_attention_heads,
-    }.get(model.position_embedding_type, 0)
     of_layer, final = _norms(model)
     beside = len(kinds) * (attention + of_layer * norm) + further * (2 * hidden * hidden + 3 * norm)
+    beside += (model.decoder_num_layers or 0) * across(model)
+    stretches = len(lengths(model))
+    embedded = (norm if model.embedding_norm else 0) * stretches + hidden * (model.num_tokentypes or 0)
     return Parameters(
-        embedding=vocab_size * hidden + positions + (norm if model.embedding_norm else 0),
-        output=vocab_size * (hidden * model.untie_embeddings_and_output_weights + model.add_output_bias),
+        embedding=vocab_size * hidden + _positions(model) + embedded,
+        output=vocab_size * (hidden * model.untie_embeddings_and_output_weights + model.add_output_bias) + heads(model),
         layers=beside + mlp,
         active_layers=beside + active,
-        final_norm=final * norm,
+        final_norm=final * norm * stretches,
     )
+
+
+def _positions(model) -> int:
+    """Tables of places or of distances: one for each stretch of a sample, or for each layer."""
+    stretches = len(lengths(model))
+    if model.position_embedding_type == "learned_absolute":
+        return stretches * model.max_position_embeddings * model.hidden_size
+    if model.position_embedding_type == "t5_bias":
+        tables = model.num_layers if model.relative_attention_bias_per_layer else stretches
+        return tables * model.relative_attention_num_buckets * model.num_attention_heads
+    return 0
+
+
+def across(model) -> int:
+    """In a decoder's layer, its attention to the encoder with the norms around it."""
+    hidden, queries, keys = model.hidden_size, model.num_attention_heads * model.kv_channels, keys_and_values(model)
+    biases = queries + keys if model.add_bias_linear or model.add_qkv_bias else 0
+    norms = _norms(model)[0] // 2 * hidden * _of_norm(model)
+    return hidden * (2 * queries + keys) + biases + (hidden if model.add_attention_output_bias else 0) + norms
+
+
+def keys_and_values(model) -> int:
+    """Channels of all keys and values of a token."""
+    return 2 * model.num_query_groups * model.kv_channels
+
+
+def heads(model) -> int:
+    """What an encoder has before its output matrix, and beside it."""
+    if model.architecture != "encoder":
+        return 0
+    hidden = model.hidden_size
+    sentences = hidden * hidden + hidden + 2 * hidden + 2 if model.bert_binary_head else 0
+    return hidden * hidden + hidden + hidden * _of_norm(model) + sentences
 
 
 def _layers(model) -> tuple[bool, ...]:

@@ -28,6 +28,7 @@ from megatron_ext.data.build import build as build_data
 from megatron_ext.data.loader import Loader
 from megatron_ext.data.samples import Samples
 from megatron_ext.models import gpt
+from megatron_ext.models.architecture_flags import lengths
 from megatron_ext.models.attention.summary import summary
 from megatron_ext.models.config import ModelConfig, model_config
 from megatron_ext.models.initialization import initial
@@ -36,6 +37,7 @@ from megatron_ext.models.multi_token_prediction import losses
 from megatron_ext.monitor.monitor import Monitor
 from megatron_ext.monitor.trace import Trace
 from megatron_ext.objectives import Reading
+from megatron_ext.objectives.reading.samples import OBJECTIVES, Maker
 from megatron_ext.optim.schedules import Way, in_samples, way
 from megatron_ext.optim.sharding.contract import Sharding
 from megatron_ext.reliability.preemption import Preemption
@@ -47,7 +49,6 @@ from megatron_ext.training.configuration import train_iterations
 from megatron_ext.training.layout import Layout
 from megatron_ext.training.state import Stop, TrainState
 
-OBJECTIVES = Registry("megatron_ext.objectives")
 STAGES = Registry("megatron_ext.optim.sharding")
 
 
@@ -189,7 +190,9 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
     layout = Layout.of(config, torch.distributed.get_rank())
     tokenizer = build_tokenizer(config.tokenizer)
     core = model_config(config, tokenizer.model_entries, transformer_impl(config.parallel.transformer_impl, device.type))
-    rows, length = config.training.micro_batch_size, config.model.seq_length
+    rows, length = config.training.micro_batch_size, sum(lengths(config.model))
+    objective = OBJECTIVES.load(config.objective.objective)
+    make = Maker(objective, config, tokenizer)
     configure_nvtx_profiling(config.parallel.nvtx_ranges)
     if core.tp_comm_overlap:
         start_userbuffers(rows * length, core)
@@ -199,14 +202,15 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
         draw_master_weights(sharding, core, config.training.seed)
     data = build_data(
         config.data,
-        length,
+        make.step,
         config.training.seed,
         tokenizer,
         evaluates=config.training.eval_interval is not None,
         agree=lambda find: first_finds(find, "the training data", each_node=not config.data.shared_storage),
-    )
+        window=make.window,
+    ).of(make)
     total = train_iterations(config)
-    samples = in_samples(config.optimizer, config.training.rampup_batch_size is not None)
+    by_samples = in_samples(config.optimizer, config.training.rampup_batch_size is not None)
     store = Store(config.checkpoint.save, layout, config.checkpoint, Experts.of(core)) if config.checkpoint.save else None
     table = tokenizer.token_bytes()
     return Run(
@@ -215,7 +219,7 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
         layout=layout,
         model_config=core,
         sharding=sharding,
-        objective=OBJECTIVES.load(config.training.objective),
+        objective=objective,
         reading=_reading(config, tokenizer.eod),
         data=data,
         loader=Loader(config.data.num_workers, config.training.micro_batch_size, layout.data_rank, layout.data, device),
@@ -223,8 +227,8 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
         tokenizer_files=contents(config.tokenizer) if store else {},
         token_bytes=torch.from_numpy(table).to(device) if table.any() else None,
         total_iters=total,
-        way=way(config.optimizer, batch_size.samples_in(config.training, total) if samples else total, samples),
-        way_in_samples=samples,
+        way=way(config.optimizer, batch_size.samples_in(config.training, total) if by_samples else total, by_samples),
+        way_in_samples=by_samples,
         store=store,
         exports=_exports(config, core, tokenizer),
         monitor=Monitor(

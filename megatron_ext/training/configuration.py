@@ -14,15 +14,17 @@ from megatron_ext.checkpoint.flags import CheckpointFlags
 from megatron_ext.data.flags import DataFlags
 from megatron_ext.models.flags import ModelFlags
 from megatron_ext.monitor.flags import MonitorFlags
+from megatron_ext.objectives.reading.flags import ObjectiveFlags
 from megatron_ext.optim.flags import OptimizerFlags
 from megatron_ext.reliability.preemption import Preemption
 from megatron_ext.tokenizers.files import PATHS
 from megatron_ext.tokenizers.flags import TokenizerFlags
 from megatron_ext.training.flags import TrainingFlags, length_in_updates
 
-# Megatron-LM's habits are resolved before all else.
+# Megatron-LM's habits are resolved before all else, then what is learnt, which decides what is to be built.
 GROUPS = (
     MegatronFlags,
+    ObjectiveFlags,
     ModelFlags,
     DataFlags,
     TokenizerFlags,
@@ -70,4 +72,4 @@ def preemption_of(config: Config, speak: bool) -> Preemption:
 
 def train_iterations(config: Config) -> int:
     """Updates in the whole run; samples and tokens are rounded up to whole updates."""
-    return length_in_updates(SimpleNamespace(**vars(config.training), seq_length=config.model.seq_length))
+    return length_in_updates(SimpleNamespace(**vars(config.training), **vars(config.model)))

@@ -9,6 +9,7 @@ from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.backend import pipeline
+from megatron_ext.models.architecture_flags import lengths
 from megatron_ext.optim.schedules import in_samples, way
 from megatron_ext.training import batch_size
 
@@ -46,7 +47,6 @@ LENGTHS = ("train_iters", "train_samples", "train_tokens")
 
 @flag_group("training", "The run")
 class TrainingFlags:
-    objective: str = flag("causal_lm", "what the model is trained to do", choices=Registry("megatron_ext.objectives"))
     micro_batch_size: int = flag(1, "samples in one forward pass of a process", least=1, front=True)
     global_batch_size: int | None = flag(
         None, "samples in one update [micro-batch-size × data-parallel processes]", least=1, front=True
@@ -217,7 +217,7 @@ def length_in_updates(c) -> int:
     """Updates in the whole run; samples and tokens are rounded up to whole updates."""
     if c.train_iters is not None:
         return c.train_iters
-    samples = c.train_samples if c.train_samples is not None else -(-c.train_tokens // c.seq_length)
+    samples = c.train_samples if c.train_samples is not None else -(-c.train_tokens // sum(lengths(c)))
     return batch_size.updates_for(c, samples)
 
 

@@ -12,8 +12,8 @@ import torch
 from megatron.core import parallel_state
 from megatron.core.pipeline_parallel import get_forward_backward_func
 
-from megatron_ext.models.attention.context_parallel import own_share, own_tokens, spread
-from megatron_ext.models.attention.tokens import Tokens
+from megatron_ext.models.architecture_flags import lengths
+from megatron_ext.models.gpt import model_class
 from megatron_ext.optim.schedules import decoupled, learning_rate
 from megatron_ext.training.batch_size import batch_size
 from megatron_ext.training.memory import give_back
@@ -53,7 +53,7 @@ def train_step(run, state) -> StepResult:
     give_back(run.config.parallel, level=2)
     state.iteration += 1
     state.consumed_samples += size
-    state.consumed_tokens += size * run.config.model.seq_length
+    state.consumed_tokens += size * sum(lengths(run.config.model))
     state.skipped += not update.applied
     return StepResult(
         loss=loss / max(tokens, 1.0),
@@ -91,7 +91,7 @@ def forward_backward(run, samples, first_sample: int, forward_only: bool, extra=
         data_iterator=list(itertools.tee(batches, len(chunks))) if len(chunks) > 1 else batches,
         model=chunks,
         num_microbatches=count,
-        seq_length=run.config.model.seq_length,
+        seq_length=sum(lengths(run.config.model)),
         micro_batch_size=training.micro_batch_size,
         forward_only=forward_only,
     )
@@ -101,16 +101,9 @@ def forward_backward(run, samples, first_sample: int, forward_only: bool, extra=
 def _forward(run, extra, batches: Iterator[torch.Tensor], model):
     """megatron-core's forward step: `(output, loss function)` of the next micro-batch."""
     with run.clock.forward():
-        batch = run.objective.batch(next(batches).to(run.device, non_blocking=True), run.reading)
-        batch, tokens = _own_share(run, batch)
-        output = model(
-            batch["input_ids"],
-            batch["position_ids"],
-            None,
-            labels=batch["labels"],
-            loss_mask=batch["loss_mask"],
-            extra_block_kwargs={"attention_bias": tokens},
-        )
+        batch = run.objective.batch(_on(run.device, next(batches)), run.reading)
+        batch, arguments = model_class(run.model_config).arguments(batch, run.model_config)
+        output = model(**arguments)
 
     def loss(per_token: torch.Tensor):
         total, targets = run.objective.loss(per_token.float(), batch)
@@ -121,14 +114,10 @@ def _forward(run, extra, batches: Iterator[torch.Tensor], model):
     return output, loss
 
 
-def _own_share(run, batch: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], Tokens | None]:
-    """What this process has of a micro-batch, and where its tokens lie; None where that goes without saying."""
-    documents, shape = batch.get("documents"), batch["input_ids"].shape
-    if not run.model_config.own_attention or (documents is None and not spread()):
-        tokens = None
-    else:
-        tokens = own_tokens(shape[1], run.device, documents)
-    return {name: own_share(field) for name, field in batch.items()}, tokens
+def _on(device: torch.device, read):
+    if isinstance(read, dict):
+        return {name: field.to(device, non_blocking=True) for name, field in read.items()}
+    return read.to(device, non_blocking=True)
 
 
 def _sum_over_processes(reports: list[torch.Tensor], device, length: int) -> list[float]:

@@ -2,6 +2,7 @@
 
 import io
 
+import rich.console
 from rich.console import Console
 
 from megatron_ext.corpus import progress
@@ -38,7 +39,9 @@ def test_silence_when_asked_for(capsys):
 
 def test_a_bar_on_a_terminal(monkeypatch):
     shown = io.StringIO()
-    monkeypatch.setattr(progress, "Console", lambda stderr: Console(file=shown, force_terminal=True, width=120))
+    shown.isatty = lambda: True
+    monkeypatch.setattr(progress.sys, "stderr", shown)
+    monkeypatch.setattr(rich.console, "Console", lambda stderr: Console(file=shown, force_terminal=True, width=120))
     with Meter("tokenizing", total=1000, interval=1) as meter:
         meter.advance(500, 10_000_000, 70)
         meter._bar.refresh()

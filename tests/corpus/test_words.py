@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+import unicodedata
 
 import pytest
 from hypothesis import example, given, settings
@@ -95,3 +96,25 @@ def test_without_icu4py_a_sentence_says_what_to_install():
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout.startswith("2\n") and "pip install 'megatron-ext[data]'" in ran.stdout
+
+
+def test_every_character_is_what_its_category_says():
+    """The table by the definition, character by character: it is made category by category."""
+    for code, kind in enumerate(words.kinds()):
+        character = chr(code)
+        category = unicodedata.category(character)
+        mark = category[0] == "M" and not 0xFE00 <= code <= 0xFE0F
+        expected = {
+            words.SPACE: character.isspace(),
+            words.ALPHA: character.isalpha(),
+            words.LETTER: character.isalpha() or mark,
+            words.NUMBER: category[0] == "N",
+            words.LOWER: character.isalpha() and category not in ("Lu", "Lt"),
+            words.UPPER: character.isalpha() and category != "Ll",
+            words.PUNCTUATION: category[0] == "P",
+            words.SYMBOL: category[0] == "S",
+            words.EDGE: category[0] in "PS" and character not in "-./\\@~^|+\u2010\u2011",
+            words.ICON: category == "So",
+            words.HYPHEN: character in "-\u2010\u2011–—~",
+        }
+        assert {bit: bool(kind & bit) for bit in expected} == expected, hex(code)

@@ -13,7 +13,7 @@ from megatron_ext.models.positions import alibi
 from tests.models.attention.cores import Limits, core
 
 pytestmark = pytest.mark.gpu
-DEVICE, LIMITS = "cuda", Limits(window=200, prefix=150)
+DEVICE, LIMITS = "cuda", Limits(window=200)
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +38,10 @@ def documents_of(length: int) -> torch.Tensor:
     return torch.stack([index // 170, index // length])
 
 
+def prefix_of(length: int) -> torch.Tensor:
+    return (torch.arange(length, device=DEVICE) % 170 < 60).expand(2, -1)
+
+
 def output_and_gradients(module, tensors, tokens):
     output = module(*tensors, None, attention_bias=tokens)
     weights = torch.randn(output.shape, generator=torch.Generator().manual_seed(1)).to(output)
@@ -53,7 +57,7 @@ CASES = list(itertools.product(PATTERNS, (False, True), (None, 2.0), (False, Tru
 def test_flex_equals_blocks(pattern, biased, cap, packed, length):
     heads, groups = (6, 2) if packed else (4, 4)
     tensors, bias = inputs(length, heads, groups), bias_of(heads) if biased else None
-    tokens = Tokens.whole(length, torch.device(DEVICE), documents_of(length) if packed else None)
+    tokens = Tokens.whole(length, torch.device(DEVICE), documents_of(length) if packed else None, prefix_of(length))
     found = output_and_gradients(core(pattern, cap, bias, LIMITS, kernel="flex"), tensors, tokens)
     expected = output_and_gradients(core(pattern, cap, bias, LIMITS, kernel="scores" if cap else "blocks"), tensors, tokens)
     for a, b in zip(found, expected, strict=True):

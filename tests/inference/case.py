@@ -24,6 +24,7 @@ MODELS = {
         "--v-head-dim 12 --attention-pattern sliding_window causal --sliding-window 5"
     ).split(),
     "olmo2": "--preset tiny --num-layers 2 --norm-placement reordered --qk-layernorm --qk-layernorm-across-heads".split(),
+    "prefix": "--preset tiny --num-layers 2 --objective prefix_lm".split(),
     "experts": "--preset tiny --num-layers 2 --num-experts 4 --moe-ffn-hidden-size 64".split(),
 }
 WINDOW = 16

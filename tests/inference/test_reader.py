@@ -50,7 +50,40 @@ def differences(trained, flags, cached):
     return found, max(alone.abs().max().item(), 1.0)
 
 
-@pytest.mark.parametrize("model", MODELS)
+def prefix_differences(trained, flags, cached):
+    """The same with prompts seen both ways, each text alone in one pass: what was given of it, and what grew behind."""
+    from megatron_ext.inference.reader import Reader
+    from megatron_ext.models.attention.tokens import Tokens
+
+    generator = torch.Generator().manual_seed(0)
+    texts = [torch.randint(0, 140, (size,), generator=generator).tolist() for size in (5, 1, 11, 9)]
+    given, found, plain = [len(text) for text in texts], [], []
+    reader = Reader(trained.model, WINDOW, 200, trained.device, cached, given)
+    with torch.no_grad():
+        for _ in range(2 * WINDOW):
+            logits = reader.next_logits(texts)
+            for row, text in enumerate(texts):
+                first = first_seen(len(text), WINDOW)
+                seen = torch.tensor([text[first:]])
+                index = torch.arange(seen.shape[1])
+                tokens = Tokens(index, len(index), prefix=(index < given[row] - first)[None])
+                alone, causal = (
+                    trained.model(seen, index[None], None, extra_block_kwargs={"attention_bias": each})[0, -1, :140]
+                    for each in (tokens, None)
+                )
+                found.append((logits[row] - alone).abs().max().item())
+                plain.append((logits[row] - causal).abs().max().item())
+                text.append(int(logits[row].argmax() + row) % 140)
+    return found, plain
+
+
+@pytest.mark.parametrize("cached", [True, False], ids=["cached", "uncached"])
+def test_a_prompt_is_a_prefix_of_a_prefix_decoder(cached, runs, pool):
+    found, plain = pool.run(opened, 1, ["--load", runs["prefix"], "--prompt", "1"], prefix_differences, cached)[0]
+    assert max(found) <= 1e-5 and max(plain) > 1e-3
+
+
+@pytest.mark.parametrize("model", [name for name in MODELS if name != "prefix"])
 @pytest.mark.parametrize("cached", [True, False], ids=["cached", "uncached"])
 def test_every_step_equals_the_whole_text_alone(model, cached, runs, pool):
     found, scale = pool.run(opened, 1, ["--load", runs[model], "--prompt", "1"], differences, cached)[0]

@@ -56,6 +56,7 @@ MODELS = {
         "--rotary-interleaved --attention-pattern sliding_window causal --sliding-window 7 --reset-attention-mask "
         "--reset-position-ids"
     ).split(),
+    "prefix": "--preset tiny --objective prefix_lm --untie-embeddings-and-output-weights".split(),
     "six": "--preset tiny --num-layers 6 --hidden-size 32 --position-embedding-type learned_absolute".split(),
 }
 RUN = "--mock-data --vocab-size 500 --train-iters 10 --global-batch-size 4 --seq-length 32 --lr 3e-4".split()
@@ -162,8 +163,11 @@ def test_layout_equals_one_process(model, layout, micro_batch_size, pool, refere
     check(model, layout, world_size, flags, micro_batch_size, pool, references, tmp_path)
 
 
+OTHER_SHAPES = ["windows", "deepnorm", "side", "transformer_xl", "xpos", "t5_bias", "olmo2", "latent", "prefix"]
+
+
 @pytest.mark.parametrize("layout", [pytest.param("TP2", marks=[pytest.mark.full]), "TP2+SP.PP2+ZeRO1"])
-@pytest.mark.parametrize("model", ["windows", "deepnorm", "side", "transformer_xl", "xpos", "t5_bias", "olmo2", "latent"])
+@pytest.mark.parametrize("model", OTHER_SHAPES)
 def test_other_shapes_equal_one_process(model, layout, pool, references, tmp_path):
     world_size, flags = LAYOUTS[layout]
     check(model, layout, world_size, flags, "2", pool, references, tmp_path)
@@ -175,6 +179,7 @@ CONTEXT_CASES += [
     for layout in CONTEXT_LAYOUTS
 ]
 CONTEXT_CASES += [("latent", layout) for layout in ("CP2.TP2+SP", "CP2 recomputed", "CP2.PP2x2")]
+CONTEXT_CASES += [("prefix", layout) for layout in ("CP2.TP2+SP", "CP2.PP2x2")]
 
 
 @pytest.mark.parametrize(("model", "layout"), CONTEXT_CASES)
@@ -319,6 +324,8 @@ def unfelt(name: str, tensor: torch.Tensor) -> torch.Tensor:
     mask = torch.zeros(tensor.shape, dtype=torch.bool)
     if name.endswith("linear_qkv.bias"):
         mask.reshape(4, 3, -1)[:, 1] = True
+    elif name.endswith("linear_kv.bias"):
+        mask.reshape(4, 2, -1)[:, 0] = True
     elif name.endswith("linear_r.weight"):
         mask[:, -tensor.shape[1] // 4 :] = True
     return mask

@@ -56,7 +56,7 @@ def changed(launch, model: str):
             for packed in (False, True):
                 core = model_config(config, 100, "local")
                 core.attention = core.attention._replace(patterns=patterns, documents=packed)
-                core.sliding_window, core.prefix_length, core.positions_by_document = WINDOW, PREFIX, packed
+                core.sliding_window, core.positions_by_document = WINDOW, packed
                 model = gpt.build(config.model, core, seed=1)[0].eval()
                 for parameter in model.parameters():
                     parameter.mul_(5 if parameter.dim() > 1 else 1)  # so that what is seen shows
@@ -67,14 +67,16 @@ def changed(launch, model: str):
 def _changed(model, documents) -> torch.Tensor:
     text = torch.randint(100, (1, LENGTH), generator=torch.Generator().manual_seed(0)).repeat(LENGTH + 1, 1)
     text[range(1, LENGTH + 1), range(LENGTH)] = (text[0] + 50) % 100  # row j + 1 differs in token j
-    places, tokens = torch.arange(LENGTH).expand_as(text), None
+    places, prefix = torch.arange(LENGTH).expand_as(text), (torch.arange(LENGTH) < PREFIX).expand_as(text)
     if documents is not None:
         documents = documents.expand_as(text)
-        places, tokens = positions_of(documents), Tokens.whole(LENGTH, text.device, documents)
+        places = positions_of(documents)
+    tokens = Tokens.whole(LENGTH, text.device, documents, prefix)
     logits = model(text, places, None, extra_block_kwargs={"attention_bias": tokens})
     return ((logits[1:] - logits[:1]).abs().amax(-1) > 1e-4).T
 
 
+@pytest.mark.compares("which logits each token changes, written out", within="1e-4", architecture=["prefix_decoder"])
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_changed_is_what_is_shown(model, pool):
     (found,) = pool.run(changed, 1, model)

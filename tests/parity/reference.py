@@ -35,6 +35,24 @@ def of_folder(launch, folder: pathlib.Path, tokens: torch.Tensor):
         return logits, loss, {place: parameter.grad.view(place.local) for place, parameter in placements(model)}
 
 
+def of_folder_and_batch(launch, folder: pathlib.Path, batch: dict[str, torch.Tensor]):
+    """The same for a batch that is there."""
+    with opened(launch, folder) as (_, model):
+        from megatron_ext.backend.placement import placements
+
+        _, arguments = type(model).arguments(batch, model.config)
+        with torch.no_grad():
+            found = model(**arguments | {"labels": None})
+        several = found if isinstance(found, tuple) else (found,)  # an encoder's: also logits of sentences
+        logits = several[0][..., : model.config.vocab_size], *several[1:]
+        mask = batch["loss_mask"]
+        asked = mask if "sentence_labels" not in batch else mask + (batch["sentence_labels"] >= 0)
+        loss = (model(**arguments) * asked).sum() / mask.sum()
+        loss.backward()
+        gradients = {place: parameter.grad.view(place.local) for place, parameter in placements(model)}
+        return logits if len(logits) > 1 else logits[0], loss.item(), gradients
+
+
 @contextlib.contextmanager
 def opened(launch, folder: pathlib.Path):
     """Inside, `(configuration, model)` of a Hugging Face folder."""

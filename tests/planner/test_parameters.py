@@ -65,6 +65,35 @@ def test_latent_attention_is_counted(line, pool):
     assert pool.run(built, 1, argv) == [count(model_flags(*argv), 32000).total]
 
 
+TWO = "--preset tiny --architecture encoder-decoder --encoder-num-layers 2 --decoder-num-layers 3"
+OTHER_ARCHITECTURES = (
+    f"{TWO} --position-embedding-type t5_bias --untie-embeddings-and-output-weights",
+    f"{TWO} --position-embedding-type t5_bias --relative-attention-bias-per-layer --norm-placement sandwich",
+    f"{TWO} --position-embedding-type learned_absolute --norm-placement post --normalization layernorm --embedding-norm "
+    "--add-bias-linear --activation gelu --max-position-embeddings 70",
+    "--preset tiny --architecture encoder --bert-binary-head --normalization layernorm --add-output-bias --embedding-norm "
+    "--position-embedding-type learned_absolute",
+    "--preset tiny --architecture encoder --num-tokentypes 3 --position-embedding-type t5_bias",
+)
+
+
+@pytest.mark.parametrize("line", OTHER_ARCHITECTURES)
+def test_encoders_and_decoders_are_counted(line, pool):
+    assert pool.run(built, 1, line.split()) == [count(model_flags(*line.split()), 32000).total]
+
+
+def test_flops_of_two_stacks_are_those_of_each_token():
+    """Written out for one layer each, of 40 and 24 tokens, per sample."""
+    line = (
+        "--architecture encoder-decoder --encoder-num-layers 1 --decoder-num-layers 1 --hidden-size 64 --num-attention-heads 4 "
+        "--encoder-seq-length 40 --decoder-seq-length 24 --activation gelu --ffn-hidden-size 256"
+    )
+    mlp, attention, pairs = 2 * 64 * 256, 4 * 64 * 64, 40 * 40 + 24 * 24 + 24 * 40
+    matrices = 40 * (mlp + attention + 2 * 64 * 64) + 24 * (mlp + attention + 2 * 64 * 64 + 32000 * 64)
+    expected = (6 * matrices + 12 * 64 * pairs) / 64
+    assert training_flops_per_token(model_flags(*line.split()), 32000) == pytest.approx(expected, rel=1e-3)  # norms
+
+
 def test_latent_attention_in_deepseek_v3s_shapes():
     """The shapes of arXiv:2412.19437, section 4.2, and what its projections and their norms come to in a layer."""
     line = ("--num-layers 1 --hidden-size 7168 --num-attention-heads 128 --multi-latent-attention --q-lora-rank 1536 "

@@ -304,3 +304,20 @@ def test_a_type_and_a_class_may_be_asked_for(pool, tmp_path):
     assert all(tensor.dtype == torch.float16 for tensor in load_file(tmp_path / "out" / "model.safetensors").values())
     out, said, status = pool.run(convert, 1, "--from", tmp_path, "--to-hf", tmp_path / "none", "--no-check")[0]
     assert (out, status) == ("", 1) and "there is no checkpoint in this folder" in said
+
+
+def test_what_is_no_decoder_is_converted_and_not_read(pool, tmp_path):
+    """There and back without a comparison, which reads text; generating from it is refused by name."""
+    from tests.parity.encoder_decoders import t5
+
+    t5().save_pretrained(tmp_path / "theirs")
+    ways = (
+        ("--from-hf", tmp_path / "theirs", "--to", tmp_path / "run"),
+        ("--from", tmp_path / "run", "--to-hf", tmp_path / "ours"),
+    )
+    for way in ways:
+        said, wrong, status = pool.run(convert, 1, *way)[0]
+        assert status == 0 and "not compared with each other: the check reads text" in said, wrong
+    generate = [sys.executable, ROOT / "tools/generate.py", "--load", tmp_path / "run", "--prompt", "a", "--device", "cpu"]
+    ran = subprocess.run([*map(str, generate)], capture_output=True, text=True)
+    assert ran.returncode == 1 and "is a model of --architecture encoder_decoder, and text is read" in ran.stderr

@@ -27,8 +27,8 @@ SECTIONS = (
             --max-position-embeddings --normalization --norm-epsilon --apply-layernorm-1p --position-embedding-type --rotary-base
             --rotary-percent --add-qkv-bias --untie-embeddings-and-output-weights --make-vocab-size-divisible-by --hidden-dropout
             --attention-dropout --init-method-std --attention-backend --transformer-impl"""),
-        becomes("--encoder-num-layers=", num_layers=...),
-        becomes("--encoder-seq-length=", seq_length=...),
+        becomes("--bert-no-binary-head", bert_binary_head=False),
+        ours("--encoder-num-layers --encoder-seq-length --decoder-num-layers --decoder-seq-length"),
         becomes("--layernorm-epsilon=", norm_epsilon=...),
         becomes("--swiglu", activation="swiglu"),
         becomes("--no-bias-gelu-fusion", "the exact gelu instead of gelu_tanh, unless --activation is given"),
@@ -222,10 +222,10 @@ SECTIONS = (
         refused("--per-split-data-args-path=", "is not there; use --train-data-path, --valid-data-path and --test-data-path"),
         ours("--reset-position-ids --reset-attention-mask --eod-mask-loss"),
         refused("--object-storage-cache-path= --phase-transition-iterations=", "is not there"),
-        refused("--decoder-seq-length= --decoder-num-layers=", "encoder-decoder models are not there"),
-        refused("""--fim-data --fim-rate= --fim-spm-rate= --fim-split-sample= --fim-fragment-rate= --fim-no-prefix=
-            --fim-prefix-token= --fim-middle-token= --fim-suffix-token= --fim-pad-token= --fim-eod-token=""",
-            "filling in is not there"),
+        becomes("--fim-data", objective="fill_in_middle"),
+        ours("--fim-rate --fim-spm-rate --fim-prefix-token --fim-middle-token --fim-suffix-token"),
+        refused("--fim-split-sample= --fim-fragment-rate=", "is not there; each document is cut, or none of it"),
+        refused("--fim-no-prefix= --fim-pad-token= --fim-eod-token=", "is not there; nothing is padded or ended anew here"),
     ),
     section("Tokenizer",
         ours("""--tokenizer-type --tokenizer-model --vocab-size --vocab-file --merge-file --tiktoken-pattern
@@ -317,7 +317,7 @@ SECTIONS = (
         refused("""--retro-project-dir= --retro-add-retriever --retro-cyclic-train-iters= --retro-encoder-layers=
             --retro-encoder-hidden-dropout= --retro-encoder-attention-dropout= --retro-num-neighbors=
             --retro-num-retrieved-chunks= --retro-attention-gate= --retro-no-verify-neighbor-count""", "Retro is not there"),
-        refused("""--bert-no-binary-head --output-bert-embeddings --bert-embedder-type= --bert-load= --ict-head-size= --ict-load=
+        refused("""--output-bert-embeddings --bert-embedder-type= --bert-load= --ict-head-size= --ict-load=
             --biencoder-projection-dim= --biencoder-shared-query-context-model --titles-data-path= --query-in-block-prob=
             --use-one-sent-docs --evidence-data-path= --retriever-report-topk-accuracies=* --retriever-score-scaling
             --block-data-path= --embedding-path= --indexer-batch-size= --indexer-log-interval= --mask-prob= --short-seq-prob=

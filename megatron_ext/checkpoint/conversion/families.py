@@ -36,6 +36,10 @@ class Family:
     def named(cls, name: str) -> Family:
         return cls(name, FAMILIES.load(name))
 
+    @property
+    def model_type(self) -> str:
+        return getattr(self.module, "MODEL_TYPE", self.name)
+
     def flags(self, settings: Settings) -> dict[str, Any]:
         """All flags of the model that a config.json means, resolved; UserError names the key that is not there."""
         settings = Settings({**getattr(self.module, "DEFAULTS", {}), **settings.values}, settings.path)
@@ -51,7 +55,7 @@ class Family:
         """config.json's keys of a model, without those of the vocabulary and the type."""
         return {
             "architectures": [self.module.ARCHITECTURE],
-            "model_type": self.name,
+            "model_type": self.model_type,
             **self.module.config(values),
             "tie_word_embeddings": not values["untie_embeddings_and_output_weights"],
         }
@@ -78,7 +82,7 @@ class Family:
 
 def family_of(settings: Settings) -> Family:
     """The family of a config.json; UserError where there is none."""
-    name = str(settings.get("model_type"))
+    name = str(settings.get("model_type")).replace("-", "_")
     known = FAMILIES.names()
     if name not in known:
         settings.refuse("model_type", name, did_you_mean(name, known) or f"there is {', '.join(known)}")

@@ -78,8 +78,15 @@ class StackedQueryKeyValue(QueryKeyValue):
         return [torch.cat(super().theirs(ours, heads))]
 
 
-class GateAndUp:
-    """The gate's matrix and the value's ↔ `[2, ffn, hidden]`."""
+class KeyValue(QueryKeyValue):
+    """Two projections, each head by head ↔ one, in which each group's key and value follow each other."""
+
+    def theirs(self, ours: Tensor, heads: Heads) -> list[Tensor]:
+        return [part.flatten(0, 2) for part in ours.unflatten(0, (heads.groups, 2, heads.width)).split(1, dim=1)]
+
+
+class Stacked:
+    """Two tensors ↔ `[2, …]`: the gate's matrix and the value's, an encoder's table and a decoder's."""
 
     axis, lead = 0, 1
 
@@ -88,6 +95,21 @@ class GateAndUp:
 
     def theirs(self, ours: Tensor, heads: Heads) -> list[Tensor]:
         return list(ours.unbind(0))
+
+
+class JoinedPositions:
+    """A table of positions of an encoder and one of a decoder, each with rows before its first that nothing looks up ↔ one."""
+
+    axis, lead = 0, 1
+
+    def __init__(self, before: int):
+        self.before = before
+
+    def parts(self, theirs: Sequence[Tensor], heads: Heads) -> list[Tensor]:
+        return [rows[self.before :] for rows in theirs]
+
+    def theirs(self, ours: Tensor, heads: Heads) -> list[Tensor]:
+        return [torch.cat([half.new_zeros(self.before, half.shape[1]), half]) for half in ours.chunk(2)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,8 +185,20 @@ def stacked_qkv(name: str, transposed: bool = False) -> Rule:
     return Rule((name,), StackedQueryKeyValue(), transposed)
 
 
+def key_value(key: str, value: str) -> Rule:
+    return Rule((key, value), KeyValue())
+
+
+def stacked(first: str, second: str) -> Rule:
+    return Rule((first, second), Stacked())
+
+
 def gate_and_up(gate: str, up: str) -> Rule:
-    return Rule((gate, up), GateAndUp())
+    return stacked(gate, up)
+
+
+def joined_positions(encoder: str, decoder: str, before: int) -> Rule:
+    return Rule((encoder, decoder), JoinedPositions(before))
 
 
 def rule_for(mapping: Mapping[str, Rule], name: str) -> Rule | None:

@@ -1,4 +1,4 @@
-"""One file a family of Hugging Face's models, named like the `model_type` of its config.json.
+"""One file a family of Hugging Face's models, named like the `model_type` of its config.json (MODEL_TYPE, where that has a dash).
 
 A module offers
 

@@ -9,11 +9,9 @@ from typing import Any, NamedTuple
 
 from megatron_ext.corpus.cleaning.flags import FILTERS, sources_of
 from megatron_ext.corpus.cleaning.tally import Sample, StepTally, Tally
-from megatron_ext.corpus.decontamination.decontaminator import REASONS as CONTAMINATED
-from megatron_ext.corpus.decontamination.decontaminator import Decontaminator
+from megatron_ext.corpus.decontamination.flags import REASONS as CONTAMINATED
 from megatron_ext.corpus.documents import REASONS, Document, Reject
 from megatron_ext.corpus.matching.flags import WAYS
-from megatron_ext.corpus.sensitive.scrub import Scrubber
 
 READ, DECONTAMINATE, SCRUB = "read", "decontaminate", "scrub"
 LENGTHS = ("characters", "bytes")
@@ -46,8 +44,15 @@ class Cleaner:
     def __init__(self, c: SimpleNamespace):
         sources = sources_of(c)
         self._rules = [_Rule(name, FILTERS.load(name).Filter(c), sources.get(name)) for name in c.filters]
-        self._decontaminator = Decontaminator(c) if c.decontaminate else None
-        self._scrubber = Scrubber(c) if c.scrub else None
+        self._decontaminator = self._scrubber = None
+        if c.decontaminate:
+            from megatron_ext.corpus.decontamination.decontaminator import Decontaminator
+
+            self._decontaminator = Decontaminator(c)
+        if c.scrub:
+            from megatron_ext.corpus.sensitive.scrub import Scrubber
+
+            self._scrubber = Scrubber(c)
         self._c = c
         self.begin()
 

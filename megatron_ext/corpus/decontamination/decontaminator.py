@@ -10,8 +10,6 @@ from megatron_ext.corpus.decontamination import test_sets
 from megatron_ext.corpus.decontamination.flags import INSTALLED
 from megatron_ext.corpus.decontamination.ngrams import Index, remedy
 
-REASONS = {"contaminated": "holds a passage of a test set"}
-
 
 class Found(NamedTuple):
     """Attributes:

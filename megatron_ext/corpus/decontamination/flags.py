@@ -7,6 +7,7 @@ import os
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem
 
+REASONS = {"contaminated": "holds a passage of a test set"}
 INSTALLED = "installed"
 
 

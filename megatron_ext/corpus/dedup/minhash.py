@@ -21,6 +21,7 @@ from megatron_ext.arguments.problems import Problem
 if TYPE_CHECKING:
     from megatron_ext.corpus.engine.parts import Parts
     from megatron_ext.corpus.engine.stages import Stage
+    from megatron_ext.corpus.matching.bands import Units
     from megatron_ext.corpus.matching.before import Before
 
 
@@ -37,7 +38,7 @@ class Flags:
     minhash_bands: int | None = flag(None, "bands of a signature (default: by the threshold)", positive=True)
     minhash_rows: int | None = flag(None, "values of a band (default: by the threshold)", positive=True)
     minhash_seed: int = flag(1, "of the permutations", least=0)
-    minhash_check: bool = flag(True, "check pairs by their exact similarity, for 8 bytes on disk a word meanwhile")
+    minhash_check: bool = flag(True, "check pairs by their exact similarity, for 8 bytes on disk a word of candidates meanwhile")
     minhash_representatives: int = flag(8, "documents of those that share a band with which each other one is checked", least=1)
     minhash_keep: str = flag(
         "first", "which of a cluster stays, among those of the most preferred source", choices=("first", "longest")
@@ -69,29 +70,32 @@ class Flags:
 
 REASONS = {"near_duplicate": "nearly the same text was there before"}
 
-PAIR = 40
-"""Bytes of memory a document, in a job that looks at one band of all."""
-
 AT_ONCE = 2**20
 """Pairs that are collected before they are made as few as they can be."""
 
 
 def stages(before: Before, parts: Parts) -> Sequence[Stage]:
+    from megatron_ext.corpus.matching.bands import Units
     from megatron_ext.corpus.matching.cutting import Cutting, Showing
     from megatron_ext.corpus.matching.stages import Finding, Signing, slices_for
 
     c = before.c
     signing = Signing(before, Signer)
-    size = before.documents * PAIR + (before.text if c.minhash_check else 0)
-    finding = Finding(before, signing, "pairs_of_a_band", signing, c.minhash_bands * slices_for(size, c), find)
-    clusters = Finding(before, signing, "clusters", finding, 1, cluster)
+    units = Units.of(before.documents, c.minhash_bands, 1e9 * c.dedup_memory)
+    checks = slices_for(before.text, c) if c.minhash_check else 0
+    finding = last = Finding(before, signing, "pairs_of_a_band", signing, units.jobs, Find(units, checks), how=(units, checks))
+    found: list[Stage] = [finding]
+    if checks:
+        sets = Finding(before, signing, "sets", finding, None, sets_of)
+        last = Finding(before, signing, "check", sets, checks, check_part)
+        found += [sets, last]
+    clusters = Finding(before, signing, "clusters", last, 1, cluster)
     cutting = Cutting(before, clusters, parts, "near_duplicate", "like")
-    return [signing, finding, clusters, cutting, Showing(cutting, similarity)]
+    return [signing, *found, clusters, cutting, Showing(cutting, similarity)]
 
 
 class Signer:
-    """From texts to columns `band_0` …, the keys of their bands, how many `shingles` they have and `lengths` in characters; with
-    --minhash-check also their sets of shingles (`values`), and how large each one is (`sizes`)."""
+    """From texts to columns `keys`, of their bands, how many `shingles` they have and `lengths` in characters."""
 
     def __init__(self, c: Any):
         from megatron_ext.corpus.matching.signatures import MinHash
@@ -105,13 +109,13 @@ class Signer:
 
         signatures = self._minhash.sign(texts)
         keys = band_keys(signatures, self._c.minhash_bands, self._c.minhash_rows)
-        columns = {f"band_{band}": keys[band] for band in range(self._c.minhash_bands)}
-        columns |= {"shingles": signatures.shingles, "lengths": np.array([len(text) for text in texts], np.int64)}
-        if self._c.minhash_check:
-            sets = [self._minhash.shingles.set(text) for text in texts]
-            columns["sizes"] = np.array([len(each) for each in sets], np.int64)
-            columns["values"] = np.concatenate([np.empty(0, np.uint64), *sets])
-        return columns
+        return {"keys": keys.T, "shingles": signatures.shingles, "lengths": np.array([len(text) for text in texts], np.int64)}
+
+    def whole(self, columns: dict[str, Any]) -> dict[str, Any]:
+        """A shard's columns, the keys by band and sorted."""
+        from megatron_ext.corpus.matching.bands import by_key
+
+        return columns | by_key(columns["keys"], columns.pop("shingles") > 0, columns["ranks"])
 
 
 def _shingles(c: Any) -> dict[str, Any]:
@@ -120,56 +124,43 @@ def _shingles(c: Any) -> dict[str, Any]:
     return dict(n=c.minhash_ngram, units=c.minhash_units, same=Normalization.of(c.dedup_ignore))
 
 
-def find(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Pairs of places, of documents that share this band and the slice of its keys."""
-    import numpy as np
+class Find:
+    """A job that looks at some of the bands' keys: pairs of places, of documents that share one; where these are to be checked,
+    in `checks` parts, groups of them. Picklable."""
 
-    from megatron_ext.corpus.matching.jaccard import check
-    from megatron_ext.corpus.matching.lsh import group, sort_pairs
+    def __init__(self, units: Units, checks: int):
+        self._units, self._checks = units, checks
 
-    c, signing = stage.before.c, stage.signing
-    band, piece, pieces = slice % c.minhash_bands, slice // c.minhash_bands, len(stage.jobs) // c.minhash_bands
-    places, keys, documents = signing.places(), [], []
-    for shard in range(len(signing.jobs)):
-        columns = signing.columns(shard)
-        mine = columns[f"band_{band}"]
-        here = columns["shingles"] > 0
-        if pieces > 1:
-            here &= (mine >> np.uint64(32)) % np.uint64(pieces) == piece
-        keys.append(mine[here])
-        documents.append(places.of(shard, columns["ranks"])[here])
-    keys, documents = np.concatenate(keys), np.concatenate(documents)
-    sort_pairs(keys, documents)
-    groups = group(keys, documents)
-    if c.minhash_check:
-        sets = _sets(signing, places, groups.documents)
-        found = check(groups, sets, c.minhash_threshold, c.minhash_representatives)
-    else:
-        found = groups.edges()
-    return {"left": found[:, 0], "right": found[:, 1]}, {}
+    def __call__(self, stage: Any, job: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        from megatron_ext.corpus.matching.bands import groups_of
+        from megatron_ext.corpus.matching.checking import by_part
+        from megatron_ext.corpus.matching.lsh import Groups
+
+        signing, memory = stage.signing, 1e9 * stage.before.c.dedup_memory
+        found = [groups for unit in self._units.of_job(job) for groups in groups_of(signing, unit, self._units.bands, memory)]
+        groups = Groups.joined(found)
+        if self._checks:
+            return by_part(groups, self._checks, signing.places()), {}
+        edges = groups.edges()
+        return {"left": edges[:, 0], "right": edges[:, 1]}, {}
 
 
-def _sets(signing: Any, places: Any, wanted: Any) -> Any:
-    """The sets of shingles of some documents."""
-    import numpy as np
+def sets_of(stage: Any, shard: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The sets of shingles of a shard's candidates."""
+    from megatron_ext.corpus.matching import checking
+    from megatron_ext.corpus.matching.shingles import Shingles
 
-    from megatron_ext.corpus.matching.jaccard import Sets
+    return checking.sets_of(stage, shard, Shingles(**_shingles(stage.before.c))), {}
 
-    wanted = np.unique(wanted)
-    shards, documents, sizes, values = places.shards(wanted), [], [], []
-    for shard in np.unique(shards).tolist():
-        columns = signing.columns(shard)
-        mine = places.of(shard, columns["ranks"])
-        ends = np.cumsum(columns["sizes"])
-        for index in np.flatnonzero(np.isin(mine, wanted[shards == shard])).tolist():
-            begin, end = int(ends[index - 1]) if index else 0, int(ends[index])
-            documents.append(int(mine[index]))
-            sizes.append(end - begin)
-            values.append(columns.piece("values", begin, end))
-    order = np.argsort(documents)
-    ordered = [values[number] for number in order.tolist()]
-    offsets = np.cumsum([0, *np.array(sizes, np.int64)[order]], dtype=np.int64)
-    return Sets(np.array(documents, np.int64)[order], offsets, np.concatenate([np.empty(0, np.uint64), *ordered]))
+
+def check_part(stage: Any, part: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Pairs of places, of candidates in a part of the groups that are as similar as the threshold."""
+    from megatron_ext.corpus.matching import checking
+
+    c, sets = stage.before.c, stage.needs
+    memory = 1e9 * c.dedup_memory
+    edges = checking.check_part(sets.needs, sets, part, c.minhash_threshold, c.minhash_representatives, memory)
+    return {"left": edges[:, 0], "right": edges[:, 1]}, {}
 
 
 def cluster(stage: Any, slice: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -213,11 +204,8 @@ def _lengths(signing: Any, places: Any, wanted: Any) -> Any:
 
     lengths, shards = np.zeros(len(wanted), np.int64), places.shards(wanted)
     for shard in np.unique(shards).tolist():
-        columns = signing.columns(shard)
-        mine = places.of(shard, columns["ranks"])
-        order = np.argsort(mine)
         here = shards == shard
-        lengths[here] = columns["lengths"][order[np.searchsorted(mine[order], wanted[here])]]
+        lengths[here] = signing.columns(shard)["lengths"][signing.indices(shard, wanted[here])]
     return lengths
 
 

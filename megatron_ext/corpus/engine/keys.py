@@ -5,22 +5,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import importlib.metadata
 import os
 import socket
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xxhash
 
-from megatron_ext.arguments.config import Config
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.cleaning.flags import FILTERS
 from megatron_ext.corpus.documents import dumps
 from megatron_ext.corpus.engine.shards import Shard
-from megatron_ext.corpus.filters.language import default_model
 from megatron_ext.corpus.inputs import state_of
+
+if TYPE_CHECKING:
+    from megatron_ext.arguments.config import Config
 
 _ENGINE = ("output_compression", "rejects_with_text", "text_key")  # of how the work is done, what shows in its results
 _FOLDERS = ("decontaminate", "decontaminate_packages", "classifier_model")  # flags that may name one
@@ -40,6 +40,8 @@ def keys_of(config: Config, shards: Sequence[Shard]) -> list[str]:
     for name in used:
         values |= vars(groups[FILTERS.load(name).Flags.group_name if name in FILTERS.names() else name])
     if "language" in used:
+        from megatron_ext.corpus.filters.language import default_model
+
         values["language_model"] = config.language.language_model or default_model()
     values |= {name: getattr(config.engine, name) for name in _ENGINE}
     told = sorted(said(values))
@@ -54,6 +56,8 @@ def digest(*content: Any) -> str:
 @functools.cache
 def versions() -> list[str]:
     """Of what results depend on: packages, and the tables of Unicode that this Python has."""
+    import importlib.metadata
+
     found = [f"unicode {unicodedata.unidata_version}"]
     for package in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from megatron_ext.corpus.documents import Document, Record, document, dumps
+from megatron_ext.corpus.documents import Document, Record, dumps, named
 from megatron_ext.corpus.engine.stages import writing
 from megatron_ext.corpus.readers import jsonl
 from megatron_ext.corpus.sources import Source
@@ -41,15 +41,36 @@ class Parts:
     def writer(self, number: int) -> Lines:
         return Lines(self.path(number), self._compression, self._between)
 
-    def read(self, number: int) -> Iterator[tuple[Record, Document]]:
-        """The documents of a shard that lies between stages, in order, each with the record that it was read from: its place is
-        that in the input, its payload the line that was written."""
+    def lines(self, number: int) -> Iterator[bytes]:
+        """The documents of a shard that lies between stages, in order, as they were written."""
         with Source(str(self.path(number))) as source:
             while line := source.readline(-1):  # whatever its length: it was read once, and an id may have been added
-                payload, _, place = line.rpartition(b"\t")
-                file, number_there, at = _loads(place)
-                record = Record(file, number_there, payload, at)
-                yield record, document(record, jsonl, self.key)
+                yield line
+
+    def read(self, number: int) -> Iterator[tuple[bytes, Document]]:
+        """The same, each with its line."""
+        for line in self.lines(number):
+            yield line, self.document(line)
+
+    def document(self, line: bytes) -> Document:
+        """The document of a line between stages: `line_of` saw to it that it has a name, a source and a text."""
+        payload = _payload(line)
+        try:
+            values = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            values = jsonl.fields(payload, None)
+        return Document(named(values["id"]), named(values["source"]), values, self.key)
+
+
+def record_of(line: bytes) -> Record:
+    """Of a line between stages, the record that it was: its place is that in the input, its payload what was written."""
+    payload = _payload(line)
+    file, number, at = _loads(line[len(payload) + 1 :])
+    return Record(file, number, payload, at)
+
+
+def _payload(line: bytes) -> bytes:
+    return line[: line.rindex(b"\t")]
 
 
 def _loads(data: bytes) -> Any:
@@ -100,7 +121,7 @@ class Lines:
         self._between = between
         with writing():
             self._file = WholeFile(str(path))
-        self._packed = _compressor(compression)
+        self._packed = _compressor(compression, fast=between)
         self._held: list[bytes] = []
         self._size = 0
 
@@ -110,6 +131,10 @@ class Lines:
         if self._between:
             written = written[:-1] + b"\t" + dumps([record.file, record.number, record.place]) + b"\n"
         self.write(written)
+
+    def pass_on(self, line: bytes) -> None:
+        """A document that nothing was changed in, as it came from the stage before."""
+        self.write(line if self._between else _payload(line) + b"\n")
 
     def write(self, line: bytes) -> None:
         self._held.append(line)
@@ -141,11 +166,11 @@ class Lines:
         self._file.discard()
 
 
-def _compressor(name: str) -> Any:
+def _compressor(name: str, fast: bool) -> Any:
     if name == "gzip":
-        return zlib.compressobj(6, zlib.DEFLATED, 31)
+        return zlib.compressobj(1 if fast else 6, zlib.DEFLATED, 31)
     if name == "zstd":
         import zstandard
 
-        return zstandard.ZstdCompressor(level=3, write_checksum=True).compressobj()
+        return zstandard.ZstdCompressor(level=1 if fast else 3, write_checksum=True).compressobj()
     return None

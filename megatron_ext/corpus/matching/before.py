@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from megatron_ext.arguments.problems import UserError
-from megatron_ext.corpus.documents import Document, Record, Reject, document, open_source, records
+from megatron_ext.corpus.documents import Document, Reject, document, open_source, records
 from megatron_ext.corpus.engine.keys import digest
 from megatron_ext.corpus.engine.parts import Parts
 from megatron_ext.corpus.engine.stages import Stage
@@ -73,13 +73,24 @@ class Before:
         own = len(self.stage.jobs)
         return self.stage.jobs[shard].where if shard < own else self.seen[shard - own].file
 
-    def read(self, shard: int) -> Iterator[tuple[Record | None, Document]]:
-        """The documents of a shard, in order. What is no document in a file of --dedup-against is passed over; UserError where
-        nothing in it is one, as with another key of the text."""
+    def read(self, shard: int) -> Iterator[tuple[bytes | None, Document]]:
+        """The documents of a shard, in order, and their lines, where they have some."""
+        yield from self._read_seen(shard) if self.is_seen(shard) else self.parts.read(shard)
+
+    def some(self, shard: int, wanted: Collection[int]) -> Iterator[tuple[int, Document]]:
+        """Those of these numbers in the shard, in order. No other is looked into, and nothing is read behind the last."""
+        last = max(wanted, default=-1)
+        documents = self._read_seen(shard) if self.is_seen(shard) else ((line, None) for line in self.parts.lines(shard))
+        for index, (line, found) in enumerate(documents if wanted else ()):
+            if index in wanted:
+                yield index, found or self.parts.document(line)
+            if index == last:
+                break
+
+    def _read_seen(self, shard: int) -> Iterator[tuple[None, Document]]:
+        """Of a file of --dedup-against. What is no document there is passed over; UserError where nothing in it is one, as with
+        another key of the text."""
         own = len(self.stage.jobs)
-        if shard < own:
-            yield from self.parts.read(shard)
-            return
         seen = self.seen[shard - own]
         reader: Any = READERS.load(seen.format)
         documents, reject = 0, None

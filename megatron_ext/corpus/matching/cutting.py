@@ -8,11 +8,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from megatron_ext.corpus.cleaning.steps import Dropped
-from megatron_ext.corpus.cleaning.tally import EXCERPT, Sample, StepTally, Tally
+from megatron_ext.corpus.cleaning.tally import EXCERPT, SAMPLES, Sample, StepTally, Tally
 from megatron_ext.corpus.documents import Document
+from megatron_ext.corpus.engine.columns import Columns
 from megatron_ext.corpus.engine.keys import digest
-from megatron_ext.corpus.engine.parts import Parts, Rejects
+from megatron_ext.corpus.engine.parts import Parts, Rejects, record_of
 from megatron_ext.corpus.engine.stages import Job, Stage
 from megatron_ext.corpus.matching.before import Before
 from megatron_ext.corpus.matching.stages import Doomed, Finding, Names
@@ -74,21 +77,20 @@ class Showing(Stage):
         tally = self.cutting.tally()
         for job in self.cutting.jobs:
             tally.update(Tally.from_dict(self.cutting.done(job.number)["tally"]))
-        kept = self._texts({tuple(sample.twin) for sample in _samples(tally)})
-        pairs = {}
-        gone = self._texts({tuple(sample.own) for sample in _samples(tally)}) if self.similarity else {}
-        for sample in _samples(tally):
-            other = kept[tuple(sample.twin)]
-            alike = self.similarity(self.cutting.before.c, gone[tuple(sample.own)], other) if self.similarity else None
-            pairs["{} {}".format(*sample.own)] = [other[:EXCERPT], alike]
+        alike, samples, pairs = self.similarity, _samples(tally), {}
+        wanted = {tuple(sample.twin) for sample in samples} | {tuple(sample.own) for sample in samples if alike}
+        texts = self._texts(wanted)
+        for sample in samples:
+            other = texts[tuple(sample.twin)]
+            share = alike(self.cutting.before.c, texts[tuple(sample.own)], other) if alike else None
+            pairs["{} {}".format(*sample.own)] = [other[:EXCERPT], share]
         return {"text": 0, "documents": 0, "pairs": pairs}
 
     def _texts(self, wanted: set[tuple[int, int]]) -> dict[tuple[int, int], str]:
         found = {}
-        for shard in {shard for shard, _ in wanted}:
-            for index, (_, document) in enumerate(self.cutting.before.read(shard)):
-                if (shard, index) in wanted:
-                    found[shard, index] = document.text
+        for shard in sorted({shard for shard, _ in wanted}):
+            here = {index for of, index in wanted if of == shard}
+            found |= {(shard, index): document.text for index, document in self.cutting.before.some(shard, here)}
         return found
 
     def complete(self, tally: Tally) -> None:
@@ -140,23 +142,30 @@ class _Cutting:
         return {index: Pair(where[winner], f"{self._stage.like} {ids[winner]}") for index, winner in rows}
 
     def _drop(self, shard: int, tally: Tally, kept: Any, rejects: Rejects, pairs: Mapping[int, Pair]) -> None:
-        step = tally.steps[0]
-        for index, (record, document) in enumerate(self._before.read(shard)):
-            size, pair = document.size(), pairs.get(index)
-            _count(tally, document, size, size, pair is None)
+        """What stays goes out as it came in, and is not looked into, as signing did so and told all that is counted."""
+        signing, parts = self._stage.found.signing, self._before.parts
+        columns, step, reason = signing.columns(shard), tally.steps[0], self._stage.reason
+        stays = np.ones(columns.rows("bytes"), bool)
+        stays[list(pairs)] = False
+        _count_all(tally, signing.done(shard), columns, stays)
+        shown = _with_least(columns["id_hash"], stays)
+        for index, line in enumerate(parts.lines(shard)):
+            pair = pairs.get(index)
             if pair is None:
-                kept.put(document, record, record.payload)
+                kept.pass_on(line)
+                if index in shown and tally.keeps.wants((document := parts.document(line)).id):
+                    tally.keeps.add(Sample.of(document))
                 continue
-            few = step.few(self._stage.reason)
-            wanted = few.wants(document.id)
+            document = parts.document(line)
+            wanted = step.few(reason).wants(document.id)
             sample = Sample.of(document, pair.detail, (shard, index), pair.twin) if wanted else None
-            step.drop(self._stage.reason, size, sample)
-            dropped = Dropped(step.name, self._stage.reason, pair.detail)
-            rejects.write(document.id, document.source, dropped, document.text, record)
+            step.drop(reason, document.size(), sample)
+            dropped = Dropped(step.name, reason, pair.detail)
+            rejects.write(document.id, document.source, dropped, document.text, record_of(line))
 
     def _cut(self, shard: int, tally: Tally, kept: Any, rejects: Rejects, doomed: Doomed) -> None:
         step, rows = tally.steps[0], doomed.rows()
-        for index, (record, document) in enumerate(self._before.read(shard)):
+        for index, (line, document) in enumerate(self._before.read(shard)):
             size = after = document.size()
             dropped = None
             if index in rows:
@@ -169,12 +178,15 @@ class _Cutting:
                     step.edited += 1
                     step.removed += size - after
             _count(tally, document, size, after, dropped is None)
-            if dropped is None:
+            if dropped is None and document.edited:
+                record = record_of(line)
                 kept.put(document, record, record.payload)
+            elif dropped is None:
+                kept.pass_on(line)
             else:
                 few = step.few(dropped.reason)
                 step.drop(dropped.reason, size, Sample.of(document, dropped.detail) if few.wants(document.id) else None)
-                rejects.write(document.id, document.source, dropped, document.text, record)
+                rejects.write(document.id, document.source, dropped, document.text, record_of(line))
 
     def _too_short(self, text: str, spans: Sequence[tuple[int, int]]) -> Dropped | None:
         left, least = len(text.strip()), self._before.c.dedup_min_left
@@ -193,6 +205,31 @@ def without(text: str, spans: Sequence[tuple[int, int]]) -> str:
         kept.append(data[place:begin])
         place = max(place, end)
     return b"".join([*kept, data[place:]]).decode()
+
+
+def _count_all(tally: Tally, told: Mapping[str, Any], columns: Columns, stays: np.ndarray) -> None:
+    """Count a shard's documents in and those that stay out, by what signing wrote of them."""
+    step, size = tally.steps[0], columns["bytes"]
+    step.documents, step.bytes = len(size), int(size.sum())
+    tally.kept = [int(np.count_nonzero(stays)), int(size[stays].sum())]
+    for name, counts in (("source", tally.sources), ("language", tally.languages)):
+        names, number = told[f"{name}s"], columns[name]
+        there = number >= 0
+        rows = [
+            np.bincount(number[chosen], weights[chosen], len(names)).astype(int).tolist()
+            for chosen in (there, there & stays)
+            for weights in (np.ones(len(size)), size)
+        ]
+        counts.update(zip(names, map(list, zip(*rows))))
+    step.sources = {name: [documents, documents - kept] for name, (documents, _, kept, _) in tally.sources.items()}
+
+
+def _with_least(hashes: np.ndarray, of: np.ndarray) -> set[int]:
+    """Among the documents `of` (a mask) those with the SAMPLES smallest hashes."""
+    index = np.flatnonzero(of)
+    if len(index) > SAMPLES:
+        index = index[hashes[index] <= np.partition(hashes[index], SAMPLES - 1)[SAMPLES - 1]]
+    return set(index.tolist())
 
 
 def _count(tally: Tally, document: Document, size: int, after: int, stays: bool) -> None:

@@ -11,6 +11,7 @@ The sort is a radix sort in C++, with numpy's stable sort as its twin. Reason fo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,19 @@ class Groups(NamedTuple):
         firsts = np.repeat(self.documents[self.bounds[:-1]], sizes)
         edges = np.stack([firsts, self.documents], 1)
         return np.delete(edges, self.bounds[:-1], 0)
+
+    def taken(self, order: np.ndarray) -> Groups:
+        """Groups of these numbers, in their order."""
+        sizes = np.diff(self.bounds)[order]
+        bounds = np.concatenate([[0], np.cumsum(sizes)])
+        return Groups(self.documents[np.arange(bounds[-1]) + np.repeat(self.bounds[:-1][order] - bounds[:-1], sizes)], bounds)
+
+    @classmethod
+    def joined(cls, some: Sequence[Groups]) -> Groups:
+        """All groups of several, one behind the other."""
+        sizes = np.concatenate([np.empty(0, np.int64), *(np.diff(groups.bounds) for groups in some)])
+        documents = np.concatenate([np.empty(0, np.int64), *(groups.documents for groups in some)])
+        return cls(documents, np.concatenate([[0], np.cumsum(sizes)]))
 
 
 def band_keys(signatures: Signatures, bands: int, rows: int, implementation: str = "auto") -> np.ndarray:

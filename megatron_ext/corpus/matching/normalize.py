@@ -15,7 +15,7 @@ import dataclasses
 import functools
 import unicodedata
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from megatron_ext.corpus import words
 
@@ -57,20 +57,28 @@ def table(same: Normalization) -> array:
     """What stands for each code point; DROPPED: nothing does."""
     import regex
 
-    everything = "".join(map(chr, [*range(0xD800), *range(0xE000, CODES)]))
+    everything = words.characters_below(CODES)
     found = array("I", range(CODES))
     if same.case:
-        for character in everything:
+        for character in _cased(everything):
             folded = [form for form in (character.casefold(), character.lower()) if len(form) == 1]
             found[ord(character)] = ord(folded[0]) if folded else ord(character)
     if same.punctuation:
-        for code, kind in enumerate(words.kinds()):
-            if kind & (words.PUNCTUATION | words.SYMBOL):
-                found[code] = ord(" ")
+        marks = words.PUNCTUATION | words.SYMBOL
+        for code in [code for code, kind in enumerate(words.kinds()) if kind & marks]:
+            found[code] = ord(" ")
     if same.unicode:
         for character in regex.findall(r"\p{Default_Ignorable_Code_Point}", everything):
             found[ord(character)] = DROPPED
     return found
+
+
+def _cased(characters: str, block: int = 256) -> Iterator[str]:
+    """Those that may have another case: of blocks without one nothing is asked further."""
+    for at in range(0, len(characters), block):
+        some = characters[at : at + block]
+        if some.casefold() != some or some.lower() != some:
+            yield from some
 
 
 @functools.cache
@@ -79,7 +87,10 @@ def formed() -> bytes:
     import regex
 
     pattern = regex.compile(r"[\p{NFKC_Quick_Check=No}\p{NFKC_Quick_Check=Maybe}\P{Canonical_Combining_Class=0}]")
-    return bytes(pattern.match(chr(code)) is not None for code in range(CODES))
+    found = bytearray(CODES)
+    for character in pattern.findall(words.characters_below(CODES)):
+        found[ord(character)] = 1
+    return bytes(found)
 
 
 @functools.cache

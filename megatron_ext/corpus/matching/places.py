@@ -35,6 +35,7 @@ class Places:
         flat = self.counts.T.reshape(-1)  # rank by rank, in each shard by shard
         self._begins = np.concatenate([[0], np.cumsum(flat)])
         self._shards = self.counts.shape[0]
+        self._own_ends = np.cumsum(self.counts, axis=1)  # in a shard whose documents are numbered by rank
 
     @property
     def total(self) -> int:
@@ -48,6 +49,20 @@ class Places:
             begin = self._begins[int(rank) * self._shards + shard]
             found[here] = np.arange(begin, begin + np.count_nonzero(here))
         return found
+
+    def of_numbers(self, shard: int, numbers: np.ndarray) -> np.ndarray:
+        """Places of a shard's documents, of which those of one rank are numbered behind those of the one before."""
+        rank = np.searchsorted(self._own_ends[shard], numbers, "right")
+        return numbers + self._shifts(shard)[rank]
+
+    def numbers(self, shard: int, places: np.ndarray) -> np.ndarray:
+        """The numbers of a shard's documents: what `of_numbers` takes."""
+        return places - self._shifts(shard)[self.ranks(places)]
+
+    def _shifts(self, shard: int) -> np.ndarray:
+        """By rank, from a shard's numbers to places."""
+        ranks = np.arange(self.counts.shape[1])
+        return self._begins[ranks * self._shards + shard] - (self._own_ends[shard] - self.counts[shard])
 
     def cells(self, shard: int) -> range:
         """Numbers of the shard's pieces, one a rank: documents of one piece lie side by side."""

@@ -103,17 +103,16 @@ def bands_and_rows(
             f"bands_and_rows: the threshold is {threshold} and permutations {permutations}; between 0 and 1, and at least 1"
         )
     points, weights = np.polynomial.legendre.leggauss(permutations // 2 + 1)
-
-    def area(bands: int, rows: int, low: float, high: float) -> float:
-        at = (high - low) / 2 * points + (high + low) / 2
-        return (high - low) / 2 * float(weights @ meet(at, bands, rows))
-
-    def error(bands: int, rows: int) -> float:
-        missed = 1 - threshold - area(bands, rows, threshold, 1)
-        return false_positive_weight * area(bands, rows, 0, threshold) + false_negative_weight * missed
-
     choices = [(b, r) for b in range(1, permutations + 1) for r in range(1, permutations // b + 1)]
-    return min(choices, key=lambda choice: error(*choice))
+    bands, rows = np.array(choices).T[..., None]
+
+    def area(low: float, high: float) -> np.ndarray:
+        """Of each choice."""
+        at = (high - low) / 2 * points + (high + low) / 2
+        return (high - low) / 2 * (meet(at, bands, rows) @ weights)
+
+    missed = 1 - threshold - area(threshold, 1)
+    return choices[int(np.argmin(false_positive_weight * area(0, threshold) + false_negative_weight * missed))]
 
 
 def meet(similarity, bands: int, rows: int):

@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import math
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import xxhash
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.corpus.documents import Document
 from megatron_ext.corpus.engine.columns import Columns, write_columns
 from megatron_ext.corpus.engine.keys import digest
 from megatron_ext.corpus.engine.stages import Job, Stage
@@ -32,7 +35,8 @@ MOST_SLICES = 100_000
 """Each one is a file, and reads some of every shard's."""
 
 Signer = Callable[[Sequence[str]], dict[str, np.ndarray]]
-"""From texts to columns, whose rows are those of one text behind those of the other."""
+"""From texts to columns, whose rows are those of one text behind those of the other. It may have `whole`, from the columns of a
+whole shard to those that are written."""
 
 
 class Signing(Stage):
@@ -42,6 +46,7 @@ class Signing(Stage):
         self.before, self.folder, self.signer = before, before.folder, signer
         self.name = f"{before.way}.sign"
         self._told: dict[str, np.ndarray] = {}
+        self._places: Places | None = None
         shards = range(before.shards)
         self.jobs = [Job(self.name, n, before.key(self.name, n), before.size(n), before.where(n)) for n in shards]
 
@@ -59,7 +64,17 @@ class Signing(Stage):
 
     def places(self) -> Places:
         """Of all documents, once all shards are signed."""
-        return Places(self.told("counts"))
+        if self._places is None:
+            self._places = Places(self.told("counts"))
+        return self._places
+
+    def indices(self, shard: int, places: np.ndarray) -> np.ndarray:
+        """Which documents of a shard, in its order, are at these places."""
+        of_all = self.places()
+        numbers = of_all.numbers(shard, places)
+        if np.count_nonzero(of_all.counts[shard]) < 2:
+            return numbers
+        return np.argsort(self.columns(shard)["ranks"], kind="stable")[numbers]
 
     def told(self, name: str) -> np.ndarray:
         """What all shards' manifests say of it, [shards, ranks]; read once in a process."""
@@ -74,29 +89,52 @@ class _Signing:
         self._ranks = Ranks(stage.before.c.dedup_priority)
 
     def __call__(self, shard: int) -> dict[str, Any]:
-        before = self._stage.before
-        ids, ranks, found, size = [], [], [], 0
-        for texts in _batches(self._documents(shard, ids, ranks)):
-            size += sum(map(len, texts))
-            found.append(self._signer(texts))
-        found = found or [self._signer([])]
-        columns = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
-        columns |= {"ranks": np.array(ranks, np.uint16), "ids": np.frombuffer(b"".join(ids), np.uint8)}
-        columns["id_ends"] = np.cumsum([len(id) for id in ids], dtype=np.uint64)
+        before, known = self._stage.before, Known()
+        found = [self._signer(texts) for texts in _batches(known.through(before.read(shard)))] or [self._signer([])]
+        columns = {name: np.concatenate([each[name] for each in found]) for name in found[0]} | known.columns()
+        ranks = [0 if before.is_seen(shard) else self._ranks(source) for source in known.sources]
+        columns["ranks"] = np.array(ranks, np.uint16)[columns["source"]]
+        if hasattr(self._signer, "whole"):
+            columns = self._signer.whole(columns)
         write_columns(self._stage.path(shard), columns)
-        manifest = {"text": size, "documents": 0 if before.is_seen(shard) else len(ids)}
+        manifest = {"text": int(columns["bytes"].sum()), "documents": 0 if before.is_seen(shard) else len(columns["ranks"])}
+        manifest |= {"sources": list(known.sources), "languages": list(known.languages)}
         manifest["counts"] = np.bincount(columns["ranks"], minlength=self._ranks.count).tolist()
-        if "bytes" in columns:
-            by_rank = np.bincount(columns["ranks"], columns["bytes"].astype(float), self._ranks.count)
-            manifest["bytes"] = by_rank.astype(int).tolist()
-        return manifest
+        by_rank = np.bincount(columns["ranks"], columns["bytes"].astype(float), self._ranks.count)
+        return manifest | {"bytes": by_rank.astype(int).tolist()}
 
-    def _documents(self, shard: int, ids: list[bytes], ranks: list[int]) -> Iterator[str]:
-        seen = self._stage.before.is_seen(shard)
-        for _, document in self._stage.before.read(shard):
-            ids.append(document.id.encode("utf-8", "surrogatepass"))
-            ranks.append(0 if seen else self._ranks(document.source))
+
+class Known:
+    """What is known of a shard's documents whatever the way: who goes by it is counted and named without being read again."""
+
+    def __init__(self):
+        self.sources: dict[str, int] = {}
+        self.languages: dict[str, int] = {}
+        self._ids: list[bytes] = []
+        self._sizes, self._sources, self._languages = array("q"), array("q"), array("q")
+
+    def through(self, documents: Iterable[tuple[Any, Document]]) -> Iterator[str]:
+        """Their texts."""
+        for _, document in documents:
+            language = document.values.get("language")
+            spoken = self.languages.setdefault(language, len(self.languages)) if isinstance(language, str) else -1
+            self._languages.append(spoken)
+            self._sources.append(self.sources.setdefault(document.source, len(self.sources)))
+            self._sizes.append(document.size())
+            self._ids.append(document.id.encode("utf-8", "surrogatepass"))
             yield document.text
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """By document: `bytes`, of its UTF-8; `source` and `language`, numbers of those; `id_hash`; `ids`, all one behind the
+        other, and `id_ends`, where each ends."""
+        return {
+            "bytes": np.array(self._sizes, np.int64),
+            "source": np.array(self._sources, np.int64),
+            "language": np.array(self._languages, np.int64),
+            "id_hash": np.array([xxhash.xxh3_64_intdigest(id) for id in self._ids], np.uint64),
+            "ids": np.frombuffer(b"".join(self._ids), np.uint8),
+            "id_ends": np.cumsum([len(id) for id in self._ids], dtype=np.uint64),
+        }
 
 
 def _batches(texts: Iterator[str]) -> Iterator[list[str]]:
@@ -120,6 +158,7 @@ class Finding(Stage):
         slices: how many jobs; None: one a shard, and of its documents alone.
         find: called with `(stage, slice)`; columns, and what the manifest is to hold besides (`sizes`: how many clusters have how
             many copies). It must be picklable.
+        how: what else the results depend on.
         besides: files that `find` leaves in the run's folder, for good.
     """
 
@@ -132,12 +171,13 @@ class Finding(Stage):
         slices: int | None,
         find: Callable,
         besides: Sequence[str] = (),
+        how: object = None,
     ):
         self.besides = [before.folder / each for each in besides]
         self.before, self.signing, self.needs, self.folder, self.find = before, signing, needs, before.folder, find
         self.of_shards, slices = slices is None, slices or before.shards
         self.name, self._leaf = f"{before.way}.{name}", name
-        key = digest(self.name, before.values, slices, [job.key for job in needs.jobs])
+        key = digest(self.name, before.values, slices, how, [job.key for job in needs.jobs])
         size = sum(job.size for job in needs.jobs)
         self.jobs = [Job(self.name, n, f"{key}-{n}", size // slices, f"slice {n} of {slices}") for n in range(slices)]
 
@@ -171,20 +211,16 @@ class Doomed:
     """What goes of one shard. Attributes: columns; index: the documents of their rows."""
 
     def __init__(self, finding: Finding, places: Places, shard: int):
-        ranks = finding.signing.columns(shard)["ranks"]
-        mine = places.of(shard, ranks)
-        order = np.argsort(mine)
         pieces: list[dict[str, np.ndarray]] = []
         for slice in [shard] if finding.of_shards else range(len(finding.jobs)):
             columns = finding.columns(slice)
-            starts = columns["starts"]
+            starts, others = columns["starts"], [name for name in columns.names() if name != "starts"]
             for cell in places.cells(shard):
                 begin, end = int(starts[cell]), int(starts[cell + 1])
                 if end > begin:
-                    pieces.append({name: columns.piece(name, begin, end) for name in columns.names() if name != "starts"})
+                    pieces.append({name: columns.piece(name, begin, end) for name in others})
         self.columns = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]} if pieces else {}
-        found = self.columns.get("place", np.zeros(0, np.int64))
-        self.index = order[np.searchsorted(mine[order], found)] if len(found) else found
+        self.index = finding.signing.indices(shard, self.columns.get("place", np.zeros(0, np.int64)))
 
     def rows(self) -> dict[int, list[int]]:
         """Rows of `columns` by index of the document."""
@@ -205,11 +241,8 @@ class Names:
         found = {}
         shards = self._places.shards(wanted)
         for shard in np.unique(shards).tolist():
-            mine = self._places.of(shard, self._signing.columns(shard)["ranks"])
-            order = np.argsort(mine)
             here = wanted[shards == shard]
-            index = order[np.searchsorted(mine[order], here)]
-            found |= {place: (shard, number) for place, number in zip(here.tolist(), index.tolist())}
+            found |= {place: (shard, index) for place, index in zip(here.tolist(), self._signing.indices(shard, here).tolist())}
         return found
 
     def ids(self, wanted: np.ndarray) -> dict[int, str]:

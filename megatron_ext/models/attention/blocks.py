@@ -54,12 +54,13 @@ def _reach(tokens, queries: slice, pattern, limits) -> slice:
         first, last = int(index.min()), int(index.max())
     else:
         first, last = int(index[0]), int(index[-1])
-    begin, end = pattern.reach(first, last, tokens.keys, limits)
-    if tokens.documents is not None:  # documents lie one after another
-        own = tokens.documents[:, first : last + 1]
-        seen = (tokens.documents >= own[:, :1]) & (tokens.documents <= own[:, -1:])
+    begin, end = pattern.reach(first, last, tokens.keys, limits, tokens.prefix)
+    if tokens.documents is not None:  # documents lie one after another, but for padding, whose number is the lowest
+        own = tokens.of_queries[:, queries]
+        seen = (tokens.documents >= own.amin(1, keepdim=True)) & (tokens.documents <= own.amax(1, keepdim=True))
         seen = seen.any(0).nonzero()
-        begin, end = max(begin, int(seen[0])), min(end, int(seen[-1]) + 1)
+        if len(seen):
+            begin, end = max(begin, int(seen[0])), min(end, int(seen[-1]) + 1)
     return slice(begin, end)
 
 
@@ -67,10 +68,12 @@ def _mask_of(tokens, queries: slice, keys: slice, pattern, limits, bias) -> Call
     def mask() -> torch.Tensor | None:
         query = tokens.queries[..., queries, None]
         key = torch.arange(keys.start, keys.stop, device=query.device)[None]
-        visible = pattern.visible(query, key, limits)
+        prefix = None if tokens.prefix is None else tokens.prefix[:, None, keys]
+        visible = pattern.visible(query, key, limits, prefix)
         if tokens.documents is not None:
-            own = tokens.documents.gather(1, tokens.queries[..., queries].expand(len(tokens.documents), -1))
-            visible = visible & (own[..., None] == tokens.documents[:, None, keys])
+            visible = visible & (tokens.of_queries[:, queries, None] == tokens.documents[:, None, keys])
+            if tokens.blind is not None:  # all is shown to them, and nothing taken from it (core.py)
+                visible = visible | tokens.blind[:, queries, None]
         visible = visible.expand(1, *visible.shape) if visible.dim() == 2 else visible
         if bias is None:
             return None if bool(visible.all()) else _hidden(visible)[:, None]

@@ -35,17 +35,21 @@ def _share(tensor: torch.Tensor, size: int, rank: int) -> torch.Tensor:
     return torch.cat([chunks[rank], chunks[-1 - rank]], dim=1)
 
 
-def own_tokens(length: int, device: torch.device, documents: torch.Tensor | None = None) -> Tokens:
+def own_tokens(
+    length: int, device: torch.device, documents: torch.Tensor | None = None, prefix: torch.Tensor | None = None
+) -> Tokens:
     """Where this process's queries lie in samples of `length` tokens, whose keys are all there."""
     if not spread():
-        return Tokens.whole(length, device, documents)
+        return Tokens.whole(length, device, documents, prefix)
     size, rank = parallel_state.get_context_parallel_world_size(), parallel_state.get_context_parallel_rank()
-    return _tokens_alone(length, device, size, rank) if documents is None else _tokens(length, device, size, rank, documents)
+    if documents is None and prefix is None:
+        return _tokens_alone(length, device, size, rank)
+    return _tokens(length, device, size, rank, documents, prefix)
 
 
-def _tokens(length: int, device: torch.device, size: int, rank: int, documents: torch.Tensor | None = None) -> Tokens:
+def _tokens(length: int, device: torch.device, size: int, rank: int, documents=None, prefix=None) -> Tokens:
     queries = _share(torch.arange(length, device=device)[None], size, rank)[0]
-    return Tokens(queries, length, documents, runs=(len(queries) // 2,) * 2)
+    return Tokens(queries, length, documents, runs=(len(queries) // 2,) * 2, prefix=prefix)
 
 
 _tokens_alone = functools.lru_cache(maxsize=8)(_tokens)  # one object for all passes: what is found out about it is found once

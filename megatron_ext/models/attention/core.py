@@ -37,11 +37,13 @@ KERNELS = {
 class CoreAttention(MegatronModule):
     """Attention over this process's heads, in a layer's pattern. `kernel` None leaves the choice to torch.
 
-    `spread`: keys and values are those of several processes.
+    `spread`: keys and values are those of several processes; `across`: queries are other tokens than the keys, which are all
+    shown within a document, and whose distance says nothing.
     """
 
     kernel: SDPBackend | None = None
     spread = False
+    across = False
 
     def __init__(
         self,
@@ -59,14 +61,16 @@ class CoreAttention(MegatronModule):
         self.softmax_scale = softmax_scale
         self.kernel = KERNELS.get(config.attention_backend)
         self.turn = (layer_number - 1) % len(config.attention_patterns)
-        self.pattern = PATTERNS.load(config.attention_patterns[self.turn])
-        self.limits = Limits(config.sliding_window, config.prefix_length or 0)
+        self.across = attention_type == "cross"
+        self.pattern = PATTERNS.load("full" if self.across else config.attention_patterns[self.turn])
+        self.limits = Limits(config.sliding_window)
         self.cap = config.attention_logit_cap
         self.spread = spread()
         position = POSITIONS.load(config.position)
         heads = config.num_attention_heads // config.tensor_model_parallel_size
         first = heads * parallel_state.get_tensor_model_parallel_rank()
-        self.bias = position.Bias(config, first, heads) if hasattr(position, "Bias") else None
+        biased = hasattr(position, "Bias") and not self.across
+        self.bias = position.Bias(config, first, heads, config.in_encoder(layer_number)) if biased else None
         self.learns_bias = self.bias is not None and any(True for _ in self.bias.parameters())
 
     def forward(
@@ -95,11 +99,14 @@ class CoreAttention(MegatronModule):
         kernel = contextlib.nullcontext() if self.kernel is None else sdpa_kernel(self.kernel)
         with region, kernel:
             context = self._attend(query, key, value, attention_bias, dropout, again)
+        if attention_bias is not None and attention_bias.blind is not None:
+            context = context.masked_fill(attention_bias.blind[:, None, :, None], 0.0)
         return context.permute(2, 0, 1, 3).flatten(2)
 
     def _attend(self, query, key, value, tokens: Tokens | None, dropout: float, again) -> torch.Tensor:
         scale, grouped = self.softmax_scale, query.shape[1] != key.shape[1]
-        kernel = self.config.attention_on(query.device.type)[self.turn].kernel
+        device = query.device.type
+        kernel = (self.config.attention_across(device) if self.across else self.config.attention_on(device)[self.turn]).kernel
         if tokens is None and kernel == "sdpa":
             return F.scaled_dot_product_attention(
                 query, key, value, is_causal=True, dropout_p=dropout, scale=scale, enable_gqa=grouped

@@ -46,16 +46,17 @@ def _compiled(function: Callable) -> Callable:
 
 
 def _block_mask(tokens, pattern, limits) -> BlockMask:
-    index, documents, visible = tokens.queries, tokens.documents, pattern.visible
+    index, documents, own, prefix, visible = tokens.queries, tokens.documents, tokens.of_queries, tokens.prefix, pattern.visible
 
     def alone(b, h, q, k):
-        return visible(index[q], k, limits)
+        return visible(index[q], k, limits, None if prefix is None else prefix[b, k])
 
     def apart(b, h, q, k):
-        return visible(index[q], k, limits) & (documents[b, index[q]] == documents[b, k])
+        return alone(b, h, q, k) & (own[b, q] == documents[b, k])
 
     make = _compiled(create_block_mask) if index.is_cuda else create_block_mask
-    mask, rows = (alone, None) if documents is None else (apart, len(documents))
+    mask, by_row = (alone, prefix) if documents is None else (apart, documents)
+    rows = None if by_row is None else len(by_row)
     return make(mask, rows, None, len(index), tokens.keys, device=index.device)
 
 

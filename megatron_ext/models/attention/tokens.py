@@ -17,11 +17,9 @@ class Limits(NamedTuple):
 
     Attributes:
         window: keys that a query of sliding_window sees, itself counted.
-        prefix: tokens at the beginning that prefix shows to all.
     """
 
     window: int | None = None
-    prefix: int = 0
 
 
 class Tokens:
@@ -31,8 +29,10 @@ class Tokens:
         queries: indices, `[s]` where all rows have the same, rising by one within each of `runs` (all of it by default), or
             `[b, s]`.
         keys: how many there are.
-        documents: the number of the document that each key belongs to, `[b, keys]`, never falling; None where a row is one
-            document, or documents see each other.
+        documents: the number of the document that each key belongs to, `[b, keys]`, each document's tokens together; None where a
+            row is one document, or documents see each other.
+        of_queries: the same of each query where queries are other tokens than the keys (cross attention), `[b, s]`.
+        prefix: keys that the pattern prefix shows to all of their document, bool `[b, keys]`; None where there are none.
         runs: lengths of the stretches of `queries` that rise by one; context parallelism holds two.
     """
 
@@ -42,17 +42,46 @@ class Tokens:
         keys: int,
         documents: torch.Tensor | None = None,
         runs: tuple[int, ...] | None = None,
+        prefix: torch.Tensor | None = None,
+        of_queries: torch.Tensor | None = None,
     ):
-        self.queries, self.keys, self.documents = queries, keys, documents
+        self.queries, self.keys, self.documents, self.prefix = queries, keys, documents, prefix
+        self._of_queries = of_queries
         self.runs = (queries.shape[-1],) if runs is None else runs
         # The same in all layers of a pattern: how it cuts these queries into blocks, and what FlexAttention makes of it.
         self.cuts: dict = {}
         self.block_masks: dict = {}
 
     @classmethod
-    def whole(cls, length: int, device: torch.device, documents: torch.Tensor | None = None) -> Tokens:
+    def whole(
+        cls, length: int, device: torch.device, documents: torch.Tensor | None = None, prefix: torch.Tensor | None = None
+    ) -> Tokens:
         """Samples of `length`, read from the beginning."""
-        return _alone(length, device) if documents is None else cls(torch.arange(length, device=device), length, documents)
+        if documents is None and prefix is None:
+            return _alone(length, device)
+        return cls(torch.arange(length, device=device), length, documents, prefix=prefix)
+
+    @classmethod
+    def across(cls, queries: torch.Tensor, keys: torch.Tensor) -> Tokens:
+        """Tokens of one stretch that look at those of another: the documents of each, `[b, s]` and `[b, s']`."""
+        return cls(torch.arange(queries.shape[1], device=queries.device), keys.shape[1], keys, of_queries=queries)
+
+    @functools.cached_property
+    def of_queries(self) -> torch.Tensor | None:
+        """The document of each query, `[b, s]`; None where a row is one document."""
+        if self.documents is None or self._of_queries is not None:
+            return self._of_queries
+        return self.documents.gather(1, self.queries.expand(len(self.documents), -1))
+
+    @functools.cached_property
+    def blind(self) -> torch.Tensor | None:
+        """Queries whose document has no key, bool `[b, s]`; None where there are none."""
+        if self._of_queries is None:
+            return None
+        rows = torch.arange(len(self.documents), device=self.documents.device)[:, None]
+        several = [documents.long() * len(rows) + rows for documents in (self.of_queries, self.documents)]
+        found = ~torch.isin(*several)
+        return found if bool(found.any()) else None
 
 
 @functools.lru_cache(maxsize=8)

@@ -4,7 +4,8 @@ A file offers
 
     BEFORE, AFTER       whether there is a norm on what goes in, and one on what comes out or on the sum
     FINAL               whether the last layer is followed by a norm of its own
-    sublayer(x, f, before, after, add, config)      what x becomes
+    sublayer(x, f, before, after, add, config, alpha)     what x becomes
 
-where f gives `(output, bias or None)` and `add((output, bias), residual)` adds bias, dropout and the residual.
+where alpha is deepnorm's weight of the residual, f gives `(output, bias or None)`, and `add((output, bias), residual)` adds bias,
+dropout and the residual.
 """

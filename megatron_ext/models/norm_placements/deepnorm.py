@@ -40,24 +40,33 @@ def constants(encoder: int = 0, decoder: int = 0) -> dict[str, Constants]:
     return {"encoder" if encoder else "decoder": Constants((2 * layers) ** 0.25, (8 * layers) ** -0.25)}
 
 
-def sublayer(x, f, before, after, add, config):
+def constants_of(layers: int, encoder: int = 0) -> dict[str, Constants]:
+    """Of both halves of a stack of `layers`, of which the first are an `encoder`; in one without, they are the same."""
+    found = constants(encoder, layers - encoder)
+    return found if encoder else found | {"encoder": found["decoder"]}
+
+
+def sublayer(x, f, before, after, add, config, alpha):
     if config.residual_from_norm:
         normed = before(x)
-        return add(f(normed), config.deepnorm_alpha * normed)
-    return after(add(f(x), config.deepnorm_alpha * x))
+        return add(f(normed), alpha * normed)
+    return after(add(f(x), alpha * x))
 
 
-MATRICES = (".linear_qkv.weight", ".linear_proj.weight", ".linear_fc1.weight", ".linear_fc2.weight")
+MATRICES = (".linear_qkv.weight", ".linear_q.weight", ".linear_kv.weight", ".linear_proj.weight", ".linear_fc1.weight",
+            ".linear_fc2.weight")  # fmt: skip
 
 
 def stds(place, config) -> torch.Tensor:
     """Standard deviations of a matrix's block, `[rows, 1]` or one for all: gain · √(2 / (columns + rows)), Xavier's normal."""
     rows, columns = place.shape[-2:]
-    beta = constants(decoder=config.num_layers)["decoder"].beta
-    if not place.name.endswith(".linear_qkv.weight"):
+    beta = constants_of(config.num_layers, config.encoder_layers)[place.name.partition(".")[0]].beta
+    if place.name.endswith(".linear_q.weight"):
+        return torch.tensor(math.sqrt(2 / (rows + columns)))
+    if not place.name.endswith((".linear_qkv.weight", ".linear_kv.weight")):
         return torch.tensor(beta * math.sqrt(2 / (rows + columns)))
     width, groups = config.kv_channels, config.num_query_groups
-    queries = config.num_attention_heads // groups
+    queries = config.num_attention_heads // groups if place.name.endswith(".linear_qkv.weight") else 0
     head = torch.arange(place.start[0], place.start[0] + place.local[0]) // width % (queries + 2)  # of a group: q …, k, v
     query = math.sqrt(2 / (columns + width * config.num_attention_heads))
     key = math.sqrt(2 / (columns + width * groups))

@@ -3,5 +3,5 @@
 BEFORE, AFTER, FINAL = False, True, False
 
 
-def sublayer(x, f, before, after, add, config):
+def sublayer(x, f, before, after, add, config, alpha):
     return after(add(f(x), x))

@@ -6,6 +6,6 @@ With `--apply-residual-connection-post-layernorm` the residual is the normed inp
 BEFORE, AFTER, FINAL = True, False, True
 
 
-def sublayer(x, f, before, after, add, config):
+def sublayer(x, f, before, after, add, config, alpha):
     normed = before(x)
     return add(f(normed), normed if config.residual_from_norm else x)

@@ -7,5 +7,5 @@ from megatron_ext.models.norm_placements.sandwich import with_bias
 BEFORE, AFTER, FINAL = False, True, True
 
 
-def sublayer(x, f, before, after, add, config):
+def sublayer(x, f, before, after, add, config, alpha):
     return add((after(with_bias(f(x))), None), x)

@@ -3,7 +3,7 @@
 BEFORE, AFTER, FINAL = True, True, True
 
 
-def sublayer(x, f, before, after, add, config):
+def sublayer(x, f, before, after, add, config, alpha):
     return add((after(with_bias(f(before(x)))), None), x)
 
 

@@ -32,7 +32,7 @@ class Bias(torch.nn.Module):
         first, heads: of all heads, those that are here.
     """
 
-    def __init__(self, config, first: int, heads: int):
+    def __init__(self, config, first: int, heads: int, encoder: bool = False):
         super().__init__()
         own = slopes(config.num_attention_heads)[first : first + heads]
         if config.alibi_scale_by_head_dim:

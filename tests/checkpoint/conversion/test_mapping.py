@@ -8,7 +8,18 @@ import pytest
 import torch
 
 from megatron_ext.backend.placement import Placement
-from megatron_ext.checkpoint.conversion.mapping import Heads, gate_and_up, qkv, rule_for, same, stacked_qkv, transposed
+from megatron_ext.checkpoint.conversion.mapping import (
+    Heads,
+    gate_and_up,
+    joined_positions,
+    key_value,
+    qkv,
+    rule_for,
+    same,
+    stacked,
+    stacked_qkv,
+    transposed,
+)  # fmt: skip
 
 HEADS = Heads(groups=2, queries=3, width=4)
 # rule: shapes of their tensors, shape of ours, the dimension along which tensor parallelism cuts it.
@@ -21,6 +32,8 @@ CASES = {
     "biases of qkv": (qkv("q", "k", "v"), [(24,), (8,), (8,)], (40,), 0),
     "stacked": (stacked_qkv("a"), [(40, 5)], (40, 5), 0),
     "stacked and transposed": (stacked_qkv("a", transposed=True), [(5, 40)], (40, 5), 0),
+    "keys and values": (key_value("k", "v"), [(8, 5), (8, 5)], (16, 5), 0),
+    "tables of two halves": (stacked("a", "b"), [(6, 4), (6, 4)], (2, 6, 4), 2),
     "gated": (gate_and_up("gate", "up"), [(6, 5), (6, 5)], (2, 6, 5), 1),
 }
 
@@ -40,6 +53,15 @@ def test_open_and_close_undo_each_other_on_any_layout(case):
         start = tuple(part * half[dimension] if dimension == split else 0 for dimension in range(len(ours)))
         block = dataclasses.replace(whole, start=start, local=half, split=split)
         assert rule.to_ours(theirs.__getitem__, block, HEADS).equal(opened[block.block])
+
+
+def test_positions_of_two_halves_are_joined_without_the_rows_before_them():
+    rule = joined_positions("a", "b", before=2)
+    theirs = {name: torch.cat([torch.zeros(2, 3), torch.randn(4, 3)]) for name in "ab"}
+    whole = Placement("embedding.position_embeddings.weight", (8, 3), (0, 0), (8, 3), None)
+    ours = rule.to_ours(lambda name: theirs[name.partition(".")[0]], whole, HEADS)
+    assert ours.equal(torch.cat([theirs["a"][2:], theirs["b"][2:]]))
+    assert all(tensor.equal(theirs[name]) for name, tensor in rule.to_theirs(ours, HEADS).items())
 
 
 def test_queries_keys_and_values_lie_by_group():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -12,10 +13,14 @@ from safetensors.torch import load_file
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.checkpoint.conversion.families import FAMILIES, Family, family_for, family_of, meaning
 from megatron_ext.checkpoint.conversion.settings import Settings, read_settings
-from tests.parity.families import FAMILIES as MODELS
+from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
+from tests.parity.encoder_decoders import ENCODER_DECODERS
+from tests.parity.encoders import ENCODERS
+from tests.parity.families import FAMILIES as DECODERS
 from tests.parity.test_further_predictions import save_with_further_layer
 from tests.parity.test_parity import perturbed
 
+MODELS = (*DECODERS, *ENCODER_DECODERS, *ENCODERS)
 FURTHER = "deepseek_v3_further"  # with a layer of multi-token prediction
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 NAMES = [*(model.__name__ for model in MODELS), FURTHER]
@@ -67,6 +72,9 @@ def exported(launch, runs: list[tuple[pathlib.Path, pathlib.Path]]) -> None:
 
 
 def layouts_of(name: str) -> list[list[str]]:
+    """Encoders train by control tokens, which these runs' tokenizer has not: tests/layouts/ has their layouts."""
+    if name not in {model.__name__ for model in DECODERS} | {FURTHER}:
+        return []
     if name in WHOLE_HEADS:
         return [SPREAD[2:]]
     if name in EXPERTS + LIKE_FURTHER:
@@ -84,7 +92,8 @@ def round_trip(name: str, pool, place: pathlib.Path) -> tuple[pathlib.Path, path
     pool.run(imported, 1, [(theirs, run)])
     layouts = layouts_of(name)
     runs = [run, *(place / f"spread_{number}" for number in range(len(layouts)))]
-    pool.run(spread_and_saved, 4, list(zip(runs, runs[1:], layouts)))
+    if layouts:
+        pool.run(spread_and_saved, 4, list(zip(runs, runs[1:], layouts)))
     pool.run(exported, 1, [(runs[-1], ours)])
     return theirs, ours
 
@@ -97,8 +106,12 @@ def tensors(folder: pathlib.Path):
 def test_tensors_come_back_byte_for_byte_and_config_in_its_meaning(name, pool, tmp_path):
     folders = round_trip(name, pool, tmp_path)
     theirs, ours = map(tensors, folders)
+    ignored = getattr(family_of(read_settings(folders[0])).module, "IGNORED", ())  # BART's zeros
+    theirs = {key: tensor for key, tensor in theirs.items() if not any(re.search(pattern, key) for pattern in ignored)}
     assert theirs.keys() == ours.keys()
     for key, tensor in theirs.items():
+        if key.endswith("embed_positions.weight"):  # BART's first two rows, which nothing looks up
+            tensor[:2] = 0
         assert tensor.dtype == ours[key].dtype and tensor.equal(ours[key]), key
     index = json.loads((folders[1] / "model.safetensors.index.json").read_text())  # a tenth of a MB a file
     assert index["weight_map"].keys() == ours.keys()
@@ -131,9 +144,8 @@ def same_config(name: str, *folders: pathlib.Path) -> None:
     """To us, and to transformers: every field of its object is as it was (ours has keys of older versions besides)."""
     import transformers
 
-    theirs, ours = map(read_settings, folders)
-    family = family_of(theirs)
-    assert family.flags(ours) == family.flags(theirs)
+    theirs, ours = (HuggingFaceSource(folder).values for folder in folders)
+    assert ours == theirs
     theirs, ours = (transformers.AutoConfig.from_pretrained(folder).to_dict() for folder in folders)
     keys = theirs.keys() - PASSING - WITHOUT_EFFECT.get(name, set())
     assert {key: ours.get(key) for key in keys} == {key: theirs[key] for key in keys}
@@ -144,8 +156,10 @@ def test_a_family_is_the_model_type_that_it_is_named_after(name):
     import transformers
 
     family = Family.named(name)
-    config = transformers.models.auto.configuration_auto.CONFIG_MAPPING[name]
-    assert transformers.models.auto.modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING[config].__name__ == family.module.ARCHITECTURE
+    config = transformers.models.auto.configuration_auto.CONFIG_MAPPING[family.model_type]
+    auto = transformers.models.auto.modeling_auto
+    mappings = (auto.MODEL_FOR_PRETRAINING_MAPPING, auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, auto.MODEL_FOR_CAUSAL_LM_MAPPING)
+    assert family.module.ARCHITECTURE in {mapping[config].__name__ for mapping in mappings if config in mapping}
     assert family.module.__doc__
     assert f"| `{name}` | {family.module.ARCHITECTURE} |" in (ROOT / "docs" / "huggingface.md").read_text(encoding="utf-8")
 

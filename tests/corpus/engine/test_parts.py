@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from megatron_ext.corpus.documents import Record, document
-from megatron_ext.corpus.engine.parts import Parts, line_of
+from megatron_ext.corpus.engine.parts import Parts, line_of, record_of
 from megatron_ext.corpus.readers import jsonl, text
 from megatron_ext.corpus.sources import LONGEST_RECORD
 
@@ -65,7 +65,7 @@ def test_between_stages_documents_go_with_where_the_input_has_them(compression, 
         for record in records:
             file.put(document(record, jsonl), record, record.payload)
         file.publish()
-    found = list(parts.read(7))
+    found = [(record_of(line), document) for line, document in parts.read(7)]
     assert [record._replace(payload=None) for record, _ in found] == [record._replace(payload=None) for record in records]
     assert [each.text for _, each in found] == ["a\tb", "a" * (LONGEST_RECORD - 13), "c"]
     assert found[0][1].id == "a\tb\n.jsonl:0" and line_of(found[2][1], found[2][0].payload) == lines[2]

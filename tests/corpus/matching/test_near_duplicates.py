@@ -24,7 +24,7 @@ def deduplicated(documents, folder, *flags):
     order = [number for at in range(3) for number in range(at, len(documents), 3)]  # that of places
     case = Case(folder, shards, "--dedup", "minhash", "--minhash-threshold", THRESHOLD, *flags)
     edges = []
-    for path in (case.out / "work" / "minhash" / "pairs_of_a_band").iterdir():
+    for path in (case.out / "work" / "minhash" / ("pairs_of_a_band" if "--no-minhash-check" in flags else "check")).iterdir():
         pairs = Columns(path)
         edges += zip(pairs["left"].tolist(), pairs["right"].tolist())
     clusters = np.arange(len(documents))

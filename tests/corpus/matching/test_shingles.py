@@ -108,3 +108,18 @@ def test_nonsense_is_refused():
     for wrong in (dict(n=0), dict(units="bytes"), dict(implementation="rust")):
         with pytest.raises(ValueError, match="shingles: "):
             Shingles(**wrong)
+
+
+@needs_native
+@pytest.mark.parametrize("odd", ["\u0301", "é", "_", "\x00", "\x1f", "\u2003", "三", " "])
+def test_native_equals_the_twin_wherever_64_bytes_end(odd):
+    """Words are found 64 bytes at a time; what is no letter or digit of ASCII may stand anywhere in them."""
+    for same in (Normalization(), Normalization(punctuation=False)):
+        native, twin = (Shingles(2, same=same, implementation=implementation) for implementation in ("native", "python"))
+        for before in range(58, 70):
+            for text in (
+                f"{'a' * before}{odd}b c",
+                f"{'ab ' * 20}{'c' * (before - 50)}{odd} d{odd}e",
+                "x" * before + f" {odd}{'y' * 130} z",
+            ):
+                assert native.hashes(text).tolist() == twin.hashes(text).tolist(), (before, text)

@@ -12,7 +12,7 @@ from megatron_ext.models.attention.tokens import Limits, Tokens
 
 __all__ = ["LIMITS", "Limits", "Tokens", "core"]
 
-LIMITS = Limits(window=5, prefix=6)
+LIMITS = Limits(window=5)
 
 
 def core(

@@ -17,12 +17,12 @@ from megatron_ext.models.attention.tokens import Tokens, documents_of, positions
 from tests.models.attention.cores import LIMITS, core
 
 
-def sees(pattern: str, query: int, key: int) -> bool:
+def sees(pattern: str, query: int, key: int, prefix) -> bool:
     """Word for word what the patterns promise."""
     return {
         "causal": key <= query,
         "full": True,
-        "prefix": key <= query or key < LIMITS.prefix,
+        "prefix": key <= query or bool(prefix[key]),
         "sliding_window": query - LIMITS.window < key <= query,
     }[pattern]
 
@@ -37,7 +37,7 @@ def naive(query, key, value, pattern, documents=None, cap=None, bias=None):
             for q in range(length):
                 shown = [
                     k for k in range(length)
-                    if sees(pattern, q, k) and (documents is None or documents[row, q] == documents[row, k])
+                    if sees(pattern, q, k, PREFIX[row]) and (documents is None or documents[row, q] == documents[row, k])
                 ]  # fmt: skip
                 scores = key[shown, row, head // share] @ query[q, row, head] / math.sqrt(width)
                 scores = cap * torch.tanh(scores / cap) if cap else scores
@@ -53,11 +53,10 @@ def block_of(request, monkeypatch):
 
 
 DOCUMENTS = torch.tensor([[0] * 3 + [1] * 6 + [2] * 3, [0] * 12])
+PREFIX = torch.tensor([[1] + [0] * 2 + [1] * 4 + [0] * 2 + [1] * 3, [1] * 6 + [0] * 6]).bool()
 
 
-@pytest.mark.compares(
-    "scores written out key by key, gradients too", within="1e-5", attention_pattern="pattern", prefix_length=True
-)
+@pytest.mark.compares("scores written out key by key, gradients too", within="1e-5", attention_pattern="pattern")
 @pytest.mark.parametrize("documents", [None, DOCUMENTS], ids=["one document", "three"])
 @pytest.mark.parametrize("cap", [None, 2.0], ids=["", "capped"])
 @pytest.mark.parametrize("pattern", list(PATTERNS))
@@ -68,7 +67,7 @@ def test_equals_scores_written_out(pattern, cap, documents, block_of):
     theirs = [tensor.detach().clone().requires_grad_() for tensor in ours]
     bias = torch.randn(6, 12, 12)
     module = core(pattern, cap, lambda query, key: bias[:, query, key])
-    found = module(*ours, None, attention_bias=Tokens.whole(12, "cpu", documents))
+    found = module(*ours, None, attention_bias=Tokens.whole(12, "cpu", documents, PREFIX))
     expected = naive(*theirs, pattern, documents, cap, bias)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     weights = torch.randn_like(expected)
@@ -98,10 +97,10 @@ def test_two_runs_of_queries_see_what_one_does():
     query, key, value = (torch.randn(16, 2, 2, 5) for _ in range(3))
     index = torch.tensor([*range(4), *range(12, 16)])
     for pattern in PATTERNS:
-        tokens = Tokens(index, 16, runs=(4, 4))
-        torch.testing.assert_close(
-            core(pattern)(query[index], key, value, None, attention_bias=tokens), core(pattern)(query, key, value, None)[index]
-        )
+        prefix = torch.arange(16).expand(2, -1) < torch.tensor([[6], [0]])
+        tokens, all_tokens = Tokens(index, 16, runs=(4, 4), prefix=prefix), Tokens.whole(16, "cpu", prefix=prefix)
+        part = core(pattern)(query[index], key, value, None, attention_bias=tokens)
+        torch.testing.assert_close(part, core(pattern)(query, key, value, None, attention_bias=all_tokens)[index])
 
 
 def test_documents_and_their_positions():
@@ -132,7 +131,7 @@ for length in (256, {length} // 2, {length}):
         module.dropout = 0.1
         room.tensor_parallel.get_cuda_rng_tracker = lambda: SimpleNamespace(fork=contextlib.nullcontext)  # one process
     if "learned" in {kind!r}:
-        config = SimpleNamespace(relative_buckets=32, relative_max_distance=128, params_dtype=torch.float32)
+        config = SimpleNamespace(relative_buckets=32, relative_max_distance=128, params_dtype=torch.float32, encoder_layers=0)
         module.bias, module.learns_bias = Bias(config, 0, 2), True
         torch.nn.init.normal_(module.bias.weight)
     tokens = None if {kind!r} == "plain" else Tokens.whole(length, "cpu", documents)

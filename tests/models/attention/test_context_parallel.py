@@ -26,10 +26,13 @@ def case(launch, pattern: str, kind: str):
         heads = (HEADS, GROUPS, GROUPS)
         whole = [torch.randn(BATCH, LENGTH, n, WIDTH, dtype=torch.float64, requires_grad=True) for n in heads]
         documents = torch.arange(LENGTH).expand(BATCH, -1) // torch.tensor([[40], [33]]) if kind == "documents" else None
+        prefix = torch.arange(LENGTH).expand(BATCH, -1) % 60 < 25 if pattern == "prefix" else None
         slope = torch.tensor(-0.1, dtype=torch.float64, requires_grad=kind == "learned")
         bias = (lambda query, key: slope * (query - key).abs().double()[None]) if kind in ("bias", "learned") else None
         module = core(pattern, 2.0 if kind == "capped" else None, bias, learns_bias=kind == "learned")
-        expected = module(*(x.transpose(0, 1) for x in whole), None, attention_bias=Tokens.whole(LENGTH, "cpu", documents))
+        expected = module(
+            *(x.transpose(0, 1) for x in whole), None, attention_bias=Tokens.whole(LENGTH, "cpu", documents, prefix)
+        )
         weights = torch.randn_like(expected)
         (expected * weights).sum().backward()
 
@@ -41,7 +44,7 @@ def case(launch, pattern: str, kind: str):
         context_parallel._gather = spy
         module.spread, module.dropout = True, 0.1 if kind == "dropout" else 0.0
         own = [context_parallel.own_share(x.detach()).requires_grad_() for x in whole]
-        tokens = context_parallel.own_tokens(LENGTH, torch.device("cpu"), documents)
+        tokens = context_parallel.own_tokens(LENGTH, torch.device("cpu"), documents, prefix)
         found = module(*(x.transpose(0, 1) for x in own), None, attention_bias=tokens)
         let_go = [each.expired() for each in seen]
         mine = context_parallel.own_share(weights.transpose(0, 1)).transpose(0, 1)

@@ -17,7 +17,6 @@ def read(line: str):
 @pytest.mark.parametrize(("line", "said"), [
     ("--attention-pattern sliding_window", "--attention-pattern sliding_window: needs its size; add --sliding-window"),
     ("--sliding-window 5", "--sliding-window 5: belongs to a pattern that no layer has"),
-    ("--prefix-length 5", "--prefix-length 5: belongs to a pattern that no layer has"),
     ("--attention-pattern causal causal causal causal causal", "5: patterns are more than --num-layers 4"),
     ("--attention-pattern window", "expected one of causal, full, prefix, sliding_window"),
 ])  # fmt: skip
@@ -27,7 +26,7 @@ def test_what_does_not_fit_is_refused(line, said):
     assert said in str(error.value)
 
 
-@pytest.mark.parametrize("line", ["--attention-pattern full", "--attention-pattern prefix --prefix-length 4"])
+@pytest.mark.parametrize("line", ["--attention-pattern full", "--attention-pattern prefix"])
 def test_what_shows_what_is_predicted_is_refused(line):
     with pytest.raises(ConfigurationError, match="shows causal_lm what it is to predict"):
         read(line)

@@ -21,8 +21,9 @@ from megatron_ext.models.attention.tokens import Tokens, _alone
 from megatron_ext.models.positions import alibi
 from tests.models.attention.cores import Limits, core
 
-LENGTH, LIMITS = 150, Limits(window=70, prefix=40)  # more than a block, and not two
+LENGTH, LIMITS = 150, Limits(window=70)  # more than a block, and not two
 DOCUMENTS = torch.tensor([[0] * 30 + [1] * 110 + [2] * 10, [0] * LENGTH])
+PREFIX = torch.arange(LENGTH).expand(2, -1) % 110 < torch.tensor([[45], [40]])
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +54,7 @@ CASES = list(itertools.product(PATTERNS, (False, True), (None, 2.0), (None, DOCU
 @pytest.mark.parametrize(("pattern", "biased", "cap", "documents", "heads"), CASES)
 def test_equals_blocks(pattern, biased, cap, documents, heads):
     bias = bias_of(heads[0]) if biased else None
-    found, expected = both(pattern, bias, cap, Tokens.whole(LENGTH, "cpu", documents), inputs(*heads))
+    found, expected = both(pattern, bias, cap, Tokens.whole(LENGTH, "cpu", documents, PREFIX), inputs(*heads))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -78,8 +79,9 @@ def test_two_runs_of_queries_see_what_one_does(pattern, documents):
     query, key, value = inputs(6, 2)
     index, bias = torch.tensor([*range(35), *range(115, LENGTH)]), bias_of(6)
     module = core(pattern, None, bias, LIMITS, kernel="flex")
-    whole = module(query, key, value, None, attention_bias=Tokens.whole(LENGTH, "cpu", documents))
-    part = module(query[index], key, value, None, attention_bias=Tokens(index, LENGTH, documents, runs=(35, 35)))
+    whole = module(query, key, value, None, attention_bias=Tokens.whole(LENGTH, "cpu", documents, PREFIX))
+    tokens = Tokens(index, LENGTH, documents, runs=(35, 35), prefix=PREFIX)
+    part = module(query[index], key, value, None, attention_bias=tokens)
     torch.testing.assert_close(part, whole[index])
 
 

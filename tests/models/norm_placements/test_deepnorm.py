@@ -25,6 +25,36 @@ def test_constants_of_an_encoder_with_a_decoder():
     assert constants(encoder=2, decoder=16)["encoder"].alpha == pytest.approx(0.81 * 2**0.5)
 
 
+def spreads_of_two_stacks(launch):
+    """Of an encoder's and a decoder's layer: standard deviations, and what the residual is multiplied by."""
+    from megatron_ext.training.configuration import read_configuration
+    from megatron_ext.training.layout import processes
+
+    argv = ("--architecture encoder-decoder --encoder-num-layers 2 --decoder-num-layers 1 --hidden-size 96 "
+            "--num-attention-heads 6 --mock-data --vocab-size 100 --train-iters 1 --device cpu --norm-placement deepnorm "
+            "--ffn-hidden-size 256")  # fmt: skip
+    config = read_configuration(argv.split(), launch.world_size)
+    with processes(launch, config):
+        from megatron_ext.models import gpt
+        from megatron_ext.models.config import model_config
+
+        core = model_config(config, 100, "local")
+        layers = gpt.build(config.model, core, seed=1)[0].decoder.layers
+        both = layers[2].cross_attention.linear_kv.weight.view(6, 2, 16, 96)
+        matrices = {"encoder": layers[0].mlp.linear_fc2.weight, "decoder": layers[2].mlp.linear_fc2.weight, "key": both[:, 0],
+                    "value": both[:, 1], "query": layers[2].cross_attention.linear_q.weight}  # fmt: skip
+        return {name: float(matrix.std()) for name, matrix in matrices.items()}, core.deepnorm_alphas
+
+
+def test_an_encoder_and_a_decoder_start_each_in_its_own_way(pool):
+    ((found, alphas),) = pool.run(spreads_of_two_stacks, 1)
+    own = constants(encoder=2, decoder=1)
+    assert alphas == (own["decoder"].alpha, own["encoder"].alpha)
+    for name, fan_in in {"encoder": 256, "decoder": 256, "key": 96, "value": 96, "query": 96}.items():
+        gain = {"key": 1.0, "query": 1.0, "value": own["decoder"].beta}.get(name) or own[name].beta
+        assert found[name] == pytest.approx(gain * (2 / (fan_in + 96)) ** 0.5, rel=0.05), name
+
+
 def spreads(launch):
     """Standard deviations of a layer's matrices, queries, keys and values apart."""
     from megatron_ext.training.configuration import read_configuration

@@ -9,7 +9,7 @@ import torch
 
 from megatron_ext.arguments.problems import ConfigurationError
 from megatron_ext.models.attention import blocks
-from megatron_ext.models.positions.t5_bias import Bias, buckets
+from megatron_ext.models.positions.t5_bias import Bias, buckets, buckets_both_ways
 from megatron_ext.training.configuration import read_configuration
 from tests.checkpoint.saved_run import restored, tensors
 from tests.layouts.test_save_and_load import whole
@@ -28,11 +28,21 @@ def test_buckets_are_t5s(count, farthest):
     assert theirs.max() == count - 1
 
 
+@pytest.mark.parametrize(("count", "farthest"), [(32, 128), (10, 13), (4, 4), (64, 4096)])
+def test_buckets_of_an_encoder_are_t5s(count, farthest):
+    from transformers.models.t5.modeling_t5 import T5Attention
+
+    distance = torch.arange(-2 * farthest, 2 * farthest)
+    theirs = T5Attention._relative_position_bucket(-distance, bidirectional=True, num_buckets=count, max_distance=farthest)
+    assert torch.equal(buckets_both_ways(distance, count, farthest), theirs)
+    assert theirs.max() == count - 1
+
+
 @pytest.fixture
 def bias(monkeypatch):
     """Six heads; buckets 0, 1, 2 of their own, 3 and 4 and 5 for what lies further back."""
     monkeypatch.setattr(torch.cuda, "current_device", lambda: "cpu")
-    config = SimpleNamespace(relative_buckets=6, relative_max_distance=8, params_dtype=torch.float32)
+    config = SimpleNamespace(relative_buckets=6, relative_max_distance=8, params_dtype=torch.float32, encoder_layers=0)
     module = Bias(config, first=0, heads=6)
     torch.manual_seed(0)
     torch.nn.init.normal_(module.weight)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 
-def visible(query, key, limits):
+def visible(query, key, limits, prefix):
     return key <= query
 
 
-def reach(first: int, last: int, keys: int, limits) -> tuple[int, int]:
+def reach(first: int, last: int, keys: int, limits, prefix) -> tuple[int, int]:
     return 0, min(last + 1, keys)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 
-def visible(query, key, limits):
+def visible(query, key, limits, prefix):
     return torch.ones_like(key <= query)
 
 
-def reach(first: int, last: int, keys: int, limits) -> tuple[int, int]:
+def reach(first: int, last: int, keys: int, limits, prefix) -> tuple[int, int]:
     return 0, keys

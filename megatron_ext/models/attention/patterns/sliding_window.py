@@ -8,9 +8,9 @@ Over L layers information travels L · (W − 1) tokens. W counts as Hugging Fac
 from __future__ import annotations
 
 
-def visible(query, key, limits):
+def visible(query, key, limits, prefix):
     return (key <= query) & (query - key < limits.window)
 
 
-def reach(first: int, last: int, keys: int, limits) -> tuple[int, int]:
+def reach(first: int, last: int, keys: int, limits, prefix) -> tuple[int, int]:
     return max(first - limits.window + 1, 0), min(last + 1, keys)

@@ -1,0 +1,136 @@
+"""Masked language modelling (BERT, arXiv:1810.04805, section 3.1). `--objective masked_lm --mask-prob 0.15`
+
+Of a document's tokens 15 % are predicted. Of these 80 % show as [MASK], 10 % as a random token, 10 % as they are. With
+`--whole-word-masking` all tokens of a word are predicted, or none. A document reads [CLS] A [SEP] B [SEP], and with
+`--sentence-task` its [CLS] predicts, too:
+
+    next_sentence    whether B follows A, or is another document's of the sample (BERT)
+    sentence_order   whether A and B stand in their order (ALBERT, arXiv:1909.11942, section 3.1)
+    none             nothing: [CLS] A [SEP] (RoBERTa, arXiv:1907.11692)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from megatron_ext.objectives.reading.draws import Draws
+from megatron_ext.objectives.reading.pairs import NOTHING, Pair, Setting, whole
+from megatron_ext.objectives.reading.samples import batch
+from megatron_ext.objectives.reading.tokens import begins_word, ordinary
+
+__all__ = ["Pairs", "batch", "loss"]
+
+NO_SENTENCE = -1
+
+
+class Pairs:
+    """Its pairs are the two parts of a document, A and B."""
+
+    def __init__(self, setting: Setting):
+        self.flags, self._eod = setting.flags, setting.eod
+        self.task = setting.flags.sentence_task
+        self.cls, self.sep, self.mask = setting.control("[CLS]", "[SEP]", "[MASK]")
+        self.ordinary = ordinary(setting.tokenizer)
+        self.begins = begins_word(setting.tokenizer) if setting.flags.whole_word_masking else None
+
+    def choose(self, draws: Draws) -> Pairs:
+        return self
+
+    def __call__(self, ids: np.ndarray, draws: Draws) -> Pair:
+        ids = whole(ids, self._eod)
+        if self.task == "none" or len(ids) < 2:
+            return Pair(ids, NOTHING)
+        cut = 1 + draws.below(len(ids) - 1)
+        return Pair(ids[:cut], ids[cut:])
+
+    def sizes(self, length: int) -> tuple[int, int]:
+        return length + 2 + (self.task != "none"), 0
+
+
+class Packing:
+    """Hides tokens, and lays documents out for an encoder. Args: as reading/decoder.py's, and `pairs`."""
+
+    def __init__(self, model, eod: int, pairs: Pairs):
+        self.room, self._of = (model.seq_length,), pairs
+
+    def size(self, inputs: int, labels: int) -> tuple[int, ...]:
+        """What so many inputs take of `room`."""
+        return (inputs,)
+
+    def taken(self, pair: Pair) -> tuple[int, ...]:
+        """What a pair takes."""
+        return (self._of.sizes(len(pair.inputs) + len(pair.labels))[0],)
+
+    def __call__(self, pairs: Sequence[Pair], draws: Draws) -> dict[str, np.ndarray]:
+        """A sample: int64 `input_ids`, `labels`, `position_ids`, `documents`, `token_types`, fp32 `loss_mask`, `[s]` each; and
+        int64 `sentence_labels` `[s]`: at each [CLS] 1 where the second part is the right one, 0 where it is not, −1 elsewhere."""
+        (length,) = self.room
+        names = ("input_ids", "labels", "position_ids", "token_types")
+        found = {name: np.zeros(length, np.int64) for name in names} | {"loss_mask": np.zeros(length, np.float32)}
+        found["documents"] = np.full(length, len(pairs), np.int64)
+        found["sentence_labels"] = np.full(length, NO_SENTENCE, np.int64)
+        at = 0
+        for number, (first, second, right) in enumerate(self._sentences(pairs, draws)):
+            end = [second, [self._of.sep]] if right is not None else []
+            ids = np.concatenate([[self._of.cls], first, [self._of.sep], *end])
+            shown, predicted = self._hidden(ids, draws)
+            here, count = slice(at, at + len(ids)), len(found["documents"][at : at + len(ids)])
+            found["input_ids"][here], found["labels"][here] = shown[:count], np.where(predicted, ids, 0)[:count]
+            found["loss_mask"][here] = predicted[:count]
+            found["position_ids"][here], found["documents"][here] = np.arange(count), number
+            found["token_types"][at + len(first) + 2 : at + len(ids)] = 1
+            if right is not None:
+                found["sentence_labels"][at : at + 1] = right
+            at += len(ids)
+        return found
+
+    def _sentences(self, pairs: Sequence[Pair], draws: Draws) -> list[tuple[np.ndarray, np.ndarray, int | None]]:
+        """`(A, B, whether it is the right one)` of each pair; None where nothing is asked."""
+        asked = [number for number, pair in enumerate(pairs) if len(pair.labels)]
+        found = [(pair.inputs, pair.labels, 1 if number in asked else None) for number, pair in enumerate(pairs)]
+        wrong = [number for number, uniform in zip(asked, draws.uniforms(len(asked))) if uniform < 0.5]
+        if self._of.task == "sentence_order":
+            for number in wrong:
+                found[number] = (pairs[number].labels, pairs[number].inputs, 0)
+        elif len(wrong) > 1:  # each has the next one's, so that no token is lost
+            for number, other in zip(wrong, wrong[1:] + wrong[:1]):
+                found[number] = (pairs[number].inputs, pairs[other].labels, 0)
+        return found
+
+    def _hidden(self, ids: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
+        """`(what shows, whether a token is predicted)`."""
+        free = np.flatnonzero((ids != self._of.cls) & (ids != self._of.sep))
+        predicted = np.zeros(len(ids), bool)
+        if len(free):
+            predicted[free[self._chosen(ids[free], draws)]] = True
+        places = np.flatnonzero(predicted)
+        kind, other = draws.uniforms(len(places)), draws.uniforms(len(places))
+        shown = ids.copy()
+        shown[places[kind < 0.8]] = self._of.mask
+        random = (kind >= 0.8) & (kind < 0.9)
+        shown[places[random]] = self._of.ordinary[(other[random] * len(self._of.ordinary)).astype(np.int64)]
+        return shown, predicted
+
+    def _chosen(self, ids: np.ndarray, draws: Draws) -> np.ndarray:
+        """Places of what is predicted: `--mask-prob` of the tokens, one at least; of whole words, as many as come nearest."""
+        most = max(round(len(ids) * self._of.flags.mask_prob), 1)
+        if self._of.begins is None:
+            return draws.some(most, len(ids))
+        begins = self._of.begins[ids]
+        begins[0] = True
+        words = np.split(np.arange(len(ids)), np.flatnonzero(begins)[1:])
+        found, count = [], 0
+        for word in draws.order(len(words)):
+            if count + len(words[word]) <= most or not found:
+                found.append(words[word])
+                count += len(words[word])
+        return np.concatenate(found)
+
+
+def loss(per_token: torch.Tensor, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """per_token nats `[b, s]`, those of sentences included where they stand → (their sum, the number of tokens predicted)."""
+    asked = batch["loss_mask"] + (batch["sentence_labels"] != NO_SENTENCE)
+    return torch.sum(per_token * asked), batch["loss_mask"].sum().to(torch.int)

@@ -1,0 +1,112 @@
+"""Samples of an objective that works document by document: a stretch of the stream, a pair of each of its documents, laid out for
+the architecture.
+
+What a pair makes of raw tokens is more or less, as it is drawn. Samples begin as far apart as they use raw tokens on average,
+and may read on as far as fills one at the least: there is next to no padding, and now and then a token is read twice, or left out
+until the next epoch. The last document of a sample is cut to fit. Random numbers belong to (seed, sample, document), so that
+layout, workers and resumes change none.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable
+from types import ModuleType
+
+import numpy as np
+import torch
+
+from megatron_ext.arguments.registry import Registry
+from megatron_ext.data.samples import NO_TOKEN, Samples
+from megatron_ext.objectives import Reading
+from megatron_ext.objectives.reading import decoder, encoder_decoder
+from megatron_ext.objectives.reading.draws import Draws
+from megatron_ext.objectives.reading.pairs import Setting
+
+OBJECTIVES = Registry("megatron_ext.objectives")
+ARCHITECTURES = {"causal_decoder": decoder, "prefix_decoder": decoder, "encoder_decoder": encoder_decoder}
+_SHORTEST = 2  # tokens of a document: one to give and one to predict
+_WHOLE = 2**32  # a document's number that none has: the sample as a whole
+_CORRUPTION = 4  # what the random numbers are for (1 to 3: data/)
+
+
+class PairSamples(Samples):
+    """Args: raw: stretches of the stream; pairs: of an objective; packing: of an architecture."""
+
+    def __init__(self, raw: Samples, pairs, packing, eod: int, seed: int):
+        self.raw, self._pairs, self._packing, self._eod, self._seed = raw, pairs, packing, eod, seed
+
+    def __getitem__(self, number: int) -> dict[str, np.ndarray]:
+        tokens = self.raw[number][:-1]  # the last is the next stretch's first
+        left, made = np.array(self._packing.room), []
+        documents = documents_in(tokens[tokens != NO_TOKEN], self._eod)
+        while documents:
+            document, *documents = documents
+            draws = Draws(self._seed, number, len(made), _CORRUPTION)
+            make = self._pairs.choose(draws)
+            most = min(getattr(make, "most", len(document)), len(document))
+            length = longest(make.sizes, self._packing, tuple(left), most)
+            if length < min(len(document), _SHORTEST):
+                break
+            made.append(make(document[:length], draws))
+            left = np.maximum(left - self._packing.taken(made[-1]), 0)
+            if length == most < len(document):  # the rest is a document of its own
+                documents.insert(0, document[length:])
+        return self._packing(made, Draws(self._seed, number, _WHOLE, _CORRUPTION))
+
+    @property
+    def fingerprint(self) -> dict:
+        return self.raw.fingerprint
+
+    def prepare(self, epoch: int) -> dict[str, bool]:
+        return self.raw.prepare(epoch)
+
+
+def documents_in(tokens: np.ndarray, eod: int) -> list[np.ndarray]:
+    """The documents of a stretch, each with the token that ends it; at both ends they may be parts."""
+    return [part for part in np.split(tokens, np.flatnonzero(tokens == eod) + 1) if len(part)]
+
+
+def longest(sizes: Callable[[int], tuple[int, int]], packing, room: tuple[int, ...], most: int) -> int:
+    """Raw tokens, `most` at most, whose pair of such sizes fits."""
+
+    def too_long(length: int) -> bool:
+        return any(taken > there for taken, there in zip(packing.size(*sizes(length)), room, strict=True))
+
+    return bisect.bisect_left(range(1, most + 1), True, key=too_long)
+
+
+def batch(read: dict[str, torch.Tensor], reading: Reading) -> dict[str, torch.Tensor]:
+    """What the loader read is what the model takes."""
+    return read
+
+
+def loss(per_token: torch.Tensor, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """per_token nats `[b, s]` → (their masked sum, the number of labels)."""
+    mask = batch["loss_mask"]
+    return torch.sum(per_token * mask), mask.sum().to(torch.int)
+
+
+class Maker:
+    """What an objective makes of raw samples, for a run.
+
+    Attributes:
+        step: raw tokens that samples are apart.
+        window: raw tokens that a sample reads at most.
+    """
+
+    def __init__(self, objective: ModuleType, config, tokenizer):
+        self.step = self.window = config.model.seq_length
+        self._pairs, self._eod, self._seed = None, tokenizer.eod, config.training.seed
+        if hasattr(objective, "Pairs"):
+            self._pairs = pairs = objective.Pairs(Setting(config.objective, tokenizer))
+            if hasattr(objective, "Packing"):
+                self._packing = objective.Packing(config.model, tokenizer.eod, pairs)
+            else:
+                self._packing = ARCHITECTURES[config.model.architecture].Packing(config.model, tokenizer.eod)
+            room, most = self._packing.room, sum(self._packing.room)
+            self.step = max(longest(pairs.sizes, self._packing, room, most), _SHORTEST)
+            self.window = max(longest(getattr(pairs, "least", pairs.sizes), self._packing, room, most), self.step)
+
+    def __call__(self, raw: Samples) -> Samples:
+        return raw if self._pairs is None else PairSamples(raw, self._pairs, self._packing, self._eod, self._seed)

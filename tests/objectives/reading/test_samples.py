@@ -1,0 +1,162 @@
+"""Samples of pairs: full to the brim, each raw token about once, documents apart, a function of (seed, sample) alone."""
+
+from __future__ import annotations
+
+import functools
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from megatron_ext.arguments.registry import Registry
+from megatron_ext.data.fingerprint import content
+from megatron_ext.data.index import Documents, Index
+from megatron_ext.data.loader import Loader
+from megatron_ext.data.packing import PackedSamples
+from megatron_ext.objectives.reading.draws import Draws
+from megatron_ext.objectives.reading.flags import ARCHITECTURES, ObjectiveFlags
+from megatron_ext.objectives.reading.pairs import Pair
+from megatron_ext.objectives.reading.samples import Maker, documents_in, longest
+from tests import texts
+from tests.data.pairs import NOWHERE, write_pair
+from tests.objectives.made import tokenizer
+
+LENGTH = 256
+APART = ("causal_lm", "masked_lm")
+CASES = [(name, architecture) for name, able in ARCHITECTURES.items() for architecture in able if name not in APART]
+
+
+@functools.cache
+def corpus() -> list[list[int]]:
+    """Real documents of all lengths: what a line, a paragraph and a module of Python's library hold."""
+    pieces = []
+    for text in texts.library_texts(60):
+        pieces += [text, *text.split("\n\n")[:3], text.split("\n")[0]]
+    return [[*tokenizer().encode(piece), tokenizer().eod] for piece in pieces]
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory):
+    index = Index(write_pair(tmp_path_factory.mktemp("pair") / "real", corpus()))
+    return Documents(index, 0, len(corpus()), content(index))
+
+
+def made(documents, objective: str, architecture: str, seed: int = 1, length: int = LENGTH, decoder: int | None = None, **flags):
+    """`(samples, the raw ones)`."""
+    model = SimpleNamespace(
+        seq_length=length, architecture=architecture, encoder_seq_length=length, decoder_seq_length=decoder or length
+    )
+    config = SimpleNamespace(
+        model=model, objective=ObjectiveFlags(objective=objective, **flags), training=SimpleNamespace(seed=seed)
+    )
+    make = Maker(Registry("megatron_ext.objectives").load(objective), config, tokenizer())
+    raw = PackedSamples(documents, make.step, seed, NOWHERE, window=make.window)
+    return make(raw), raw
+
+
+def of_decoder(sample) -> tuple[np.ndarray, np.ndarray]:
+    """`(document of each fed token, labels' mask)`."""
+    return sample.get("decoder_documents", sample["documents"]), sample["loss_mask"]
+
+
+@pytest.mark.parametrize(("objective", "architecture"), CASES)
+def test_there_is_next_to_no_padding(objective, architecture, documents):
+    """1 % at most of a decoder's tokens; 5 % of an encoder's and decoder's, whose stretches fill up apart."""
+    shorter = {"span_corruption": 114, "mixture_of_denoisers": 200}.get(objective)
+    samples, raw = made(documents, objective, architecture, length=512, decoder=shorter)
+    padding = total = 0
+    for number in range(min(raw.samples_per_epoch, 150)):
+        sample = samples[number]
+        for name in ("documents", "decoder_documents"):
+            if name in sample:
+                _, mask = of_decoder(sample)
+                real = sample[name] < sample[name].max() if not mask[-1] else np.ones(len(sample[name]), bool)
+                padding, total = padding + int((~real).sum()), total + len(real)
+    print(f"{objective} {architecture}: {padding / total:.2%} padding")
+    allowed = (0.4 if objective == "mixture_of_denoisers" else 0.05) if architecture == "encoder_decoder" else 0.01
+    assert padding / total <= allowed, padding / total
+
+
+@pytest.mark.parametrize(("objective", "architecture"), CASES)
+def test_a_sample_belongs_to_its_number(objective, architecture, documents):
+    first, again, other = (made(documents, objective, architecture, seed)[0] for seed in (1, 1, 2))
+    for number in (3, 0, 7):
+        a, b = first[number], again[number]
+        assert a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+    assert any(not np.array_equal(first[0][name], other[0][name]) for name in first[0])
+
+
+@pytest.mark.parametrize(("objective", "architecture"), CASES)
+def test_labels_are_where_a_document_predicts_its_own(objective, architecture, documents):
+    samples, _ = made(documents, objective, architecture)
+    for number in range(10):
+        sample = samples[number]
+        fed, mask = of_decoder(sample)
+        assert (np.diff(sample["documents"]) >= 0).all() and (np.diff(fed) >= 0).all()
+        for document in np.unique(fed[mask > 0]):
+            places = np.flatnonzero(fed == document)
+            if architecture != "encoder_decoder":
+                ids, labels = sample["input_ids"][places], sample["labels"][places]
+                shifted = mask[places][:-1] > 0
+                if objective != "blank_infilling":
+                    assert (labels[:-1][shifted] == ids[1:][shifted]).all()
+            else:
+                ids, labels = sample["decoder_input_ids"][places], sample["labels"][places]
+                assert ids[0] == tokenizer().eod and (labels[:-1] == ids[1:]).all() and mask[places].all()
+        if "prefix" in sample:
+            next_is_shown = sample["prefix"][1:] & (fed[1:] == fed[:-1])
+            assert not (next_is_shown & (mask[:-1] > 0)).any(), "a token is predicted that is shown"
+
+
+def test_what_is_cut_off_and_read_twice_is_little(documents):
+    """Raw tokens of an epoch, by how often they are in a sample; spans differ by half in what they add."""
+    samples, raw = made(documents, "mixture_of_denoisers", "prefix_decoder", length=512)
+    taken = 0
+    for number in range(raw.samples_per_epoch):
+        sample = samples[number]
+        taken += int((sample["input_ids"] >= 150).sum())
+    ordinary = sum(token >= 150 for ids in corpus() for token in ids)
+    assert 0.85 <= taken / ordinary <= 1.1, taken / ordinary
+
+
+def test_stretches_of_documents():
+    assert [part.tolist() for part in documents_in(np.array([5, 9, 9, 6, 7]), 9)] == [[5, 9], [9], [6, 7]]
+    assert documents_in(np.array([], np.int64), 9) == []
+
+
+def test_the_longest_that_fits():
+    from megatron_ext.objectives.reading import decoder
+
+    sizes = lambda length: (length, length // 2)
+    packing = decoder.Packing(SimpleNamespace(seq_length=1, architecture="causal_decoder"), 9)
+    for room in range(1, 60):
+        found = longest(sizes, packing, (room,), 40)
+        assert found == max(n for n in range(41) if n + n // 2 - 1 <= room)
+
+
+def test_a_pair_that_is_longer_than_its_room_is_cut():
+    from megatron_ext.objectives.reading import decoder, encoder_decoder
+
+    pair = Pair(np.arange(10, 15), np.arange(20, 26))
+    model = SimpleNamespace(seq_length=12, architecture="prefix_decoder", encoder_seq_length=7, decoder_seq_length=8)
+    sample = decoder.Packing(model, 9)([pair, pair], Draws(0))
+    assert sample["input_ids"].tolist() == [10, 11, 12, 13, 14, 20, 21, 22, 23, 24, 10, 11]
+    assert sample["labels"].tolist() == [0, 0, 0, 0, 20, 21, 22, 23, 24, 25, 0, 0]
+    assert sample["documents"].tolist() == [0] * 10 + [1] * 2
+    assert sample["prefix"].tolist() == [True] * 5 + [False] * 5 + [True] * 2
+    assert sample["position_ids"].tolist() == [*range(10), 0, 1]
+    sample = encoder_decoder.Packing(model, 9)([pair, pair], Draws(0))
+    assert sample["input_ids"].tolist() == [10, 11, 12, 13, 14, 10, 11] and sample["documents"].tolist() == [0] * 5 + [1] * 2
+    assert sample["decoder_input_ids"].tolist() == [9, 20, 21, 22, 23, 24, 9, 20]
+    assert sample["labels"].tolist() == [20, 21, 22, 23, 24, 25, 20, 21]
+    assert sample["decoder_documents"].tolist() == [0] * 6 + [1] * 2
+
+
+def test_the_loader_stacks_each_array(documents):
+    samples, _ = made(documents, "prefix_lm", "prefix_decoder")
+    for workers in (0, 2):
+        with Loader(workers, micro_batch_size=3, rank=1, ranks=2) as loader:
+            read = next(iter(loader.batches(samples, 6, 1)))
+        assert torch.equal(read["input_ids"], torch.from_numpy(np.stack([samples[6 + 3 + row]["input_ids"] for row in range(3)])))
+        assert read["prefix"].dtype == torch.bool and read["loss_mask"].dtype == torch.float32
