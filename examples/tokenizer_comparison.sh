@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Which tokenizer? All algorithms at several sizes, learned from the same English, Chinese and code and compared on held-out text of
-# each; then a small LLaMA-style model with each of them, at equal compute, and its bits per byte of that text in the same table.
+# each; then a small LLaMA-style model with each of them, at equal compute, and its bits per byte of that text in the same table. An hour
+# of CPU time.
 #
 #     bash examples/tokenizer_comparison.sh               # everything goes to runs/tokenizer_comparison
-#     MODELS= bash examples/tokenizer_comparison.sh       # without the models: some minutes on two cores
+#     MODELS= bash examples/tokenizer_comparison.sh       # without the models: a third of the time
 #     TEXTS=my bash examples/tokenizer_comparison.sh      # on your own my/train/LANGUAGE.jsonl and my/heldout/LANGUAGE.jsonl
 #
 # What is there is not made again: a second call goes on where the first one stopped. The text is fetched from Debian's packages
@@ -55,8 +56,8 @@ tokenizers=() scores=()
 for size in $SIZES; do
     for algorithm in $ALGORITHMS; do
         name=$algorithm-$size
-        made "$OUT/tokenizers/$name" "$PYTHON" tools/train_tokenizer.py --algorithm "$algorithm" --vocab-size "$size" \
-            --input "${train[@]}" --output "$OUT/tokenizers/$name"
+        made "$OUT/tokenizers/$name/training.json" "$PYTHON" tools/train_tokenizer.py --algorithm "$algorithm" \
+            --vocab-size "$size" --input "${train[@]}" --output "$OUT/tokenizers/$name"
         tokenizers+=("$OUT/tokenizers/$name")
     done
 done

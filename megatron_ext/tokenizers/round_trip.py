@@ -27,9 +27,13 @@ class Loss:
         return f"{shown}: {self.given!r} comes back as {self.back!r}" if self.back else f"{shown}, does not come back"
 
 
-def loss(tokenizer: Tokenizer, text: str, around: int = 12) -> Loss | None:
+def loss(tokenizer: Tokenizer, text: str) -> Loss | None:
     """What is lost of the text by encoding and decoding it; None: nothing."""
-    back = tokenizer.decode(tokenizer.encode(text))
+    return difference(text, tokenizer.decode(tokenizer.encode(text)))
+
+
+def difference(text: str, back: str, around: int = 12) -> Loss | None:
+    """The first place where `back`, which came back of the text, is another one; None: nowhere."""
     if back == text:
         return None
     place = next((at for at, (one, other) in enumerate(zip(text, back)) if one != other), min(len(text), len(back)))

@@ -42,6 +42,7 @@ def run(tmp_path):
     return run
 
 
+@pytest.mark.timeout(300)
 def test_in_miniature(run, tmp_path):
     """Two algorithms, one with a model; the second call makes nothing anew but the comparison."""
     _, found = run(ALGORITHMS="byte_level_bpe")

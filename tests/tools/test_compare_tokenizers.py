@@ -111,7 +111,7 @@ def test_which_are_lossless_and_what_the_others_lose(compared):
     for name in ("bert", "nfkc", "unigram"):
         assert f"{name} does not keep" in said
     assert "ours does not keep" not in said
-    assert "comes back as" in said and "(code/0.txt, " in said
+    assert "comes back as" in said and "the first: code/0.txt, " in said
 
 
 def test_the_same_tokens_in_two_forms_have_the_same_figures(compared):

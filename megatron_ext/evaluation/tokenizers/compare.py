@@ -80,6 +80,8 @@ def compare(flags: SourceFlags, asked: ComparisonFlags) -> Comparison:
             meter.advance(read, sum(text.size for text in texts), len(texts))
     if not seen:
         raise UserError(f"no document could be used ({rejected.total()} rejected, by --json-key {flags.json_key})")
+    if ALL in seen and len(seen) > 1:
+        raise UserError(f"a source is called {ALL!r}, as all of them together are; name it otherwise: --input NAME=PATTERN")
     return Comparison(compared, seen, rejected.total())
 
 

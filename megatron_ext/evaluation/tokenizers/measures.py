@@ -29,9 +29,7 @@ import numpy as np
 
 from megatron_ext.corpus.analysis import Analysis
 from megatron_ext.tokenizers.contract import Tokenizer
-
-CONTEXT = 16
-"""Characters shown before and behind what a document lost."""
+from megatron_ext.tokenizers.round_trip import Loss, difference
 
 
 class Text(NamedTuple):
@@ -63,18 +61,11 @@ def text_with_words(id: str, text: str) -> Text:
     return Text(id, text, int(place[-1]), words, place[starts], place[starts + lengths], spaced)
 
 
-class Loss(NamedTuple):
-    """The first thing that a document lost: what was there, and what comes back, with a few characters around it."""
+class Lost(NamedTuple):
+    """A document that did not come back. Attributes: loss: None where it cannot be encoded at all."""
 
     document: str
-    text: str
-    decoded: str
-
-
-def first_loss(id: str, text: str, decoded: str) -> Loss:
-    same = next((place for place, (a, b) in enumerate(zip(text, decoded)) if a != b), min(len(text), len(decoded)))
-    begin, end = max(same - CONTEXT, 0), same + CONTEXT
-    return Loss(id, text[begin:end], decoded[begin:end])
+    loss: Loss | None
 
 
 @dataclasses.dataclass
@@ -87,7 +78,7 @@ class Measures:
         kept: documents that come back as they were; refused: documents that could not be encoded at all.
         continued: words inside which a token ends.
         seconds: CPU time of encoding.
-        loss: of the first document that was not kept.
+        lost: the first document that was not kept.
     """
 
     tokens_of: np.ndarray
@@ -100,11 +91,11 @@ class Measures:
     continued: int = 0
     unknown: int = 0
     seconds: float = 0.0
-    loss: Loss | None = None
+    lost: Lost | None = None
 
     def __add__(self, other: Measures) -> Measures:
         mine, its = vars(self), vars(other)
-        return Measures(**{name: mine[name] + its[name] for name in mine if name != "loss"}, loss=self.loss or other.loss)
+        return Measures(**{name: mine[name] + its[name] for name in mine if name != "lost"}, lost=self.lost or other.lost)
 
     @property
     def tokens(self) -> int:
@@ -177,7 +168,7 @@ class Measurer:
             found.documents += 1
             if ids is None:
                 found.refused += 1
-                found.loss = found.loss or Loss(each.id, each.text[: 2 * CONTEXT], "")
+                found.lost = found.lost or Lost(each.id, None)
                 continue
             self._add(found, each, np.array(ids, np.int64))
         return found
@@ -201,13 +192,13 @@ class Measurer:
         found.characters += len(each.text)
         found.words += len(each.words)
         found.unknown += int((self._size[ids] == 0).sum())
-        decoded = self._tokenizer.decode(ids.tolist())
-        if decoded == each.text:
+        loss = difference(each.text, self._tokenizer.decode(ids.tolist()))
+        if loss is None:
             found.kept += 1
         else:
-            found.loss = found.loss or first_loss(each.id, each.text, decoded)
+            found.lost = found.lost or Lost(each.id, loss)
         ends = np.cumsum(self._size[ids]) - self._tokenizer.prefix_bytes
-        if decoded == each.text and len(ends) and ends[-1] == each.size:
+        if loss is None and len(ends) and ends[-1] == each.size:
             found.continued += cut_words(each, ends)
         else:
             found.continued += sum(map(self._is_cut_alone, each.words, each.spaced.tolist()))

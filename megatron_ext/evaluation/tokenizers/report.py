@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,6 +11,9 @@ from rich.table import Table
 
 from megatron_ext.evaluation.tokenizers.compare import ALL, Compared, Comparison
 from megatron_ext.evaluation.tokenizers.measures import Measures
+
+SUMMARY = 6
+"""Sources that the first table has a column for."""
 
 
 class Titled(NamedTuple):
@@ -35,13 +39,26 @@ def measures_of(compared: Compared, source: str) -> Measures:
 
 
 def _tokenizers(found: Comparison, hidden_size: int | None) -> Titled:
-    columns = ["tokenizer", "entries", "unused", "lossless", "unknown tokens", "MB/s a core"]
-    columns += [f"embedding of {hidden_size:,}"] if hidden_size else []
+    """The summary: what is true of all texts, and how short text of each source becomes."""
+    sources = found.sources if len(found.sources) <= SUMMARY else [ALL]
+    scored = any(each.model_scores for each in found.tokenizers)
+    columns = [
+        "tokenizer",
+        "entries",
+        *(f"bytes a token, {source}" for source in sources),
+        "unused",
+        "lossless",
+        "unknown tokens",
+    ]
+    columns += ["MB/s a core", *([f"embedding of {hidden_size:,}"] if hidden_size else [])]
+    columns += ["model's bits a byte"] if scored else []
     rows = []
     for each in found.tokenizers:
         whole, entries = each.whole, each.tokenizer.vocab_size
-        cells = [each.name, f"{entries:,}", percent(whole.unused), percent(whole.lossless), percent(whole.unknown_tokens)]
-        rows.append([*cells, f"{whole.mb_per_second:.1f}", *([f"{entries * hidden_size / 1e6:.1f} M"] if hidden_size else [])])
+        cells = [each.name, f"{entries:,}", *(f"{measures_of(each, source).bytes_per_token:.2f}" for source in sources)]
+        cells += [percent(whole.unused), percent(whole.lossless), percent(whole.unknown_tokens), f"{whole.mb_per_second:.1f}"]
+        cells += [f"{entries * hidden_size / 1e6:.1f} M"] if hidden_size else []
+        rows.append([*cells, *([spread(each.model_scores.get(ALL, ()))] if scored else [])])
     return Titled("The tokenizers", columns, rows)
 
 
@@ -86,13 +103,11 @@ def losses(found: Comparison) -> list[str]:
     lines = []
     for each in found.tokenizers:
         whole = each.whole
-        if whole.loss is None:
+        if whole.lost is None:
             continue
-        if whole.refused:
-            lines.append(f"{each.name} cannot encode {whole.refused:,} of {whole.documents:,} documents")
-        if (lost := whole.documents - whole.refused - whole.kept) > 0:
-            what = f"{whole.loss.text!r} comes back as {whole.loss.decoded!r} ({whole.loss.document})"
-            lines.append(f"{each.name} does not keep {lost:,} of {whole.documents:,} documents: {what}")
+        first = f"the first: {whole.lost.document}" + (f", {whole.lost.loss}" if whole.lost.loss else "")
+        not_kept = f"{each.name} does not keep {whole.documents - whole.kept:,} of {whole.documents:,} documents"
+        lines.append(not_kept + (f" ({whole.refused:,} it cannot encode)" if whole.refused else "") + f"; {first}")
     return lines
 
 
@@ -138,10 +153,17 @@ def _one(each: Compared, found: Comparison, alpha: float, hidden_size: int | Non
         "vocab_size": entries,
         "embedding_parameters": entries * hidden_size if hidden_size else None,
         "mb_per_cpu_second": _number(whole.mb_per_second),
-        "lost": whole.loss._asdict() if whole.loss else None,
+        "lost": _lost(whole),
         "texts": {source: _figures(measures_of(each, source), alpha) for source in shown(found)},
         "model_bits_per_byte": each.model_scores,
     }
+
+
+def _lost(whole: Measures) -> dict[str, Any] | None:
+    """The first document that did not come back: where, and from which character on what comes back as what."""
+    if whole.lost is None:
+        return None
+    return {"document": whole.lost.document, **(dataclasses.asdict(whole.lost.loss) if whole.lost.loss else {})}
 
 
 def _figures(its: Measures, alpha: float) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.evaluation.tokenizers import report
 from megatron_ext.evaluation.tokenizers.compare import _add_scores, compare
 from megatron_ext.evaluation.tokenizers.flags import ComparisonFlags, SourceFlags
 from tests import texts
@@ -31,6 +32,16 @@ def test_scores_that_are_none(content, tmp_path):
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(UserError, match="--model-scores .*x.json: is not what tools/evaluate.py --json writes"):
         _add_scores({}, str(tmp_path / "x.json"))
+
+
+def test_a_source_may_be_called_all_where_it_is_all(tmp_path):
+    (tmp_path / "tokenizer.json").write_text(texts.byte_level_bpe_json())
+    path = texts.write_jsonl(tmp_path / "x.jsonl", ["some text"])
+    asked = ComparisonFlags(tokenizers=(str(tmp_path / "tokenizer.json"),))
+    found = compare(SourceFlags(input=(f"all={path}",)), asked)
+    assert found.texts_of("all")["documents"] == 1 and report.shown(found) == ["all"]
+    with pytest.raises(UserError, match="a source is called 'all', as all of them together are"):
+        compare(SourceFlags(input=(f"all={path}", f"b={path}")), asked)
 
 
 def test_scores_of_all_texts_are_taken_where_they_are(tmp_path):

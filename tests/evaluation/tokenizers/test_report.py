@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from megatron_ext.evaluation.tokenizers.compare import Compared, Comparison
-from megatron_ext.evaluation.tokenizers.measures import Loss, Measures
+from megatron_ext.evaluation.tokenizers.measures import Lost, Measures
 from megatron_ext.evaluation.tokenizers.report import Titled, as_json, losses, markdown, percent, spread, tables
+from megatron_ext.tokenizers.round_trip import Loss
 from tests.evaluation.tokenizers.test_measures import Bytes
 
 
@@ -41,7 +42,7 @@ def test_all_texts_together_only_where_there_are_several_sources():
     assert [table.title.partition(":")[0] for table in tables(two, 2.5, None)] == ["The tokenizers", "a", "b", "all"]
     assert "all: 4 documents" in tables(two, 2.5, None)[-1].title
     assert as_json(two, 2.5, None)["tokenizers"][0]["texts"]["all"]["tokens"] == 6
-    assert [len(row) for table in tables(two, 2.5, 8) for row in table.rows] == [7, 7] + [9] * 6
+    assert [len(row) for table in tables(two, 2.5, 8) for row in table.rows] == [9, 9] + [9] * 6
 
 
 def test_what_cannot_be_said_is_null():
@@ -52,11 +53,24 @@ def test_what_cannot_be_said_is_null():
 
 def test_losses_name_the_tokenizer_the_count_and_the_place():
     assert losses(comparison("x")) == []
-    found = comparison("x", kept=1, loss=Loss("a.jsonl:3", "Ａ b", "A b"))
-    assert losses(found) == ["x does not keep 1 of 2 documents: 'Ａ b' comes back as 'A b' (a.jsonl:3)"]
-    assert losses(comparison("x", kept=1, refused=1, loss=Loss("a", "b", ""))) == ["x cannot encode 1 of 2 documents"]
+    found = comparison("x", kept=1, lost=Lost("a.jsonl, line 3", Loss(7, "Ａ b", "A b")))
+    where = "the first: a.jsonl, line 3, character 7, 'Ａ' (U+FF21): 'Ａ b' comes back as 'A b'"
+    assert losses(found) == [f"x does not keep 1 of 2 documents; {where}"]
+    lost = {"document": "a.jsonl, line 3", "place": 7, "given": "Ａ b", "back": "A b"}
+    assert as_json(found, 2.5, None)["tokenizers"][0]["lost"] == lost
+    refused = comparison("x", kept=0, refused=1, lost=Lost("a", None))
+    assert losses(refused) == ["x does not keep 2 of 2 documents (1 it cannot encode); the first: a"]
+    assert as_json(refused, 2.5, None)["tokenizers"][0]["lost"] == {"document": "a"}
 
 
 def test_markdown_is_a_table():
     said = markdown([Titled("T", ["tokenizer", "b"], [["x|y", "1"]])])
     assert said == "**T**\n\n| tokenizer | b |\n|---|---:|\n| x\\|y | 1 |\n"
+
+
+def test_the_summary_has_a_column_for_each_of_a_few_sources():
+    few, many = comparison("x", sources="abcdef"), comparison("x", sources="abcdefg")
+    of_sources = lambda found: [name for name in tables(found, 2.5, None)[0].columns if name.startswith("bytes a token, ")]
+    assert of_sources(few) == [f"bytes a token, {name}" for name in "abcdef"] and of_sources(many) == ["bytes a token, all"]
+    few.tokenizers[0].model_scores["all"] = [1.5]
+    assert tables(few, 2.5, None)[0].columns[-1] == "model's bits a byte" and tables(few, 2.5, None)[0].rows[0][-1] == "1.500"
