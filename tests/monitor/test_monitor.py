@@ -19,14 +19,14 @@ RUN = (
 
 
 def filling_up(launch, folder: str) -> list[str]:
-    """A run to update 20, whose files grow to 4,000 bytes, and on to its end without a limit; what stood on stderr."""
+    """A run to update 20, whose files grow to 5,000 bytes, and on to its end without a limit; what stood on stderr."""
     from megatron_ext.checkpoint.store import Store
 
     said, save = io.StringIO(), Store.save
     argv = [*RUN, "--tensorboard-dir", f"{folder}/board"]
     with contextlib.redirect_stderr(said):
         with contextlib.ExitStack() as full, pytest.MonkeyPatch.context() as patch:
-            full.enter_context(files_no_larger_than(4000))
+            full.enter_context(files_no_larger_than(5000))
             patch.setattr(Store, "save", lambda *given: (full.close(), save(*given)))  # there is room again for the checkpoint
             train_case(launch, argv, folder)
         train_case(launch, argv, folder)

@@ -22,7 +22,9 @@ def ours(launch, folder, settings):
         from megatron_ext.inference.prompts import Request
         from megatron_ext.tokenizers.build import build
 
-        trained = SimpleNamespace(model=model, tokenizer=build(config.tokenizer), device=torch.device("cpu"), window=40)
+        trained = SimpleNamespace(
+            config=config, model=model, tokenizer=build(config.tokenizer), device=torch.device("cpu"), window=40
+        )
         requests = [Request(number, 0, "", tuple(ids)) for number, ids in enumerate(PROMPTS)]
         found = []
         for cached in (True, False):

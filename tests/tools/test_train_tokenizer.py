@@ -163,7 +163,7 @@ def test_a_folder_is_not_given_a_second_model(tmp_path, corpus):
         (["--additional-special-tokens", "<a>", "<a>"], "--additional-special-tokens <a>: is a control token's name already"),
         (["--special-tokens", "ul2", "--eod-token", "[S]"], "--eod-token [S]: is a control token's name already"),
         (["--additional-special-tokens", "<0x41>"], "--additional-special-tokens <0x41>: is a name that"),
-        (["--additional-special-tokens", "Ġword"], "--additional-special-tokens Ġword: is how byte-level BPE writes a text"),
+        (["--additional-special-tokens", "Ġword"], "--additional-special-tokens Ġword: is how byte-level tokens write a text"),
         (["--vocab-size", "350", "--special-tokens", "span_corruption"], "--vocab-size 350: is too small"),
         (["--weights", "1", "2"], "--weights 2: are not as many as --input names, 1"),
         (["--algorithm", "bep"], "did you mean bpe?"),

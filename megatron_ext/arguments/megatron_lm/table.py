@@ -223,6 +223,7 @@ SECTIONS = (
         ours("--reset-position-ids --reset-attention-mask --eod-mask-loss"),
         refused("--object-storage-cache-path= --phase-transition-iterations=", "is not there"),
         becomes("--fim-data", objective="fill_in_middle"),
+        ours("--mask-prob"),
         ours("--fim-rate --fim-spm-rate --fim-prefix-token --fim-middle-token --fim-suffix-token"),
         refused("--fim-split-sample= --fim-fragment-rate=", "is not there; each document is cut, or none of it"),
         refused("--fim-no-prefix= --fim-pad-token= --fim-eod-token=", "is not there; nothing is padded or ended anew here"),
@@ -320,8 +321,8 @@ SECTIONS = (
         refused("""--output-bert-embeddings --bert-embedder-type= --bert-load= --ict-head-size= --ict-load=
             --biencoder-projection-dim= --biencoder-shared-query-context-model --titles-data-path= --query-in-block-prob=
             --use-one-sent-docs --evidence-data-path= --retriever-report-topk-accuracies=* --retriever-score-scaling
-            --block-data-path= --embedding-path= --indexer-batch-size= --indexer-log-interval= --mask-prob= --short-seq-prob=
-            --retriever-seq-length=""", "BERT and retrieval are not there"),
+            --block-data-path= --embedding-path= --indexer-batch-size= --indexer-log-interval= --short-seq-prob=
+            --retriever-seq-length=""", "retrieval is not there"),
         refused("""--num-classes= --img-h= --img-w= --num-channels= --patch-dim= --classes-fraction= --data-per-class-fraction=
             --no-data-sharding --head-lr-mult= --vision-pretraining --vision-pretraining-type= --vision-backbone-type=
             --swin-backbone-type= --mask-type= --mask-factor= --iter-per-epoch= --dino-local-img-size= --dino-local-crops-number=

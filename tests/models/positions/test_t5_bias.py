@@ -15,7 +15,7 @@ from tests.checkpoint.saved_run import restored, tensors
 from tests.layouts.test_save_and_load import whole
 from tests.layouts.training_case import outcome
 from tests.models.attention.cores import Tokens, core
-from tests.models.attention.test_blocks import DOCUMENTS, naive
+from tests.models.attention.test_blocks import DOCUMENTS, PREFIX, naive
 
 
 @pytest.mark.parametrize(("count", "farthest"), [(32, 128), (7, 9), (2, 2), (9, 13), (64, 4096)])
@@ -78,7 +78,7 @@ def test_attention_teaches_the_table(pattern, cap, documents, queries, bias, mon
     theirs = [tensor.detach().clone().requires_grad_() for tensor in ours]
     module = core(pattern, cap, learns_bias=True)
     module.bias = bias
-    found = module(*ours[:3], None, attention_bias=Tokens.whole(12, "cpu", documents))
+    found = module(*ours[:3], None, attention_bias=Tokens.whole(12, "cpu", documents, PREFIX))
     expected = naive(*theirs[:3], pattern, documents, cap, written_out(theirs[3], 12))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     weights = torch.randn_like(expected)
