@@ -18,6 +18,7 @@ from megatron_ext.tokenizers.build import build
 from megatron_ext.tokenizers.byte_alphabet import BYTE_OF
 from megatron_ext.tokenizers.contract import Tokenizer
 from megatron_ext.tokenizers.flags import ALGORITHMS, TokenizerFlags, TrainTokenizerFlags
+from megatron_ext.tokenizers.special_tokens import FAMILIES
 from megatron_ext.tokenizers.training import byte_level_bpe
 
 HARD = [
@@ -66,6 +67,14 @@ def load(contents: dict[str, bytes], folder: pathlib.Path, **flags) -> Tokenizer
         (folder / name).write_bytes(content)
     kind = "sentencepiece" if "tokenizer.model" in contents else "huggingface"
     return build(TokenizerFlags(tokenizer_type=kind, tokenizer_model=str(folder), **flags))
+
+
+def write_tokenizer_with_control_tokens(folder: pathlib.Path, vocab_size: int) -> str:
+    """A byte-level BPE with the control tokens of all objectives, as a folder."""
+    flags = TrainTokenizerFlags(vocab_size=vocab_size, special_tokens=tuple(FAMILIES))
+    for name, content in byte_level_bpe.train(library_texts(), flags).items():
+        (folder / name).write_bytes(content)
+    return str(folder)
 
 
 @functools.cache

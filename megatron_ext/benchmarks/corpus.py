@@ -12,10 +12,9 @@ import os
 import pathlib
 import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,24 +23,12 @@ from megatron_ext.arguments.problems import UserError
 from megatron_ext.benchmarks import corpus_peers as peers
 from megatron_ext.benchmarks.corpus_text import Text, size_of, texts, write
 from megatron_ext.benchmarks.launch import Ran, launch
-
-Rows = Iterator[tuple[str, str]]
+from megatron_ext.benchmarks.rows import Rows, measured
 
 
 def run(flags) -> Rows:
     """`(what, how much)`, line by line."""
-    os.makedirs(flags.folder, exist_ok=True)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="benchmark_corpus_", dir=flags.folder))
-    try:
-        bench = Bench(flags, folder)
-        yield "text", f"{len(bench.texts):,} documents, {bench.size / 1e6:.1f} MB: {flags.input or 'of this Python'}"
-        for row in flags.rows:
-            try:
-                yield from ROWS[row](bench)
-            except (ImportError, UserError) as error:
-                yield row, f"left out: {error}"
-    finally:
-        shutil.rmtree(folder)
+    yield from measured("corpus", flags, Bench, ROWS)
 
 
 class Bench:
@@ -57,6 +44,9 @@ class Bench:
         write(self.few_file, few)
         beside = [pathlib.Path(sys.prefix, name) for name in ("datatrove", "presidio")]
         self.folders = [*map(os.path.abspath, flags.peers), *(str(path) for path in beside if path.is_dir())]
+
+    def about(self, flags) -> Rows:
+        yield "text", f"{len(self.texts):,} documents, {self.size / 1e6:.1f} MB: {flags.input or 'of this Python'}"
 
     def seconds(self, some: Sequence[Any], *works: Callable[[Sequence[Any]], object], at_once: int = 64) -> list[float]:
         """CPU seconds of each of `works` on some texts, so many at once; of each piece the best round, in turns."""

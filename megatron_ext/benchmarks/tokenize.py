@@ -16,18 +16,17 @@ import os
 import pathlib
 import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.benchmarks.corpus_text import Text, size_of, texts, write
 from megatron_ext.benchmarks.launch import Ran, launch
+from megatron_ext.benchmarks.rows import Rows, measured
 from megatron_ext.benchmarks.tokenize_peers import PEERS
 from megatron_ext.tokenizers.flags import ALGORITHMS, TrainTokenizerFlags
 
-Rows = Iterator[tuple[str, str]]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _START, _LONG = 5e5, 6e7  # bytes of text: what counts as the start, and what ours is measured on at least
 _MUCH = 2.4e8  # bytes that two workers share: the start is to be little beside it
@@ -35,20 +34,7 @@ _MUCH = 2.4e8  # bytes that two workers share: the start is to be little beside 
 
 def run(flags) -> Rows:
     """`(what, how much)`, line by line."""
-    os.makedirs(flags.folder, exist_ok=True)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="benchmark_tokenize_", dir=flags.folder))
-    try:
-        bench = Bench(flags, folder)
-        size = size_of([each.text for each in bench.texts])
-        yield "text", f"{len(bench.texts):,} documents, {size / 1e6:.1f} MB: {flags.input or 'of this Python'}"
-        yield "tokenizer", bench.tokenizer if flags.tokenizer_model else f"{flags.vocab_size:,} entries, learned from it"
-        for row in flags.rows:
-            try:
-                yield from ROWS[row](bench)
-            except (ImportError, UserError) as error:
-                yield row, f"left out: {error}"
-    finally:
-        shutil.rmtree(folder)
+    yield from measured("tokenize", flags, Bench, ROWS)
 
 
 class Bench:
@@ -60,6 +46,11 @@ class Bench:
         beside = pathlib.Path(sys.prefix, "datatrove")
         self.folders = [*map(os.path.abspath, flags.peers), *([str(beside)] if beside.is_dir() else [])]
         self.tokenizer = flags.tokenizer_model or self._learned(flags.vocab_size)
+
+    def about(self, flags) -> Rows:
+        size = size_of([each.text for each in self.texts])
+        yield "text", f"{len(self.texts):,} documents, {size / 1e6:.1f} MB: {flags.input or 'of this Python'}"
+        yield "tokenizer", self.tokenizer if flags.tokenizer_model else f"{flags.vocab_size:,} entries, learned from it"
 
     def _learned(self, vocab_size: int) -> str:
         where = self.folder / "tokenizer"

@@ -37,10 +37,12 @@ class Epoch:
 
 
 class PackedSamples(Samples):
-    """Args:
-    number: of the data set in a blend, so that equal ones are shuffled differently.
-    cache: where orders are kept.
-    window: tokens that a sample has, but for the one more; seq_length is how far samples are apart.
+    """Samples of `window` tokens and one more, whose beginnings are `seq_length` apart.
+
+    Args:
+        number: of the data set in a blend, so that equal ones are shuffled differently.
+        cache: where orders are kept.
+        window: seq_length, where it is not given.
     """
 
     def __init__(

@@ -6,6 +6,8 @@ import dataclasses
 import json
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.objectives.fill_in_middle import sentinels
+from megatron_ext.objectives.reading.pairs import Setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,10 +67,7 @@ def infilling(flags, config, tokenizer, window: int) -> list[Request]:
             f"--infill: the run learnt --objective {objective.objective}, which fills in no middle; load a run of "
             "--objective fill_in_middle, or give --prompt"
         )
-    before, middle, after = (
-        tokenizer.control_tokens[name]
-        for name in (objective.fim_prefix_token, objective.fim_middle_token, objective.fim_suffix_token)
-    )
+    before, middle, after = Setting(objective, tokenizer).control(*sentinels(objective))
     prefix, suffix = flags.infill
     try:
         ids = (before, *tokenizer.encode(prefix), after, *tokenizer.encode(suffix), middle)

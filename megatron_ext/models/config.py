@@ -148,11 +148,7 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
     chunks = parallel.num_virtual_stages_per_pipeline_rank
     interleaved = chunks is not None and chunks > 1
     return ModelConfig(
-        architecture=model.architecture,
         num_layers=model.num_layers,
-        encoder_layers=model.encoder_num_layers or 0,
-        token_types=model.num_tokentypes or 0,
-        binary_head=bool(model.bert_binary_head),
         hidden_size=model.hidden_size,
         ffn_hidden_size=model.ffn_hidden_size,
         num_attention_heads=model.num_attention_heads,
@@ -189,6 +185,7 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         mtp_loss_scaling_factor=model.mtp_loss_scaling_factor,
         tied_embeddings=not model.untie_embeddings_and_output_weights,
         layers_impl=layers_impl,
+        **_architecture(model),
         **_attention(model),
         **_norms_and_residuals(model),
         **_precision(training),
@@ -196,6 +193,16 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         **_experts(model, parallel),
         **_fp8(parallel),
         **_cuda_graphs(parallel),
+    )
+
+
+def _architecture(model) -> dict:
+    """Fields of what the model is as a whole."""
+    return dict(
+        architecture=model.architecture,
+        encoder_layers=model.encoder_num_layers or 0,
+        token_types=model.num_tokentypes or 0,
+        binary_head=bool(model.bert_binary_head),
     )
 
 

@@ -17,7 +17,8 @@ INLINE std::uint64_t mix(std::uint64_t h) {  // the finaliser of MurmurHash3
     return h ^ (h >> 33);
 }
 
-inline std::uint64_t hash_bytes(const std::uint8_t* p, std::size_t size) {
+// All but the last block of eight bytes or less, at which p and size stand afterwards.
+INLINE std::uint64_t hash_blocks(const std::uint8_t*& p, std::size_t& size) {
     constexpr std::uint64_t K = 0x9e3779b97f4a7c15ULL;
     std::uint64_t h = size * K, block;
     for (; size > 8; p += 8, size -= 8) {
@@ -25,7 +26,12 @@ inline std::uint64_t hash_bytes(const std::uint8_t* p, std::size_t size) {
         h = (h ^ block) * K;
         h ^= h >> 32;
     }
-    block = 0;
+    return h;
+}
+
+inline std::uint64_t hash_bytes(const std::uint8_t* p, std::size_t size) {
+    const std::uint64_t h = hash_blocks(p, size);
+    std::uint64_t block = 0;
     for (std::size_t i = 0; i < size; ++i) block |= static_cast<std::uint64_t>(p[i]) << (8 * i);
     return mix(h ^ block);
 }

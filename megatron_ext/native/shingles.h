@@ -109,13 +109,8 @@ class Fold {
 
 // hash_bytes, where eight bytes may be read beyond the end.
 INLINE std::uint64_t hash_padded(const std::uint8_t* p, std::size_t size) {
-    constexpr std::uint64_t K = 0x9e3779b97f4a7c15ULL;
-    std::uint64_t h = size * K, block;
-    for (; size > 8; p += 8, size -= 8) {
-        std::memcpy(&block, p, 8);
-        h = (h ^ block) * K;
-        h ^= h >> 32;
-    }
+    const std::uint64_t h = hash_blocks(p, size);
+    std::uint64_t block;
     std::memcpy(&block, p, 8);
     const std::uint64_t rest = size == 0 ? 0 : block << (64 - 8 * size) >> (64 - 8 * size);
     return mix(h ^ rest);

@@ -25,12 +25,16 @@ _BROKEN = "\ufffd"
 _LONGEST = 4  # tokens of a byte each that a character can have
 
 
+def sentinels(flags) -> tuple[str, str, str]:
+    """The names of the control tokens before prefix, middle and suffix."""
+    return flags.fim_prefix_token, flags.fim_middle_token, flags.fim_suffix_token
+
+
 class Pairs:
     def __init__(self, setting: Setting):
         flags, self._tokenizer = setting.flags, setting.tokenizer
         self._rate, self._spm_rate, self._eod = flags.fim_rate, flags.fim_spm_rate, setting.eod
-        names = flags.fim_prefix_token, flags.fim_middle_token, flags.fim_suffix_token
-        self._prefix, self._middle, self._suffix = ([number] for number in setting.control(*names))
+        self._prefix, self._middle, self._suffix = ([number] for number in setting.control(*sentinels(flags)))
         if setting.tokenizer.prefix_bytes:
             raise UserError(
                 "--objective fill_in_middle: the tokenizer puts a space before each text, so the parts of a document would not "

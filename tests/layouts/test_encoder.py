@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from megatron_ext.tokenizers.flags import TrainTokenizerFlags
-from megatron_ext.tokenizers.special_tokens import FAMILIES
-from megatron_ext.tokenizers.training import byte_level_bpe
 from tests import texts
 from tests.layouts.test_layouts import CP2, PP2, RECOMPUTE, TP2, VIRTUAL, compare
 from tests.layouts.training_case import outcome
@@ -39,11 +36,7 @@ CASES = [("bert", layout) for layout in LAYOUTS] + [("t5's encoder", "TP2+SP"), 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Flags of all runs, with a tokenizer that has [MASK]."""
-    folder = tmp_path_factory.mktemp("tokenizer")
-    flags = TrainTokenizerFlags(vocab_size=600, special_tokens=tuple(FAMILIES))
-    for name, content in byte_level_bpe.train(texts.library_texts(), flags).items():
-        (folder / name).write_bytes(content)
-    return [*RUN, "--tokenizer-model", str(folder)]
+    return [*RUN, "--tokenizer-model", texts.write_tokenizer_with_control_tokens(tmp_path_factory.mktemp("tokenizer"), 600)]
 
 
 @pytest.fixture(scope="module")

@@ -11,19 +11,15 @@ import numpy as np
 
 from megatron_ext.objectives.reading.flags import ObjectiveFlags
 from megatron_ext.objectives.reading.pairs import Setting
-from megatron_ext.tokenizers.flags import TokenizerFlags, TrainTokenizerFlags
+from megatron_ext.tokenizers.flags import TokenizerFlags
 from megatron_ext.tokenizers.loaders import huggingface
-from megatron_ext.tokenizers.special_tokens import FAMILIES
-from megatron_ext.tokenizers.training import byte_level_bpe
 from tests import texts
 
 
 @functools.cache
 def tokenizer():
-    flags = TrainTokenizerFlags(vocab_size=800, special_tokens=tuple(FAMILIES))
     with tempfile.TemporaryDirectory() as folder:
-        for name, content in byte_level_bpe.train(texts.library_texts(), flags).items():
-            (pathlib.Path(folder) / name).write_bytes(content)
+        texts.write_tokenizer_with_control_tokens(pathlib.Path(folder), 800)
         return huggingface.load(TokenizerFlags(tokenizer_model=folder, tokenizer_type="huggingface"))
 
 

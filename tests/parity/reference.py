@@ -53,6 +53,18 @@ def of_folder_and_batch(launch, folder: pathlib.Path, batch: dict[str, torch.Ten
         return logits if len(logits) > 1 else logits[0], loss.item(), gradients
 
 
+@torch.no_grad()
+def beside_theirs(gradients: dict, reference, folder: pathlib.Path) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """`(ours, theirs)` by name: transformers saves its gradients as weights, and they are read by the family's mapping."""
+    from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
+
+    for parameter in reference.parameters():
+        parameter.copy_(parameter.grad)
+    reference.save_pretrained(folder)
+    theirs = HuggingFaceSource(folder)
+    return {place.name: (gradient, theirs.block(place)) for place, gradient in gradients.items()}
+
+
 @contextlib.contextmanager
 def opened(launch, folder: pathlib.Path):
     """Inside, `(configuration, model)` of a Hugging Face folder."""

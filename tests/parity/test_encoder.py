@@ -9,10 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
 from tests.parity.encoders import ENCODERS
 from tests.parity.families import VOCAB
-from tests.parity.reference import of_folder_and_batch
+from tests.parity.reference import beside_theirs, of_folder_and_batch
 from tests.parity.test_parity import compare, perturbed
 
 LENGTH, SAMPLES = 19, [(9, 5, 3), (19,), (4, 14)]  # tokens of each document; what is left is padding
@@ -26,12 +25,7 @@ def test_equals_transformers(family, pool, request, tmp_path):
     theirs, sentences, loss = read_one_by_one(reference, batch)
     reference.save_pretrained(tmp_path / "weights")
     (logits, scores), our_loss, gradients = pool.run(of_folder_and_batch, 1, tmp_path / "weights", batch)[0]
-    with torch.no_grad():
-        for parameter in reference.parameters():
-            parameter.copy_(parameter.grad)
-    reference.save_pretrained(tmp_path / "gradients")
-    expected = HuggingFaceSource(tmp_path / "gradients")
-    pairs = {place.name: (gradient, expected.block(place)) for place, gradient in gradients.items()}
+    pairs = beside_theirs(gradients, reference, tmp_path / "gradients")
     torch.testing.assert_close(scores, sentences, rtol=0, atol=1e-5)
     compare(family, request, (logits[batch["documents"] >= 0], our_loss, pairs), (theirs, loss))
 

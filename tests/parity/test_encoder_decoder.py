@@ -8,10 +8,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
 from tests.parity.encoder_decoders import ENCODER_DECODERS
 from tests.parity.families import VOCAB
-from tests.parity.reference import of_folder_and_batch
+from tests.parity.reference import beside_theirs, of_folder_and_batch
 from tests.parity.test_parity import compare, perturbed
 
 # Of each document in a sample, its tokens in the encoder and in the decoder; what is left is padding.
@@ -27,12 +26,7 @@ def test_equals_transformers(family, pool, request, tmp_path):
     theirs = read_one_by_one(reference, batch)
     reference.save_pretrained(tmp_path / "weights")
     logits, loss, gradients = pool.run(of_folder_and_batch, 1, tmp_path / "weights", batch)[0]
-    with torch.no_grad():
-        for parameter in reference.parameters():
-            parameter.copy_(parameter.grad)
-    reference.save_pretrained(tmp_path / "gradients")
-    expected = HuggingFaceSource(tmp_path / "gradients")
-    pairs = {place.name: (gradient, expected.block(place)) for place, gradient in gradients.items()}
+    pairs = beside_theirs(gradients, reference, tmp_path / "gradients")
     compare(family, request, (logits[batch["loss_mask"] > 0], loss, pairs), theirs)
 
 

@@ -11,9 +11,8 @@ import pathlib
 import pytest
 import torch
 
-from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
 from tests.parity.families import FAMILIES, LENGTH, VOCAB
-from tests.parity.reference import logits_and_gradients, of_folder
+from tests.parity.reference import beside_theirs, logits_and_gradients, of_folder
 from tests.parity.t5 import t5, t5_v1_1
 from tests.parity.torchscale import deepnorm_xpos
 
@@ -38,12 +37,7 @@ def test_equals_transformers(family, pool, request, tmp_path):
     theirs, loss = logits_and_loss(reference, tokens)
     reference.save_pretrained(tmp_path / "weights")
     ours, our_loss, gradients = pool.run(of_folder, 1, tmp_path / "weights", tokens)[0]
-    with torch.no_grad():
-        for parameter in reference.parameters():
-            parameter.copy_(parameter.grad)
-    reference.save_pretrained(tmp_path / "gradients")
-    expected = HuggingFaceSource(tmp_path / "gradients")
-    pairs = {place.name: (gradient, expected.block(place)) for place, gradient in gradients.items()}
+    pairs = beside_theirs(gradients, reference, tmp_path / "gradients")
     compare(family, request, (ours, our_loss, pairs), (theirs, loss))
 
 

@@ -14,6 +14,7 @@ import time
 import psutil
 import pytest
 
+from tests import texts
 from tests.checkpoint.saved_run import save
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -45,6 +46,18 @@ def finished(command, *argv):
 def hear_ctrl_c():
     """A shell starts what runs in the background deaf to Ctrl-C, and these tests may be run so."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def test_a_middle_is_filled_in(pool, tmp_path):
+    tokenizer = texts.write_tokenizer_with_control_tokens(tmp_path, 600)
+    flags = ["--objective", "fill_in_middle", "--tokenizer-type", "huggingface", "--tokenizer-model", tokenizer]
+    save(pool, tmp_path / "run", *flags, "--vocab-size", "600", "--train-iters", "1", "--seq-length", "64")
+    ask = ["--load", tmp_path / "run", "--infill", "def add(", "return total", "--max-new-tokens", "5"]
+    finished([sys.executable], "tools/generate.py", *ask, "--output", tmp_path / "middle.jsonl")
+    (record,) = map(json.loads, (tmp_path / "middle.jsonl").read_text().splitlines())
+    assert record["prompt"] == "def add(" and 0 < len(record["ids"]) <= 5
+    process = start([sys.executable], "tools/generate.py", *ask[:4])
+    assert process.wait(100) == 2 and "--infill: takes two texts, and there are 1" in process.stderr.read()
 
 
 def test_a_file_of_prompts_on_four_processes_and_the_same_on_one(run, tmp_path):

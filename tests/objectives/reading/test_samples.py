@@ -78,6 +78,13 @@ def test_there_is_next_to_no_padding(objective, architecture, documents):
     assert padding / total <= allowed, padding / total
 
 
+def test_there_is_next_to_no_padding_in_an_encoder(documents):
+    samples, raw = made(documents, "masked_lm", "encoder", length=512, sentence_task="sentence_order")
+    padding = np.mean([samples[number]["input_ids"] == tokenizer().eod for number in range(raw.samples_per_epoch)])
+    print(f"masked_lm encoder: {padding:.2%} padding")
+    assert padding <= 0.05
+
+
 @pytest.mark.parametrize(("objective", "architecture"), CASES)
 def test_a_sample_belongs_to_its_number(objective, architecture, documents):
     first, again, other = (made(documents, objective, architecture, seed)[0] for seed in (1, 1, 2))
