@@ -16,7 +16,7 @@ import numpy as np
 
 from megatron_ext.objectives.reading.denoisers import DEFAULT, Denoiser, read_denoisers
 from megatron_ext.objectives.reading.draws import Draws
-from megatron_ext.objectives.reading.pairs import Setting
+from megatron_ext.objectives.reading.pairs import Asked, Setting
 from megatron_ext.objectives.reading.samples import batch, loss
 from megatron_ext.objectives.span_corruption import SpanCorruption
 
@@ -45,6 +45,14 @@ class Pairs:
 
     def choose(self, draws: Draws) -> SpanCorruption:
         return self._all[min(int(np.searchsorted(self._edges, draws.uniform(), side="right")), len(self._all) - 1)]
+
+    def continued(self, ids: np.ndarray) -> Asked:
+        """By the first denoiser of one span at the end."""
+        return next((each for each in self._all if isinstance(each, _Sequential)), self._all[0]).continued(ids)
+
+    def infilled(self, before: np.ndarray, after: np.ndarray) -> Asked:
+        """By the first of short spans."""
+        return next((each for each in self._all if not isinstance(each, _Sequential)), self._all[0]).infilled(before, after)
 
     def sizes(self, length: int) -> tuple[int, int]:
         return tuple(int(part) for part in np.rint(self._shares @ np.array([each.sizes(length) for each in self._all])))

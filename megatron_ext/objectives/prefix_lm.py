@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from megatron_ext.objectives.reading.draws import Draws
-from megatron_ext.objectives.reading.pairs import Pair, Setting
+from megatron_ext.objectives.reading.pairs import Asked, Pair, Setting
 from megatron_ext.objectives.reading.samples import batch, loss
 
 __all__ = ["Pairs", "batch", "loss"]
@@ -30,3 +30,6 @@ class Pairs:
     def sizes(self, length: int) -> tuple[int, int]:
         half = length // 2 if self._fixed is None else min(self._fixed, length - 1)
         return half, length - half
+
+    def continued(self, ids: np.ndarray) -> Asked:
+        return Asked(ids)
