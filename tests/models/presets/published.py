@@ -70,6 +70,7 @@ PUBLISHED = {
     # Those of the main model and of the layer for one token more, which holds embedding and output again.
     "deepseek_v3_671b": Published(129280, 680_571_043_840 + 3_918_786_560 - 2 * 129280 * 7168, WEIGHTS),
     "yulan_12b": Published(51190, 12e9, "abstract"),
+    "glm4_9b": Published(151552, 9_399_951_360, WEIGHTS),
     "t5_small": Published(32128, 60_506_624, WEIGHTS),
     "t5_base": Published(32128, 222_903_552, WEIGHTS),
     "t5_large": Published(32128, 737_668_096, WEIGHTS),
