@@ -138,6 +138,7 @@ WITHOUT_EFFECT = {
     "gptj": {"activation_function"},  # gelu_new is gelu_pytorch_tanh
     "falcon": {"num_kv_heads"},  # multi_query says 1
     "mixtral": {"head_dim"},  # hidden / heads
+    "ul2": {"output_past"},  # a key of older versions
     # no layer has experts
     "deepseek_v3_dense": {
         "n_routed_experts",

@@ -76,6 +76,8 @@ PUBLISHED = {
     "t5_large": Published(32128, 737_668_096, WEIGHTS),
     "t5_3b": Published(32128, 2_851_598_336, WEIGHTS),
     "t5_11b": Published(32128, 11_307_321_344, WEIGHTS),
+    # Counted by transformers (its class holds the output matrix and the embedding once).
+    "ul2_20b": Published(32128, 19_459_613_696, WEIGHTS),
     "bert_base": Published(30522, 110_106_428, WEIGHTS),
     "bert_large": Published(30522, 336_226_108, WEIGHTS),
 }
