@@ -49,6 +49,8 @@ class ModelConfig(TransformerConfig):
     """The registry name of where norms stand."""
     deepnorm_alphas: tuple[float, float] = (1.0, 1.0)
     """What the residual is multiplied by in deepnorm: in a decoder's layers, in an encoder's."""
+    deepnorm_beta: float | None = None
+    """Gain of the matrices that deepnorm draws smaller, where it is not the paper's."""
     residual_from_norm: bool = False
     """The residual is the normed input."""
     parallel_residual: bool = False
@@ -244,6 +246,7 @@ def _norms_and_residuals(model) -> dict:
         norm_bias=model.norm_bias,
         norm_placement=model.norm_placement,
         deepnorm_alphas=alphas,
+        deepnorm_beta=model.deepnorm_beta,
         residual_from_norm=model.apply_residual_connection_post_layernorm,
         parallel_residual=model.parallel_residual,
         share_parallel_norm=model.share_parallel_norm,

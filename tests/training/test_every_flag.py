@@ -59,6 +59,7 @@ CHANGES_LOSS = {
     "relative_attention_max_distance": (FEW_BUCKETS, [*FEW_BUCKETS, "--relative-attention-max-distance", "9"]),
     "norm_placement": ([], ["--norm-placement", "sandwich"]),
     "deepnorm_alpha": (DEEPNORM, [*DEEPNORM, "--deepnorm-alpha", "9"]),
+    "deepnorm_beta": (DEEPNORM, [*DEEPNORM, "--deepnorm-beta", "9"]),
     "apply_residual_connection_post_layernorm": ([], ["--apply-residual-connection-post-layernorm"]),
     "parallel_residual": ([], ["--parallel-residual"]),
     "embedding_scale": ([], ["--embedding-scale", "9"]),
