@@ -23,7 +23,7 @@ class GenerationFlags:
     )
     prompt_key: str = flag("prompt", "where the text lies in a line of --prompts-file FILE.jsonl")
     output: str | None = flag(
-        None, "write JSON lines here, not the texts to the terminal: prompt, text, ids, finish_reason", front=True
+        None, "write JSON lines here, not the texts to the terminal: prompt, text, ids, finish_reason; or masks", front=True
     )
     max_new_tokens: int = flag(100, "tokens to add at most", least=1, front=True)
     num_samples: int | None = flag(

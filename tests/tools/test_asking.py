@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
 import pytest
+import tokenizers
+import torch
 
 from tests import texts
 from tests.faults.bad_input import call
+from tests.parity.encoder_decoders import T5
+from tests.parity.test_parity import perturbed
 
 TP2, PP2 = ["--tensor-model-parallel-size", "2"], ["--pipeline-model-parallel-size", "2"]
 BEHIND = ["--encoder-num-layers", "2", "--decoder-num-layers", "2", "--encoder-seq-length", "48", "--decoder-seq-length", "48"]
@@ -107,3 +112,24 @@ def test_what_a_run_cannot_be_asked_is_said_and_nothing_is_written(pool, tokeniz
         ((status, problem),) = pool.run(call, 1, "tools/generate.py", [*load, *argv, *output])
         assert status != 0 and said in problem and "Traceback" not in problem, problem
     assert not (tmp_path / "answers").exists()
+
+
+def test_a_folder_of_transformers_answers_as_it_does_there(pool, tokenizer, tmp_path):
+    """A T5 whose decoder is fed token 3 first."""
+    import transformers
+
+    torch.manual_seed(0)
+    config = transformers.T5Config(**T5 | {"vocab_size": 600}, pad_token_id=0, eos_token_id=None)
+    reference = perturbed(transformers.T5ForConditionalGeneration(config), 0.3)
+    shutil.copytree(tokenizer, tmp_path / "t5")
+    reference.save_pretrained(tmp_path / "t5")
+    argv = ["--load", str(tmp_path / "t5"), "--device", "cpu", "--sequence-to-sequence", *PROMPT, "--ignore-eod"]
+    found = pool.run(call, 1, "tools/generate.py", [*argv, "--max-new-tokens", "12", "--output", str(tmp_path / "out")])
+    assert found[0][0] == 0, found
+    records = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    encode = tokenizers.Tokenizer.from_file(f"{tokenizer}/tokenizer.json").encode
+    for record, text in zip(records, PROMPT[1:], strict=True):
+        given = torch.tensor([[*encode(text).ids, 0]])
+        theirs = reference.generate(given, max_new_tokens=12, do_sample=False, eos_token_id=None, decoder_start_token_id=3)
+        assert record["ids"] == theirs[0, 1:].tolist() and record["prompt"] == text
+    assert records[0]["ids"] != records[1]["ids"]
