@@ -41,6 +41,7 @@ def _first(*shape: int) -> dict:
         untie_embeddings_and_output_weights=False,
         hidden_dropout=0.1,
         attention_dropout=0.1,
+        activation_dropout=0.1,
         global_batch_size=2048,
         train_tokens=1_000_000 * 2048 * 640,
     )
