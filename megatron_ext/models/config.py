@@ -43,6 +43,8 @@ class ModelConfig(TransformerConfig):
     """The output matrix is the embedding's."""
     layers_impl: str = "local"
     """`local` or `transformer_engine`."""
+    activation_dropout: float = 0.0
+    """Dropout behind an MLP's activation."""
     norm_bias: bool = True
     """Norms that have a bias keep it."""
     norm_placement: str = "pre"
@@ -160,6 +162,7 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         gated_linear_unit=activation.GATED,
         hidden_dropout=model.hidden_dropout,
         attention_dropout=model.attention_dropout,
+        activation_dropout=model.activation_dropout,
         init_method=leave_uninitialised,
         output_layer_init_method=leave_uninitialised,
         embedding_init_method=leave_uninitialised,

@@ -12,7 +12,7 @@ from megatron_ext.arguments.registry import Registry
 
 # What Transformer Engine's layers have.
 _PLAIN = {"norm_placement": "pre", "apply_residual_connection_post_layernorm": False, "parallel_residual": False,
-          "norm_bias": True}  # fmt: skip
+          "norm_bias": True, "activation_dropout": 0.0}  # fmt: skip
 
 
 def plain_layers(values: Mapping[str, Any]) -> bool:

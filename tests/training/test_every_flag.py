@@ -50,6 +50,7 @@ CHANGES_LOSS = {
     "untie_embeddings_and_output_weights": ([], ["--no-untie-embeddings-and-output-weights"]),
     "hidden_dropout": ([], ["--hidden-dropout", "0.5"]),
     "attention_dropout": ([], ["--attention-dropout", "0.5"]),
+    "activation_dropout": ([], ["--activation-dropout", "0.5"]),
     "init_method_std": ([], ["--init-method-std", "0.1"]),
     "rotary_interleaved": ([], ["--rotary-interleaved"]),
     "alibi_scale_by_head_dim": (ALIBI, [*ALIBI, "--alibi-scale-by-head-dim"]),
