@@ -43,14 +43,11 @@ def documents(tmp_path_factory):
     return Documents(index, 0, len(corpus()), content(index))
 
 
-def made(
-    documents, objective: str, architecture: str, seed: int = 1, length: int = LENGTH, decoder: int | None = None,
-    start: int | None = None, **flags,
-):  # fmt: skip
+def made(documents, objective: str, architecture: str, seed: int = 1, length: int = LENGTH, decoder: int | None = None, **flags):
     """`(samples, the raw ones)`."""
     model = SimpleNamespace(
         seq_length=length, architecture=architecture, encoder_seq_length=length, decoder_seq_length=decoder or length,
-        decoder_start_token_id=start,
+        decoder_start_token_id=None,
     )  # fmt: skip
     config = SimpleNamespace(
         model=model, objective=ObjectiveFlags(objective=objective, **flags), training=SimpleNamespace(seed=seed)
@@ -170,9 +167,10 @@ def test_a_pair_that_is_longer_than_its_room_is_cut():
     assert sample["decoder_input_ids"].tolist() == [3, 20, 21, 22, 23, 24, 3, 20]
 
 
-def test_a_first_token_that_the_model_has_not_is_said(documents):
+def test_a_first_token_that_the_model_has_not_is_said():
+    config = SimpleNamespace(model=SimpleNamespace(decoder_start_token_id=800))
     with pytest.raises(UserError, match="--decoder-start-token-id 800: the model has 800 entries"):
-        made(documents, "span_corruption", "encoder_decoder", start=800)
+        of_run(Registry("megatron_ext.objectives").load("denoising"), config, SimpleNamespace(model_entries=800))
 
 
 def test_a_document_alone_is_there_whole_piece_by_piece():
