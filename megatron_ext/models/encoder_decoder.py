@@ -33,9 +33,11 @@ class EncoderDecoder(GPT):
             Tokens.across(documents[1], documents[0]),
         )
         names = ("input_ids", "position_ids", "decoder_input_ids", "decoder_position_ids", "labels")
-        return batch, {**{name: batch[name] for name in names}, "tokens": tokens}
+        return batch, {**{name: batch[name] for name in names}, "loss_mask": batch.get("loss_mask"), "tokens": tokens}
 
-    def forward(self, input_ids, position_ids, decoder_input_ids, decoder_position_ids, tokens: Stretches, labels=None):
+    def forward(
+        self, input_ids, position_ids, decoder_input_ids, decoder_position_ids, tokens: Stretches, labels=None, loss_mask=None
+    ):
         """Logits of the decoder's tokens `[b, s', padded vocabulary]`, or with labels the loss of each `[b, s']`."""
         ids, positions = (input_ids, decoder_input_ids), (position_ids, decoder_position_ids)
         embedded = None
@@ -50,6 +52,7 @@ class EncoderDecoder(GPT):
             None,
             decoder_input=embedded,
             labels=labels,
+            loss_mask=loss_mask,
             extra_block_kwargs={"attention_bias": tokens},
         )
 

@@ -17,7 +17,9 @@ MODELS = {
         "--position-embedding-type learned_absolute --norm-placement post --embedding-norm --add-bias-linear --add-output-bias "
         "--activation gelu --sentence-task sentence_order"
     ).split(),
-    "t5's encoder": "--position-embedding-type t5_bias --relative-attention-num-buckets 8 --num-tokentypes 2".split(),
+    "t5's encoder": (
+        "--position-embedding-type t5_bias --relative-attention-num-buckets 8 --num-tokentypes 2 --z-loss-coeff 0.01"
+    ).split(),
 }
 LAYOUTS = {
     "TP2": (2, TP2),

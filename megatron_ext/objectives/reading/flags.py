@@ -26,6 +26,7 @@ USUAL = {"prefix_decoder": "prefix_lm", "encoder_decoder": "span_corruption", "e
 
 _OF = {
     "prefix_length": ("prefix_lm",),
+    "prefix_end_token": ("prefix_lm",),
     "span_corruption_rate": ("span_corruption",),
     "mean_span_length": ("span_corruption",),
     "fim_rate": ("fill_in_middle",),
@@ -56,7 +57,11 @@ class ObjectiveFlags:
     objective: str | None = flag(
         None, "what the model is trained to do [what --architecture is for; causal_lm]", choices=OBJECTIVES, front=True
     )
+    z_loss_coeff: float | None = flag(
+        None, "weight of log² Z of each prediction beside its cross entropy (z-loss; PaLM: 1e-4) [none]", positive=True
+    )
     prefix_length: int | None = flag(None, "tokens of each document that prefix_lm gives [drawn evenly]", least=1)
+    prefix_end_token: str | None = flag(None, "control token of the data that ends what prefix_lm gives of a document")
     span_corruption_rate: float = flag(0.15, "share of a document's tokens that are noise", positive=True, most=0.9)
     mean_span_length: float = flag(3.0, "tokens of a span of noise, on average", least=1)
     fim_rate: float = flag(0.5, "share of documents whose middle is moved to their end", least=0, most=1)
@@ -101,6 +106,8 @@ class ObjectiveFlags:
             if name in c.typed and c.objective not in objectives:
                 reason = f"has no effect with --objective {c.objective}"
                 yield Problem(option(name), getattr(c, name), reason, f"it belongs to {' and '.join(objectives)}; leave it out")
+        if c.prefix_length is not None and c.prefix_end_token is not None:
+            yield Problem("--prefix-length and --prefix-end-token", None, "contradict each other", "give one")
         if c.objective != "causal_lm":
             yield from _by_document(c)
 

@@ -40,14 +40,21 @@ class PairSamples(Samples):
         tokens = self.raw[number][:-1]  # the last is the next stretch's first
         left, made = np.array(self._packing.room), []
         documents = documents_in(tokens[tokens != NO_TOKEN], self._eod)
+        first = documents[0] if documents else None
         while documents:
             document, *documents = documents
             draws = Draws(self._seed, number, len(made), _CORRUPTION)
             make = self._pairs.choose(draws)
+            if hasattr(make, "of"):  # how it is cut is the document's to say
+                make = make.of(document, document is first, not documents and document[-1] != self._eod)
+            if make is None:
+                continue
             most = min(getattr(make, "most", len(document)), len(document))
             length = longest(make.sizes, self._packing, tuple(left), most)
-            if length < min(len(document), _SHORTEST):
-                break
+            if length < min(len(document), getattr(make, "shortest", _SHORTEST)):
+                if made:
+                    break
+                continue  # there is no room for it in any sample
             made.append(make(document[:length], draws))
             left = np.maximum(left - self._packing.taken(made[-1]), 0)
             if length == most < len(document):  # the rest is a document of its own
