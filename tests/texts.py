@@ -69,10 +69,10 @@ def load(contents: dict[str, bytes], folder: pathlib.Path, **flags) -> Tokenizer
     return build(TokenizerFlags(tokenizer_type=kind, tokenizer_model=str(folder), **flags))
 
 
-def write_tokenizer_with_control_tokens(folder: pathlib.Path, vocab_size: int) -> str:
+def write_tokenizer_with_control_tokens(folder: pathlib.Path, vocab_size: int, learned_from: list[str] | None = None) -> str:
     """A byte-level BPE with the control tokens of all objectives, as a folder."""
     flags = TrainTokenizerFlags(vocab_size=vocab_size, special_tokens=tuple(FAMILIES))
-    for name, content in byte_level_bpe.train(library_texts(), flags).items():
+    for name, content in byte_level_bpe.train(learned_from or library_texts(), flags).items():
         (folder / name).write_bytes(content)
     return str(folder)
 

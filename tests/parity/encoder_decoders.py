@@ -29,6 +29,14 @@ def t5_v1_1():
     return model
 
 
+def ul2():
+    """A gated SiLU, tied; config.json has the keys of google/ul2."""
+    import transformers
+
+    config = transformers.T5Config(**T5, feed_forward_proj="gated-silu", n_positions=40, output_past=True)
+    return transformers.T5ForConditionalGeneration(config)
+
+
 def umt5():
     """A table of distances in each layer."""
     import transformers
@@ -47,4 +55,4 @@ def bart():
     return transformers.BartForConditionalGeneration(config)
 
 
-ENCODER_DECODERS = (t5, t5_v1_1, umt5, bart)
+ENCODER_DECODERS = (t5, t5_v1_1, ul2, umt5, bart)

@@ -167,6 +167,25 @@ def olmo2():
     return transformers.Olmo2ForCausalLM(transformers.Olmo2Config(**SMALL, **LLAMA, head_dim=12))
 
 
+def glm(sandwich: bool = False):
+    """Half of each head's channels rotated, neighbours together, biases in the query, key and value projection alone; gate and
+    value in one matrix. GLM-4-0414 has norms behind the sublayers too."""
+    import transformers
+
+    config, model = (
+        (transformers.Glm4Config, transformers.Glm4ForCausalLM)
+        if sandwich
+        else (transformers.GlmConfig, transformers.GlmForCausalLM)
+    )
+    return model(
+        config(**SMALL, **LLAMA | {"rope_parameters": ROPE | {"partial_rotary_factor": 0.5}}, head_dim=12, pad_token_id=None)
+    )
+
+
+def glm4():
+    return glm(sandwich=True)
+
+
 MOE = dict(num_experts_per_tok=3, moe_intermediate_size=24)
 
 
@@ -229,6 +248,6 @@ def deepseek_v3_dense():
 
 FAMILIES = (
     llama, mistral, qwen2, qwen3, smollm3, gpt2, gpt_bigcode, gpt_neox, gpt_neox_in_turn, gptj, bloom, bloom_residual_from_norm,
-    mpt, falcon, falcon_40b, falcon_rw, gemma2, cohere, olmo2, mixtral, qwen2_moe, qwen3_moe, deepseek_v3,
+    mpt, falcon, falcon_40b, falcon_rw, gemma2, cohere, olmo2, glm, glm4, mixtral, qwen2_moe, qwen3_moe, deepseek_v3,
     deepseek_v3_direct_queries, deepseek_v3_dense,
 )  # fmt: skip

@@ -50,7 +50,7 @@ def test_models_are_told_by_what_they_set(known):
     models = {key: {each.model for each in found} for key, found in known.items()}
     assert models["attention_pattern", "sliding_window"] >= {"Mistral", "Gemma2"}
     assert models["activation", "geglu_tanh"] >= {"Gemma2"} and "Llama" not in models["activation", "geglu_tanh"]
-    assert models["rotary_interleaved", True] == {"GPTJ", "Cohere", "DeepseekV3"}
+    assert models["rotary_interleaved", True] == {"GPTJ", "Cohere", "Glm", "Glm4", "DeepseekV3"}
     assert compared(known["normalization", "rmsnorm"])[0].startswith("transformers: T5, UMT5, Llama, ")
 
 

@@ -31,8 +31,8 @@ MLP = {
 TENSORS = EMBEDDINGS | ATTENTION | NORMS | MLP
 
 
-def flags(settings: Settings, tied: bool = False, base: float | None = 10000.0) -> dict[str, Any]:
-    """`tied`: whether the output matrix is the embedding's where config.json does not say; `base`: of the rotation, likewise."""
+def flags(settings: Settings, tied: bool = False, base: float | None = 10000.0, share: float | None = None) -> dict[str, Any]:
+    """Where config.json does not say: `tied`: the output matrix is the embedding's; `base`, `share`: of the rotation."""
     hidden, heads = settings.get("hidden_size"), settings.get("num_attention_heads")
     return dict(
         num_layers=settings.get("num_hidden_layers"),
@@ -48,7 +48,7 @@ def flags(settings: Settings, tied: bool = False, base: float | None = 10000.0) 
         untie_embeddings_and_output_weights=not settings.get("tie_word_embeddings", default=tied),
         attention_dropout=settings.get("attention_dropout", default=0.0),
         init_method_std=settings.get("initializer_range", default=0.02),
-        **settings.rotary(base=base),
+        **settings.rotary(share=share, base=base),
     )
 
 

@@ -97,6 +97,16 @@ class Stacked:
         return list(ours.unbind(0))
 
 
+class GateAndUpInOne(Stacked):
+    """One tensor: the gate's rows, then the value's ↔ `[2, …]`."""
+
+    def parts(self, theirs: Sequence[Tensor], heads: Heads) -> list[Tensor]:
+        return super().parts(theirs[0].chunk(2), heads)
+
+    def theirs(self, ours: Tensor, heads: Heads) -> list[Tensor]:
+        return [ours.flatten(0, 1)]
+
+
 class JoinedPositions:
     """A table of positions of an encoder and one of a decoder, each with rows before its first that nothing looks up ↔ one."""
 
@@ -195,6 +205,10 @@ def stacked(first: str, second: str) -> Rule:
 
 def gate_and_up(gate: str, up: str) -> Rule:
     return stacked(gate, up)
+
+
+def gate_and_up_in_one(name: str) -> Rule:
+    return Rule((name,), GateAndUpInOne())
 
 
 def joined_positions(encoder: str, decoder: str, before: int) -> Rule:

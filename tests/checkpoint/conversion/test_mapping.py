@@ -11,6 +11,7 @@ from megatron_ext.backend.placement import Placement
 from megatron_ext.checkpoint.conversion.mapping import (
     Heads,
     gate_and_up,
+    gate_and_up_in_one,
     joined_positions,
     key_value,
     qkv,
@@ -35,6 +36,7 @@ CASES = {
     "keys and values": (key_value("k", "v"), [(8, 5), (8, 5)], (16, 5), 0),
     "tables of two halves": (stacked("a", "b"), [(6, 4), (6, 4)], (2, 6, 4), 2),
     "gated": (gate_and_up("gate", "up"), [(6, 5), (6, 5)], (2, 6, 5), 1),
+    "gated, in one": (gate_and_up_in_one("a"), [(12, 5)], (2, 6, 5), 1),
 }
 
 

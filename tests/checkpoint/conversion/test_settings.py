@@ -32,7 +32,9 @@ def test_both_styles_of_rotary_keys_are_read(keys):
     assert flags(**keys)["rotary_base"] == 500000
 
 
-@pytest.mark.parametrize("family", ["llama", "mistral", "mixtral", "qwen2", "qwen3", "gemma2", "olmo2", "smollm3", "gpt_neox"])
+@pytest.mark.parametrize(
+    "family", ["llama", "mistral", "mixtral", "qwen2", "qwen3", "gemma2", "olmo2", "smollm3", "gpt_neox", "glm"]
+)
 def test_a_base_that_is_not_said_is_the_classes_own(family):
     import transformers
 

@@ -70,11 +70,14 @@ PUBLISHED = {
     # Those of the main model and of the layer for one token more, which holds embedding and output again.
     "deepseek_v3_671b": Published(129280, 680_571_043_840 + 3_918_786_560 - 2 * 129280 * 7168, WEIGHTS),
     "yulan_12b": Published(51190, 12e9, "abstract"),
+    "glm4_9b": Published(151552, 9_399_951_360, WEIGHTS),
     "t5_small": Published(32128, 60_506_624, WEIGHTS),
     "t5_base": Published(32128, 222_903_552, WEIGHTS),
     "t5_large": Published(32128, 737_668_096, WEIGHTS),
     "t5_3b": Published(32128, 2_851_598_336, WEIGHTS),
     "t5_11b": Published(32128, 11_307_321_344, WEIGHTS),
+    # Counted by transformers (its class holds the output matrix and the embedding once).
+    "ul2_20b": Published(32128, 19_459_613_696, WEIGHTS),
     "bert_base": Published(30522, 110_106_428, WEIGHTS),
     "bert_large": Published(30522, 336_226_108, WEIGHTS),
 }
