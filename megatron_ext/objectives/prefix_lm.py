@@ -1,8 +1,9 @@
 """Prefix language modelling (arXiv:1910.10683, section 3.2.3). `--objective prefix_lm`
 
-The first p tokens of a document are given and seen both ways, the rest is predicted. p is
+The first p tokens of a document are given and seen both ways, by a prefix decoder or by an encoder, the rest is predicted. p is
 
-    drawn evenly from 1 to n − 1       where nothing is said
+    drawn evenly from 1 to n − 1       where nothing is said; for an encoder and a decoder, so that both are filled
+                                       (reading/proportions.py)
     --prefix-length                    the same for all
     --prefix-end-token                 said by the data: a control token in each document ends its prefix, and belongs to it
 
@@ -34,6 +35,7 @@ class Pairs:
         if self._name is not None:
             (self._end,) = setting.control(self._name)
             self.of = self._said
+        self.at = _Share if self._fixed is None and self._end is None else None
 
     def choose(self, draws: Draws) -> Pairs:
         return self
@@ -62,6 +64,24 @@ class Pairs:
             f"--prefix-end-token {self._name}: a document of the data has none, so that nothing says where its prefix ends (it "
             f"begins {begins!r}); write the data with tools/preprocess_data.py --prefix-key KEY --append-eod",
         )
+
+
+class _Share:
+    """A document in two, behind this share of it."""
+
+    def __init__(self, share: float):
+        self._share = share
+
+    def _prefix(self, length: int) -> int:
+        return min(1 + int(self._share * max(length - 1, 1)), length)
+
+    def __call__(self, ids: np.ndarray, draws: Draws) -> Pair:
+        prefix = self._prefix(len(ids))
+        return Pair(ids[:prefix], ids[prefix:])
+
+    def sizes(self, length: int) -> tuple[int, int]:
+        prefix = self._prefix(length)
+        return prefix, length - prefix
 
 
 class _Cut:

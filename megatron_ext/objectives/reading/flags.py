@@ -11,7 +11,7 @@ SENTENCE_TASKS = ("none", "next_sentence", "sentence_order")
 
 ARCHITECTURES = {
     "causal_lm": ("causal_decoder",),
-    "prefix_lm": ("prefix_decoder",),
+    "prefix_lm": ("prefix_decoder", "encoder_decoder"),
     "span_corruption": ("encoder_decoder", "prefix_decoder", "causal_decoder"),
     "fill_in_middle": ("causal_decoder",),
     "blank_infilling": ("prefix_decoder",),

@@ -9,7 +9,6 @@ layout, workers and resumes change none.
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Callable
 from types import ModuleType
 
@@ -19,7 +18,7 @@ import torch
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.data.samples import NO_TOKEN, Samples
 from megatron_ext.objectives import Reading
-from megatron_ext.objectives.reading import decoder, encoder_decoder
+from megatron_ext.objectives.reading import decoder, encoder_decoder, proportions
 from megatron_ext.objectives.reading.draws import Draws
 from megatron_ext.objectives.reading.pairs import Setting
 
@@ -27,35 +26,40 @@ OBJECTIVES = Registry("megatron_ext.objectives")
 ARCHITECTURES = {"causal_decoder": decoder, "prefix_decoder": decoder, "encoder_decoder": encoder_decoder}
 _SHORTEST = 2  # tokens of a document: one to give and one to predict
 _WHOLE = 2**32  # a document's number that none has: the sample as a whole
-_CORRUPTION = 4  # what the random numbers are for (1 to 3: data/)
+_CORRUPTION, _HAND = 4, 5  # what the random numbers are for (1 to 3: data/)
 
 
 class PairSamples(Samples):
-    """Args: raw: stretches of the stream; pairs: of an objective; packing: of an architecture."""
+    """Args: raw: stretches of the stream; pairs: of an objective; packing: of an architecture; hands: of ways to corrupt, where
+    these are not drawn document by document."""
 
-    def __init__(self, raw: Samples, pairs, packing, eod: int, seed: int):
-        self.raw, self._pairs, self._packing, self._eod, self._seed = raw, pairs, packing, eod, seed
+    def __init__(self, raw: Samples, pairs, packing, hands: proportions.Hands | None, eod: int, seed: int):
+        self.raw, self._pairs, self._packing, self._hands, self._eod, self._seed = raw, pairs, packing, hands, eod, seed
 
     def __getitem__(self, number: int) -> dict[str, np.ndarray]:
         tokens = self.raw[number][:-1]  # the last is the next stretch's first
         left, made = np.array(self._packing.room), []
         documents = documents_in(tokens[tokens != NO_TOKEN], self._eod)
         first = documents[0] if documents else None
+        average = max(len(tokens) // max(len(documents), 1), 1)
+        hand = self._hands and self._hands.deal(Draws(self._seed, number, _WHOLE, _HAND), average)
         while documents:
             document, *documents = documents
             draws = Draws(self._seed, number, len(made), _CORRUPTION)
-            make = self._pairs.choose(draws)
+            make, most = (self._pairs.choose(draws), len(document)) if hand is None else hand.next(left)
             if hasattr(make, "of"):  # how it is cut is the document's to say
                 make = make.of(document, document is first, not documents and document[-1] != self._eod)
             if make is None:
                 continue
-            most = min(getattr(make, "most", len(document)), len(document))
+            most = min(most, getattr(make, "most", len(document)), len(document))
             length = longest(make.sizes, self._packing, tuple(left), most)
             if length < min(len(document), getattr(make, "shortest", _SHORTEST)):
                 if made:
                     break
                 continue  # there is no room for it in any sample
             made.append(make(document[:length], draws))
+            if hand is not None:
+                hand.took(length)
             left = np.maximum(left - self._packing.taken(made[-1]), 0)
             if length == most < len(document):  # the rest is a document of its own
                 documents.insert(0, document[length:])
@@ -77,10 +81,10 @@ def documents_in(tokens: np.ndarray, eod: int) -> list[np.ndarray]:
 def longest(sizes: Callable[[int], tuple[int, int]], packing, room: tuple[int, ...], most: int) -> int:
     """Raw tokens, `most` at most, whose pair of such sizes fits."""
 
-    def too_long(length: int) -> bool:
-        return any(taken > there for taken, there in zip(packing.size(*sizes(length)), room, strict=True))
+    def fits(length: int) -> bool:
+        return all(taken <= there for taken, there in zip(packing.size(*sizes(length)), room, strict=True))
 
-    return bisect.bisect_left(range(1, most + 1), True, key=too_long)
+    return proportions.longest(fits, most)
 
 
 def batch(read: dict[str, torch.Tensor], reading: Reading) -> dict[str, torch.Tensor]:
@@ -104,7 +108,7 @@ class Maker:
 
     def __init__(self, objective: ModuleType, config, tokenizer):
         self.step = self.window = config.model.seq_length
-        self._pairs, self._eod, self._seed = None, tokenizer.eod, config.training.seed
+        self._pairs, self._hands, self._eod, self._seed = None, None, tokenizer.eod, config.training.seed
         if hasattr(objective, "Pairs"):
             self._pairs = pairs = objective.Pairs(Setting(config.objective, tokenizer))
             if hasattr(objective, "Packing"):
@@ -112,8 +116,12 @@ class Maker:
             else:
                 self._packing = ARCHITECTURES[config.model.architecture].Packing(config.model, tokenizer.eod)
             room, most = self._packing.room, sum(self._packing.room)
+            if len(room) == 2 and getattr(pairs, "at", None) is not None:
+                self._hands = proportions.Hands(pairs.at, room)
+                self.step, self.window = self._hands.step, self._hands.window
+                return
             self.step = max(longest(pairs.sizes, self._packing, room, most), _SHORTEST)
             self.window = max(longest(getattr(pairs, "least", pairs.sizes), self._packing, room, most), self.step)
 
     def __call__(self, raw: Samples) -> Samples:
-        return raw if self._pairs is None else PairSamples(raw, self._pairs, self._packing, self._eod, self._seed)
+        return raw if self._pairs is None else PairSamples(raw, self._pairs, self._packing, self._hands, self._eod, self._seed)
