@@ -1,4 +1,5 @@
-"""UL2 20B (arXiv:2205.05131, section 5; the shape from the released configuration, huggingface.co/google/ul2): `--preset ul2-20b`.
+"""UL2 20B (arXiv:2205.05131, section 5; the shape from the released configuration, huggingface.co/google/ul2):
+`--preset ul2-20b`.
 
 T5's architecture with SwiGLU and 16 wide heads, tied, learning seven kinds of denoising. Samples of 512 tokens in the encoder and
 512 in the decoder, 1,024 a batch, 2 M updates: 1 T tokens in the encoder, of which there are twice as many counted here, with
