@@ -52,6 +52,8 @@ def line(record: Record, total: int, peak: str, seconds_left: float, batch: int 
         parts.append(f"batch {record.global_batch_size}")
     if record.loss_scale is not None:
         parts.append(f"scale {record.loss_scale:g}")
+    if record.padding_share is not None:
+        parts.append(f"padding {100 * record.padding_share:.1f}%")
     if record.skipped:
         parts.append(f"skipped {record.skipped}")
     if record.slowest_factor is not None and record.slowest_factor > SLOW:

@@ -22,6 +22,7 @@ class Record:
         memory_bytes: resident (CPU) or peak allocated (GPU) memory of rank 0.
         skipped: updates not applied so far, since the gradient was not finite.
         loss_scale: in fp16, of the last update.
+        padding_share: of the places of the stretch's samples, where an objective packs documents into them.
         busy_seconds_min, busy_seconds_median, busy_seconds_max: of an update, over the processes, without waiting for others
             (backend/busy.py); left out, like the next, where there is one process.
         slowest_rank, slowest_factor: the process that is slowest for its work, and by which factor (monitor/straggler.py).
@@ -49,6 +50,7 @@ class Record:
     memory_bytes: int
     skipped: int
     loss_scale: float | None = None
+    padding_share: float | None = None
     busy_seconds_min: float | None = None
     busy_seconds_median: float | None = None
     busy_seconds_max: float | None = None

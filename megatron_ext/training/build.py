@@ -240,6 +240,7 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
             core.vocab_size,
             total,
             attention=summary(core, rows, length, device),
+            samples=make.told(data.train),
             seen=lambda: _seen(sharding.chunks, core, device),
         ),
         clock=BusyClock(device),

@@ -23,6 +23,7 @@ from megatron_ext.objectives.reading.draws import Draws
 COUNTS = (1, 2, 3, 4, 6, 8)
 _STRETCH = 3.0  # how much longer or shorter than on average a part may be
 _ENOUGH = 0.01  # of the rooms may stay empty
+_WORTH = 0.002  # of the rooms: what further parts must fill to be taken
 _TRIALS = 16
 _SHORTEST = 8  # raw tokens of a part that are worth a document
 
@@ -59,7 +60,7 @@ class Hands:
             hands = [self._hand((trial + 0.5) / _TRIALS, count) for trial in range(_TRIALS)]
             lengths, empty = zip(*(_played(hand, room) for hand in hands))
             share = sum(empty) / len(hands) / sum(room)
-            if share < best:
+            if share < best - _WORTH:
                 best, self.parts = share, count
                 self.step, self.window = sum(lengths) // len(lengths), math.ceil(1.05 * max(lengths))
             if share <= _ENOUGH:
@@ -75,7 +76,8 @@ class Hands:
         ways = [self._at((begin + place) / count) for place in range(count)]
         own = math.atan2(*self._room)
         far = [abs(math.atan2(*way.sizes(sum(self._room))) - own) for way in ways]
-        return [*ways, ways.pop(far.index(min(far)))]
+        last = ways.pop(far.index(min(far)))
+        return [*ways, last]
 
 
 class Plan:

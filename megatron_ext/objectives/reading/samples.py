@@ -24,6 +24,7 @@ from megatron_ext.objectives.reading.pairs import Setting
 
 OBJECTIVES = Registry("megatron_ext.objectives")
 ARCHITECTURES = {"causal_decoder": decoder, "prefix_decoder": decoder, "encoder_decoder": encoder_decoder}
+_TOLD = 16  # samples that are looked at before a run begins
 _SHORTEST = 2  # tokens of a document: one to give and one to predict
 _WHOLE = 2**32  # a document's number that none has: the sample as a whole
 _CORRUPTION, _HAND = 4, 5  # what the random numbers are for (1 to 3: data/)
@@ -122,6 +123,16 @@ class Maker:
                 return
             self.step = max(longest(pairs.sizes, self._packing, room, most), _SHORTEST)
             self.window = max(longest(getattr(pairs, "least", pairs.sizes), self._packing, room, most), self.step)
+
+    def told(self, samples: Samples) -> str | None:
+        """How full the first samples are, in words; None where they are cut from the stream."""
+        if self._pairs is None:
+            return None
+        padding = np.mean([samples[number]["padding"] for number in range(_TOLD)], axis=0)
+        room = self._packing.room
+        rooms = dict(zip(("encoder", "decoder"), np.split(padding, room[:1]))) if len(room) == 2 else {}
+        apart = ", ".join(f"{name} {share.mean():.1%}" for name, share in rooms.items())
+        return f"{padding.mean():.1%} padding in the first {_TOLD}" + (f" ({apart})" if apart else "")
 
     def __call__(self, raw: Samples) -> Samples:
         return raw if self._pairs is None else PairSamples(raw, self._pairs, self._packing, self._hands, self._eod, self._seed)
