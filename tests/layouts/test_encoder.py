@@ -58,4 +58,8 @@ def references(pool, run, tmp_path_factory):
 def test_layout_equals_one_process(model, layout, pool, run, references, tmp_path):
     world_size, flags = LAYOUTS[layout]
     argv = [*run, *MODELS[model], "--micro-batch-size", "1" if "DP2" in layout else "2", *flags]
-    compare(outcome(pool, argv, world_size, tmp_path), references[model], updates=6)
+    found = outcome(pool, argv, world_size, tmp_path)
+    compare(found, references[model], updates=6)
+    for record in found.records if model == "bert" else ():
+        assert record["words_loss"] + record["sentence_loss"] == pytest.approx(record["loss"], rel=1e-6)
+        assert 0 <= record["sentence_accuracy"] <= 1 and record["sentence_loss"] == pytest.approx(0.7, abs=0.3)

@@ -299,7 +299,7 @@ def test_micro_batch_size_changes_nothing(pool, references, tmp_path):
     check("llama", "TP1", 1, [], "4", pool, references, tmp_path)
 
 
-MEASURED = {"loss", "grad_norm", "z_loss", "words_loss", "sentence_loss", "sentence_accuracy"}
+MEASURED = {"loss", "grad_norm", "z_loss", "words_loss", "sentence_loss", "sentence_accuracy", "padding_share"}
 
 
 def compare(found, reference, updates: int = 10) -> None:

@@ -121,5 +121,6 @@ def test_from_prompts_and_answers_to_a_loss_on_answers_alone(pool, tmp_path):
         logits[mask][:, : tokenizer().vocab_size], batch["labels"][mask], reduction="sum"
     ).item()
     assert whole >= 8 and targets == mask.sum() and nats == pytest.approx(by_hand, rel=1e-4)
-    losses = [record["loss"] for record in outcome(pool, argv, 1, tmp_path / "run").records]
-    assert losses[-1] < losses[0] - 0.5
+    records = outcome(pool, argv, 1, tmp_path / "run").records
+    assert records[-1]["loss"] < records[0]["loss"] - 0.5
+    assert records[0]["padding_share"] == pytest.approx(batch["padding"].float().mean().item()) and batch["padding"].any()

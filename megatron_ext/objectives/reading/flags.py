@@ -5,24 +5,10 @@ from __future__ import annotations
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem, option
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.objectives.reading.table import LEARNT_BY, USUAL, refusals
 
 OBJECTIVES = Registry("megatron_ext.objectives")
 SENTENCE_TASKS = ("none", "next_sentence", "sentence_order")
-
-ARCHITECTURES = {
-    "causal_lm": ("causal_decoder",),
-    "prefix_lm": ("prefix_decoder", "encoder_decoder"),
-    "span_corruption": ("encoder_decoder", "prefix_decoder", "causal_decoder"),
-    "fill_in_middle": ("causal_decoder",),
-    "blank_infilling": ("prefix_decoder",),
-    "mixture_of_denoisers": ("encoder_decoder", "prefix_decoder"),
-    "masked_lm": ("encoder",),
-    "denoising": ("encoder_decoder",),
-}
-"""Objective -> the architectures that it can be learnt by; the first is the default."""
-
-USUAL = {"prefix_decoder": "prefix_lm", "encoder_decoder": "span_corruption", "encoder": "masked_lm"}
-"""Architecture -> the objective that is meant where none is given."""
 
 _OF = {
     "prefix_length": ("prefix_lm",),
@@ -89,7 +75,7 @@ class ObjectiveFlags:
         if c.objective is None:
             c.objective = USUAL.get(c.architecture, "causal_lm")
         if c.architecture is None:
-            c.architecture = ARCHITECTURES[c.objective][0]
+            c.architecture = LEARNT_BY[c.objective][0]
         if c.objective != "causal_lm":  # they work document by document
             for name in ("reset_position_ids", "reset_attention_mask"):
                 if name not in c.typed:
@@ -97,11 +83,7 @@ class ObjectiveFlags:
 
     @staticmethod
     def check(c):
-        if c.architecture not in ARCHITECTURES[c.objective]:
-            near = " or ".join(ARCHITECTURES[c.objective])
-            others = [name for name, able in ARCHITECTURES.items() if c.architecture in able]
-            way_out = f"use --architecture {near}" + (f", or --objective {' or '.join(others)}" if others else "")
-            yield Problem("--objective", c.objective, f"is not learnt by --architecture {c.architecture}", way_out)
+        yield from refusals(c)
         for name, objectives in _OF.items():
             if name in c.typed and c.objective not in objectives:
                 reason = f"has no effect with --objective {c.objective}"

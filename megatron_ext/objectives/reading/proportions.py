@@ -21,7 +21,7 @@ import numpy as np
 from megatron_ext.objectives.reading.draws import Draws
 
 COUNTS = (1, 2, 3, 4, 6, 8)
-_STRETCH = 3.0  # how much longer or shorter than on average a part may be
+_STRETCH = 2.0  # how much longer or shorter than on average a part may be
 _ENOUGH = 0.01  # of the rooms may stay empty
 _WORTH = 0.002  # of the rooms: what further parts must fill to be taken
 _TRIALS = 16
