@@ -43,12 +43,16 @@ class ModelConfig(TransformerConfig):
     """The output matrix is the embedding's."""
     layers_impl: str = "local"
     """`local` or `transformer_engine`."""
+    activation_dropout: float = 0.0
+    """Dropout behind an MLP's activation."""
     norm_bias: bool = True
     """Norms that have a bias keep it."""
     norm_placement: str = "pre"
     """The registry name of where norms stand."""
     deepnorm_alphas: tuple[float, float] = (1.0, 1.0)
     """What the residual is multiplied by in deepnorm: in a decoder's layers, in an encoder's."""
+    deepnorm_beta: float | None = None
+    """Gain of the matrices that deepnorm draws smaller, where it is not the paper's."""
     residual_from_norm: bool = False
     """The residual is the normed input."""
     parallel_residual: bool = False
@@ -160,6 +164,7 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         gated_linear_unit=activation.GATED,
         hidden_dropout=model.hidden_dropout,
         attention_dropout=model.attention_dropout,
+        activation_dropout=model.activation_dropout,
         init_method=leave_uninitialised,
         output_layer_init_method=leave_uninitialised,
         embedding_init_method=leave_uninitialised,
@@ -247,6 +252,7 @@ def _norms_and_residuals(model) -> dict:
         norm_bias=model.norm_bias,
         norm_placement=model.norm_placement,
         deepnorm_alphas=alphas,
+        deepnorm_beta=model.deepnorm_beta,
         residual_from_norm=model.apply_residual_connection_post_layernorm,
         parallel_residual=model.parallel_residual,
         share_parallel_norm=model.share_parallel_norm,

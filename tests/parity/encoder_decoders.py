@@ -51,7 +51,7 @@ def bart():
     config = transformers.BartConfig(
         vocab_size=VOCAB, d_model=48, encoder_layers=2, decoder_layers=3, encoder_ffn_dim=80, decoder_ffn_dim=80, dropout=0.0,
         encoder_attention_heads=6, decoder_attention_heads=6, max_position_embeddings=20, scale_embedding=True, pad_token_id=None,
-        attn_implementation="eager")  # fmt: skip
+        activation_dropout=0.1, attn_implementation="eager")  # fmt: skip
     return transformers.BartForConditionalGeneration(config)
 
 

@@ -93,6 +93,7 @@ def shared(settings, activation: str, layers: int):
         activation=keys.Settings({"feed_forward_proj": name}, settings.path).activation("feed_forward_proj", gated=gated),
         hidden_dropout=dropout,
         attention_dropout=dropout,
+        activation_dropout=dropout,
     )
 
 
