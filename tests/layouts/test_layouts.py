@@ -59,7 +59,11 @@ MODELS = {
         "--rotary-interleaved --attention-pattern sliding_window causal --sliding-window 7 --reset-attention-mask "
         "--reset-position-ids"
     ).split(),
-    "prefix": "--preset tiny --objective prefix_lm --untie-embeddings-and-output-weights".split(),
+    "prefix": (  # with GLM-130B's layer
+        "--preset tiny --objective prefix_lm --num-query-groups 4 --untie-embeddings-and-output-weights --add-bias-linear "
+        "--norm-placement deepnorm --deepnorm-beta 0.5 --apply-residual-connection-post-layernorm --normalization layernorm "
+        "--activation geglu"
+    ).split(),
     "six": "--preset tiny --num-layers 6 --hidden-size 32 --position-embedding-type learned_absolute".split(),
 }
 RUN = "--mock-data --vocab-size 500 --train-iters 10 --global-batch-size 4 --seq-length 32 --lr 3e-4".split()
