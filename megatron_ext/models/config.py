@@ -67,6 +67,8 @@ class ModelConfig(TransformerConfig):
     embedding_scale: float | None = None
     logit_scale: float | None = None
     logit_cap: float | None = None
+    z_loss_coeff: float | None = None
+    """Weight of log² Z beside the cross entropy."""
     position: str = "rope"
     """The position's registry name."""
     segment_length: int | None = None
@@ -188,6 +190,7 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         vocab_size=vocab_size,
         mtp_num_layers=model.mtp_num_layers,
         mtp_loss_scaling_factor=model.mtp_loss_scaling_factor,
+        z_loss_coeff=config.objective.z_loss_coeff,
         tied_embeddings=not model.untie_embeddings_and_output_weights,
         layers_impl=layers_impl,
         **_architecture(model),

@@ -33,10 +33,10 @@ class EncoderDecoder(GPT):
             Tokens.across(documents[1], documents[0]),
         )
         names = ("input_ids", "position_ids", "decoder_input_ids", "decoder_position_ids", "labels")
-        return batch, {**{name: batch[name] for name in names}, "tokens": tokens}
+        return batch, {**{name: batch[name] for name in names}, "loss_mask": batch.get("loss_mask"), "tokens": tokens}
 
     def forward(
-        self, input_ids, position_ids, decoder_input_ids, decoder_position_ids, tokens: Stretches, labels=None,
+        self, input_ids, position_ids, decoder_input_ids, decoder_position_ids, tokens: Stretches, labels=None, loss_mask=None,
         inference_context=None, runtime_gather_output=None,
     ):  # fmt: skip
         """Logits of the decoder's tokens `[b, s', padded vocabulary]`, or with labels the loss of each `[b, s']`.
@@ -58,6 +58,7 @@ class EncoderDecoder(GPT):
             labels=labels,
             inference_context=inference_context,
             runtime_gather_output=runtime_gather_output,
+            loss_mask=loss_mask,
             extra_block_kwargs={"attention_bias": tokens},
         )
 

@@ -1,7 +1,8 @@
 """Autoregressive blank infilling (GLM, arXiv:2103.10360; GLM-130B, arXiv:2210.02414, section 2.2). `--objective blank_infilling`
 
 Two kinds, a document each. With `--gmask-rate`, a [gMASK] stands for the rest of the document from a random token on. Else
-[MASK]s stand for short spans, of lengths from a Poisson distribution of mean 3, up to 15 % of the tokens.
+[MASK]s stand for short spans, of lengths from a Poisson distribution of mean 3, until 15 % of the tokens are masked, to which
+the last one is cut.
 
 Part A, the document with its masks, is seen both ways. Part B holds the spans, in random order for [MASK]; each is fed behind
 <sop>, and predicted up to <eop>. A token of B sees A and what stands before it in B. Its position is that of its mask; behind a
@@ -72,7 +73,9 @@ class _Blanks:
         """`(begins, ends)`, rising, with a token between two at least."""
         budget = max(round(length * self._rate), 1)
         lengths = np.maximum(draws.poisson(self._mean, budget), 1)
-        lengths = lengths[np.cumsum(lengths) <= budget] if lengths[0] <= budget else np.array([budget])
+        lengths = lengths[: int(np.searchsorted(np.cumsum(lengths), budget)) + 1]
+        lengths[-1] -= int(lengths.sum()) - budget
+        lengths = lengths[draws.order(len(lengths))]  # the one that was cut is not the last in the text
         free = length - int(lengths.sum()) - (len(lengths) - 1)
         if free < 0:
             return np.empty(0, np.int64), np.empty(0, np.int64)

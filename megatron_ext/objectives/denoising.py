@@ -12,6 +12,7 @@ What is done to it, in this order, each at its rate (BART's own: sentences permu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -57,7 +58,13 @@ class Pairs:
         return Asked(np.append(between(parts, self._mask), self._eod))
 
     def sizes(self, length: int) -> tuple[int, int]:
-        return length + 1, length + 1
+        """Inputs with a margin: how many spans their lengths make is drawn."""
+        flags = self._flags
+        gone = round(length * flags.infill_rate)
+        spans = gone / flags.infill_mean
+        inputs = length - gone + (spans + 3 * math.sqrt(spans / flags.infill_mean) if gone else 0)
+        kept = inputs * (1 - flags.token_delete_rate)
+        return min(math.ceil(kept + 3 * math.sqrt(kept * flags.token_delete_rate)), length + 8) + 1, length + 1
 
     def _permuted(self, ids: np.ndarray, draws: Draws) -> np.ndarray:
         ends = np.flatnonzero(self._ends[ids]) + 1

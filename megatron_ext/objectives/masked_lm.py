@@ -74,8 +74,9 @@ class Packing:
         return (self._of.sizes(len(pair.inputs) + len(pair.labels))[0],)
 
     def __call__(self, pairs: Sequence[Pair], draws: Draws) -> dict[str, np.ndarray]:
-        """A sample: int64 `input_ids`, `labels`, `position_ids`, `documents`, `token_types`, fp32 `loss_mask`, `[s]` each; and
-        int64 `sentence_labels` `[s]`: at each [CLS] 1 where the second part is the right one, 0 where it is not, −1 elsewhere."""
+        """A sample: int64 `input_ids`, `labels`, `position_ids`, `documents`, `token_types`, fp32 `loss_mask`, bool `padding`,
+        `[s]` each; and int64 `sentence_labels` `[s]`: at each [CLS] 1 where the second part is the right one, 0 where it is not,
+        −1 elsewhere."""
         (length,) = self.room
         names = ("input_ids", "labels", "position_ids", "token_types")
         found = {name: np.zeros(length, np.int64) for name in names} | {"loss_mask": np.zeros(length, np.float32)}
@@ -93,7 +94,7 @@ class Packing:
             if right is not None:
                 found["sentence_labels"][at : at + 1] = right
             at += len(ids)
-        return found
+        return found | {"padding": np.arange(length) >= at}
 
     def _sentences(self, pairs: Sequence[Pair], draws: Draws) -> list[tuple[np.ndarray, np.ndarray, int | None]]:
         """`(A, B, whether it is the right one)` of each pair; None where nothing is asked."""

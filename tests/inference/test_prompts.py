@@ -12,8 +12,9 @@ from megatron_ext.arguments.problems import UserError
 from megatron_ext.inference.prompts import laid_out, read_prompts, requests
 from megatron_ext.objectives import fill_in_middle
 from megatron_ext.objectives.reading.draws import Draws
-from megatron_ext.objectives.reading.flags import ARCHITECTURES, ObjectiveFlags
+from megatron_ext.objectives.reading.flags import ObjectiveFlags
 from megatron_ext.objectives.reading.samples import OBJECTIVES, of_run
+from megatron_ext.objectives.reading.table import LEARNT_BY
 from megatron_ext.tokenizers.loaders.null import NullTokenizer
 from tests import texts as real
 from tests.objectives.made import control, ordinary, setting, tokenizer
@@ -30,7 +31,7 @@ def flags(**settings):
 def run(objective: str, architecture: str | None = None, **settings):
     """The configuration of a run, as far as it says how its model is asked."""
     model = SimpleNamespace(
-        architecture=architecture or ARCHITECTURES[objective][0], seq_length=LENGTH, encoder_seq_length=LENGTH,
+        architecture=architecture or LEARNT_BY[objective][0], seq_length=LENGTH, encoder_seq_length=LENGTH,
         decoder_seq_length=LENGTH, decoder_start_token_id=None,
     )  # fmt: skip
     return SimpleNamespace(model=model, objective=ObjectiveFlags(objective=objective, **settings))
@@ -105,7 +106,7 @@ def around(inputs: np.ndarray, begin: list[int], mark: int | None, behind: int) 
 
 @pytest.mark.parametrize(
     ("architecture", "way"),
-    [(each, way) for way in WAYS for each in ARCHITECTURES[way[0]]],
+    [(each, way) for way in WAYS for each in LEARNT_BY[way[0]]],
     ids=lambda value: value if isinstance(value, str) else "-".join(value[:2]),
 )
 def test_what_is_asked_is_what_training_makes_of_a_document_up_to_the_answer(architecture, way):
@@ -133,6 +134,16 @@ def test_what_is_asked_is_what_training_makes_of_a_document_up_to_the_answer(arc
             places[beside.prefix :] = beside.place
         assert sample[f"{stretch}position_ids"][: len(places)].tolist() == places.tolist()
     assert tried >= 10
+
+
+def test_a_prompt_ends_as_the_data_says_prefixes_do():
+    config, end, text = run("prefix_lm", prefix_end_token="<sop>"), control("<sop>"), ordinary(9)
+    (asked,) = requests([("here", "import os")], flags(), config, tokenizer(), 100)
+    assert asked.ids == (*tokenizer().encode("import os"), end) and asked.beside.prefix == len(asked.ids)
+    pairs, _ = of_run(OBJECTIVES.load("prefix_lm"), config, tokenizer())
+    document = np.concatenate([text[:4], [end], text[4:]])
+    learnt = pairs.of(document, False, False)(document, Draws(0))
+    assert learnt.inputs.tolist() == pairs.continued(text[:4]).inputs.tolist()
 
 
 @pytest.mark.parametrize("objective", ["span_corruption", "mixture_of_denoisers", "denoising"])

@@ -27,6 +27,7 @@ CAPACITY = [*EXPERTS, "--moe-expert-capacity-factor", "0.5"]
 DEEPNORM = ["--norm-placement", "deepnorm"]
 ALIBI = ["--position-embedding-type", "alibi"]
 XL = ["--position-embedding-type", "transformer_xl", "--memory-length", "3"]
+WIDE = ["--lr", "1e-2"]
 XPOS, T5_BIAS = (["--position-embedding-type", value] for value in ("xpos", "t5_bias"))
 FEW_BUCKETS = [*T5_BIAS, "--relative-attention-num-buckets", "8"]
 LATENT = ["--num-query-groups", "4", "--multi-latent-attention"]
@@ -67,6 +68,7 @@ CHANGES_LOSS = {
     "logit_scale": ([], ["--logit-scale", "9"]),
     "final_logit_softcapping": ([], ["--final-logit-softcapping", "0.1"]),
     "attention_pattern": ([], WINDOW),
+    "z_loss_coeff": (WIDE, [*WIDE, "--z-loss-coeff", "10"]),
     "objective": ([], ["--objective", "prefix_lm"]),
     "sliding_window": (WINDOW, [*WINDOW[:-1], "2"]),
     "attn_logit_softcapping": ([], ["--attn-logit-softcapping", "0.01"]),
@@ -155,6 +157,7 @@ SHOWN_ELSEWHERE = {
     "context_parallel_size": "tests/layouts/test_context_parallel.py::test_equals_one_process",
     "cp_comm_type": "tests/models/test_config.py::test_flag_reaches_megatron_cores_configuration",
     "prefix_length": "tests/objectives/test_prefix_lm.py::test_the_document_in_two",
+    "prefix_end_token": "tests/objectives/test_prefix_lm.py::test_the_data_says_where_a_prefix_ends",
     "span_corruption_rate": "tests/objectives/test_span_corruption.py::test_rates_are_met",
     "mean_span_length": "tests/objectives/test_span_corruption.py::test_rates_are_met",
     "fim_rate": "tests/objectives/test_fill_in_middle.py::test_rates",

@@ -4,10 +4,10 @@
 `--preset t5-v1.1-small`, `--preset t5-v1.1-base`, `--preset t5-v1.1-large`, `--preset t5-v1.1-xl`, `--preset t5-v1.1-xxl`.
 
 An encoder and a decoder of as many layers, relu, scores undivided, one table of distances in each half, the embedding as output
-matrix behind a division by √width; dropout 0.1. Samples of 512 tokens, of which span corruption leaves about 114 to predict: 128
-here, which more layouts divide. 2¹¹ samples a batch, 1 M updates, about 1 T tokens in the encoder. The rate, 1/√max(n, 10⁴) at
-update n, is Adafactor's; with another optimizer it means nothing, and is left out. The released weights saw the tasks of the
-paper's section 3.5 beside C4, which are not here.
+matrix behind a division by √width; dropout 0.1, though not behind the halves' last norms. Samples of 512 tokens, of which span
+corruption leaves about 114 to predict: 128 here, which more layouts divide. 2¹¹ samples a batch, 1 M updates, about 1 T tokens in
+the encoder. The rate, 1/√max(n, 10⁴) at update n, is Adafactor's; with another optimizer it means nothing, and is left out. The
+released weights saw the tasks of the paper's section 3.5 beside C4, which are not here.
 
 Version 1.1 has GeGLU, an output matrix of its own and no dropout, and saw C4 alone; its batch and updates are not published.
 """

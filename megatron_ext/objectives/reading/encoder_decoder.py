@@ -33,7 +33,7 @@ class Packing:
 
     def __call__(self, pairs: Sequence[Pair], draws: Draws) -> dict[str, np.ndarray]:
         """A sample: int64 `input_ids`, `position_ids`, `documents` `[s of the encoder]`; `decoder_input_ids`,
-        `decoder_position_ids`, `decoder_documents`, `labels` and fp32 `loss_mask` `[s of the decoder]`.
+        `decoder_position_ids`, `decoder_documents`, `labels` and fp32 `loss_mask` `[s of the decoder]`; bool `padding` of both.
 
         What does not fit is cut off. What is left over at the ends has a document's number of its own and no labels.
         """
@@ -41,6 +41,7 @@ class Packing:
         for stretch, length in zip(("", "decoder_"), self.room, strict=True):
             found |= {f"{stretch}{name}": np.zeros(length, np.int64) for name in ("input_ids", "position_ids")}
             found[f"{stretch}documents"] = np.full(length, len(pairs), np.int64)
+        found["padding"] = np.ones(sum(self.room), bool)
         found |= {"labels": np.zeros(self.room[1], np.int64), "loss_mask": np.zeros(self.room[1], np.float32)}
         at = [0, 0]
         for number, pair in enumerate(pairs):
@@ -55,6 +56,8 @@ class Packing:
             found["labels"][places[1]] = np.maximum(labels, 0)
             found["loss_mask"][places[1]] = labels != NO_LABEL
             at = [min(place.stop, length) for place, length in zip(places, self.room)]
+        for begin, end in zip((0, self.room[0]), at):
+            found["padding"][begin : begin + end] = False
         return found
 
 
@@ -65,4 +68,4 @@ def first_fed(model, eod: int) -> int:
 
 def fed(pair: Pair, first: int) -> np.ndarray:
     """What a decoder is fed of a pair."""
-    return np.concatenate([[first], pair.labels[:-1]]) if pair.fed is None else pair.fed
+    return np.concatenate([[first], pair.labels])[:-1] if pair.fed is None else pair.fed
