@@ -11,7 +11,7 @@ tools/preprocess_data.py --prefix-key PROMPT writes documents of the third kind.
 file beside it, so that it survives whatever is done to `.bin/.idx` (merging, blending, cutting, Megatron-LM's own tools); no text
 can write it; and a prompt to the trained model ends with it, too. A sample may begin within a document: the rest of a prefix is
 still one, and the rest of a text whose prefix went by is predicted behind its first token. A document whose prefix leaves no room
-in a sample is left out of it.
+in a sample is left out of it, and so is a stretch that shows neither its prefix's end nor its own.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ class Pairs:
         return half, length - half
 
     def _said(self, document: np.ndarray, first: bool, last: bool) -> _Cut | None:
-        """Where a document is cut; None: what there is of it predicts nothing. first, last: of a stretch, perhaps not whole."""
+        """Where a document is cut; None: it predicts nothing. first, last: a part, without begin, without end."""
         found = np.flatnonzero(document == self._end)
         if len(found):
             prefix = int(found[0]) + 1
             return _Cut(prefix) if prefix < len(document) else None
-        if first:
-            return _Cut(1)
         if last:
             return None
+        if first:
+            return _Cut(1)
         begins = self._tokenizer.decode(document[:_SHOWN])
         raise UserError(
             f"--prefix-end-token {self._name}: a document of the data has none, so that nothing says where its prefix ends (it "

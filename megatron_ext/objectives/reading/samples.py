@@ -15,6 +15,7 @@ from types import ModuleType
 import numpy as np
 import torch
 
+from megatron_ext.arguments.problems import UserError
 from megatron_ext.arguments.registry import Registry
 from megatron_ext.data.samples import NO_TOKEN, Samples
 from megatron_ext.objectives import Reading
@@ -125,11 +126,14 @@ class Maker:
             self.window = max(longest(getattr(pairs, "least", pairs.sizes), self._packing, room, most), self.step)
 
     def told(self, samples: Samples) -> str | None:
-        """How full the first samples are, in words; None where they are cut from the stream."""
+        """How full the first samples are, in words; None where they are cut from the stream. UserError: all are empty."""
         if self._pairs is None:
             return None
         padding = np.mean([samples[number]["padding"] for number in range(_TOLD)], axis=0)
         room = self._packing.room
+        if (padding == 1).all():
+            lengths = " and ".join(map(str, room))
+            raise UserError(f"no document fits into samples of {lengths} tokens, the first {_TOLD} are empty; take longer ones")
         rooms = dict(zip(("encoder", "decoder"), np.split(padding, room[:1]))) if len(room) == 2 else {}
         apart = ", ".join(f"{name} {share.mean():.1%}" for name, share in rooms.items())
         return f"{padding.mean():.1%} padding in the first {_TOLD}" + (f" ({apart})" if apart else "")
