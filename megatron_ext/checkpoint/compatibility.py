@@ -24,7 +24,7 @@ _OF_TRAINING = {
 # Flags of the model that may change while a run goes on: they change no function of the weights.
 FREE = _OF_TRAINING | {
     "preset", "seq_length", "encoder_seq_length", "decoder_seq_length", "max_position_embeddings", "make_vocab_size_divisible_by",
-    "init_method_std", "deepnorm_beta",
+    "decoder_start_token_id", "init_method_std", "deepnorm_beta",
     "moe_token_dispatcher_type",
 }  # fmt: skip
 

@@ -61,7 +61,7 @@ class Encoder(GPT):
 
     def forward(
         self, input_ids, position_ids, attention_mask, labels=None, loss_mask=None, extra_block_kwargs=None,
-        token_types=None, sentence_labels=None, sentence_weights=None,
+        token_types=None, sentence_labels=None, sentence_weights=None, runtime_gather_output=None,
     ):  # fmt: skip
         """Logits `[b, s, padded vocabulary]`, or with labels the loss of each token `[b, s]`; that of a token with a sentence's
         label is that label's, times its weight. With sentences' labels alone, `(logits, logits of sentences [n, 2])`.
@@ -74,7 +74,8 @@ class Encoder(GPT):
         )
         if not self.post_process:
             return hidden
-        words = super()._postprocess(self.lm_head(hidden), input_ids, position_ids, labels, None, loss_mask=loss_mask)
+        settings = dict(loss_mask=loss_mask, runtime_gather_output=runtime_gather_output)
+        words = super()._postprocess(self.lm_head(hidden), input_ids, position_ids, labels, None, **settings)
         if self.binary_head is None:
             return words
         asked = sentence_labels != NO_SENTENCE

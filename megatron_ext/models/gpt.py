@@ -109,14 +109,15 @@ class GPT(GPTModel):
         return nats
 
     def _preprocess(self, input_ids, position_ids, *args, inference_context=None, **kwargs):
-        """Where the i-th token here is not at position i, each takes its angles from the table: `[s, b, 1, d]`."""
+        """Where the i-th token here may not be at position i, each takes its angles from the table: `[s, b, 1, d]`."""
         found = list(super()._preprocess(input_ids, position_ids, *args, inference_context=inference_context, **kwargs))
         config = self.config
         elsewhere = config.positions_by_document or config.context_parallel_size > 1 or config.encoder_layers > 0
+        elsewhere = elsewhere or inference_context is not None  # whose rows differ
         if self._rotation is not None:
             alike = not self.config.positions_by_document and inference_context is None
             found[1] = self._rotation(position_ids[:1] if alike else position_ids)
-        elif elsewhere and found[1] is not None and inference_context is None:
+        elif elsewhere and found[1] is not None:
             found[1] = found[1].flatten(1)[position_ids.T][:, :, None]
         return tuple(found)
 

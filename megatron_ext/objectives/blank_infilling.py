@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from megatron_ext.objectives.reading.draws import Draws
-from megatron_ext.objectives.reading.pairs import Pair, Setting, whole
+from megatron_ext.objectives.reading.pairs import NOTHING, Asked, Pair, Setting, whole
 from megatron_ext.objectives.reading.samples import batch, loss
 from megatron_ext.objectives.reading.spans import replaced
 
@@ -29,7 +29,10 @@ class _Generation:
 
     def __call__(self, ids: np.ndarray, draws: Draws) -> Pair:
         ids = whole(ids, self._eod)
-        given = draws.below(len(ids))
+        return self.hidden(ids, draws.below(len(ids)))
+
+    def hidden(self, ids: np.ndarray, given: int) -> Pair:
+        """`given` tokens stay."""
         return Pair(
             np.concatenate([ids[:given], [self._mask]]),
             np.concatenate([ids[given:], [self._eop]]),
@@ -50,10 +53,14 @@ class _Blanks:
     def __call__(self, ids: np.ndarray, draws: Draws) -> Pair:
         ids = whole(ids, self._eod)
         begins, ends = self._spans(len(ids), draws)
+        return self.hidden(ids, begins, ends, draws.order(len(begins)))
+
+    def hidden(self, ids: np.ndarray, begins: np.ndarray, ends: np.ndarray, order: np.ndarray) -> Pair:
+        """These spans, predicted in this order."""
         inputs = replaced(ids, begins, ends, np.full(len(begins), self._mask))
         places = begins - np.concatenate([[0], np.cumsum(ends - begins - 1)])[: len(begins)]  # of the masks
         fed, labels, positions = [], [], [np.arange(len(inputs))]
-        for number in draws.order(len(begins)):
+        for number in order:
             span = ids[begins[number] : ends[number]]
             fed += [[self._sop], span]
             labels += [span, [self._eop]]
@@ -86,11 +93,23 @@ class Pairs:
     def __init__(self, setting: Setting):
         flags = setting.flags
         mask, gmask, *ends = setting.control("[MASK]", "[gMASK]", "<sop>", "<eop>")
+        self._end = ends[1]
         self._rate, self._generation = flags.gmask_rate, _Generation(gmask, *ends, setting.eod)
         self._blanks = _Blanks(mask, *ends, setting.eod, flags.blank_rate, flags.mean_blank_length)
 
     def choose(self, draws: Draws) -> _Generation | _Blanks:
         return self._generation if draws.uniform() < self._rate else self._blanks
+
+    def continued(self, ids: np.ndarray) -> Asked:
+        return self._asked(self._generation.hidden(ids, len(ids)))
+
+    def infilled(self, before: np.ndarray, after: np.ndarray) -> Asked:
+        """With a blank that has no tokens yet."""
+        place = np.array([len(before)])
+        return self._asked(self._blanks.hidden(np.concatenate([before, after]), place, place, np.array([0])))
+
+    def _asked(self, pair: Pair) -> Asked:
+        return Asked(pair.inputs, NOTHING, pair.fed, pair.positions, ends=[self._end])
 
     def sizes(self, length: int) -> tuple[int, int]:
         one, other = self._generation.sizes(length), self._blanks.sizes(length)

@@ -13,15 +13,19 @@ What is done to it, in this order, each at its rate (BART's own: sentences permu
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from megatron_ext.objectives.reading.draws import Draws
-from megatron_ext.objectives.reading.pairs import Pair, Setting, whole
+from megatron_ext.objectives.reading.pairs import NOTHING, Asked, Pair, Setting, whole
 from megatron_ext.objectives.reading.samples import batch, loss
+from megatron_ext.objectives.reading.spans import between
 from megatron_ext.objectives.reading.tokens import ends_sentence, ordinary
 
 __all__ = ["Pairs", "batch", "loss"]
+
+_FIRST = 8  # tokens of a suffix that tell that the middle is over
 
 
 class Pairs:
@@ -41,6 +45,17 @@ class Pairs:
         if draws.uniform() < flags.rotate_rate and len(noisy):
             noisy = np.roll(noisy, -draws.below(len(noisy)))
         return Pair(np.append(noisy, self._eod), np.append(text, self._eod))
+
+    def continued(self, ids: np.ndarray) -> Asked:
+        return self.infilled(ids, NOTHING)
+
+    def infilled(self, before: np.ndarray, after: np.ndarray) -> Asked:
+        """What stands before is written already, and what follows the answer may be written, too."""
+        return self.filled([before, after])._replace(begun=before, until=after[:_FIRST])
+
+    def filled(self, parts: Sequence[np.ndarray]) -> Asked:
+        """The document is written whole."""
+        return Asked(np.append(between(parts, self._mask), self._eod))
 
     def sizes(self, length: int) -> tuple[int, int]:
         """Inputs with a margin: how many spans their lengths make is drawn."""

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 
 from megatron_ext.objectives.reading.draws import Draws
-from megatron_ext.objectives.reading.pairs import NOTHING, Pair, Setting, whole
+from megatron_ext.objectives.reading.pairs import NOTHING, Asked, Pair, Setting, whole
 from megatron_ext.objectives.reading.samples import batch
+from megatron_ext.objectives.reading.spans import between
 from megatron_ext.objectives.reading.tokens import begins_word, ordinary
 
 __all__ = ["Pairs", "batch", "loss"]
@@ -45,6 +46,14 @@ class Pairs:
             return Pair(ids, NOTHING)
         cut = 1 + draws.below(len(ids) - 1)
         return Pair(ids[:cut], ids[cut:])
+
+    def framed(self, first: np.ndarray, second: np.ndarray | None = None) -> np.ndarray:
+        """One sentence or two with what stands around them."""
+        end = [] if second is None else [second, [self.sep]]
+        return np.concatenate([[self.cls], first, [self.sep], *end]).astype(np.int64)
+
+    def filled(self, parts: Sequence[np.ndarray]) -> Asked:
+        return Asked(self.framed(between(parts, self.mask)))
 
     def sizes(self, length: int) -> tuple[int, int]:
         return length + 2 + (self.task != "none"), 0
@@ -75,8 +84,7 @@ class Packing:
         found["sentence_labels"] = np.full(length, NO_SENTENCE, np.int64)
         at = 0
         for number, (first, second, right) in enumerate(self._sentences(pairs, draws)):
-            end = [second, [self._of.sep]] if right is not None else []
-            ids = np.concatenate([[self._of.cls], first, [self._of.sep], *end])
+            ids = self._of.framed(first, None if right is None else second)
             shown, predicted = self._hidden(ids, draws)
             here, count = slice(at, at + len(ids)), len(found["documents"][at : at + len(ids)])
             found["input_ids"][here], found["labels"][here] = shown[:count], np.where(predicted, ids, 0)[:count]

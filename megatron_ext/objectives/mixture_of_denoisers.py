@@ -17,7 +17,7 @@ import numpy as np
 
 from megatron_ext.objectives.reading.denoisers import DEFAULT, Denoiser, read_denoisers
 from megatron_ext.objectives.reading.draws import Draws
-from megatron_ext.objectives.reading.pairs import Setting
+from megatron_ext.objectives.reading.pairs import Asked, Setting
 from megatron_ext.objectives.reading.samples import batch, loss
 from megatron_ext.objectives.span_corruption import SpanCorruption
 
@@ -51,6 +51,14 @@ class Pairs:
 
     def choose(self, draws: Draws) -> SpanCorruption:
         return self._all[min(int(np.searchsorted(self._edges, draws.uniform(), side="right")), len(self._all) - 1)]
+
+    def continued(self, ids: np.ndarray) -> Asked:
+        """By the first denoiser of one span at the end."""
+        return next((each for each in self._all if isinstance(each, _Sequential)), self._all[0]).continued(ids)
+
+    def infilled(self, before: np.ndarray, after: np.ndarray) -> Asked:
+        """By the first of short spans."""
+        return next((each for each in self._all if not isinstance(each, _Sequential)), self._all[0]).infilled(before, after)
 
     def at(self, quantile: float) -> SpanCorruption:
         """The denoiser there, in the order of what they give to predict of what they show."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.objectives.reading.draws import Draws
-from megatron_ext.objectives.reading.pairs import Pair, Setting
+from megatron_ext.objectives.reading.pairs import Asked, Pair, Setting
 from megatron_ext.objectives.reading.samples import batch, loss
 
 __all__ = ["Pairs", "batch", "loss"]
@@ -43,11 +43,18 @@ class Pairs:
     def __call__(self, ids: np.ndarray, draws: Draws) -> Pair:
         drawn = 1 + draws.below(max(len(ids) - 1, 1))
         length = drawn if self._fixed is None else min(self._fixed, max(len(ids) - 1, 0))
-        return Pair(ids[:length], ids[length:])
+        return Pair(self._given(ids[:length]), ids[length:])
 
     def sizes(self, length: int) -> tuple[int, int]:
         half = length // 2 if self._fixed is None else min(self._fixed, length - 1)
         return half, length - half
+
+    def continued(self, ids: np.ndarray) -> Asked:
+        return Asked(self._given(ids))
+
+    def _given(self, ids: np.ndarray) -> np.ndarray:
+        """A prefix of a text that does not say where it ends."""
+        return ids if self._end is None else np.append(ids, self._end)
 
     def _said(self, document: np.ndarray, first: bool, last: bool) -> _Cut | None:
         """Where a document is cut; None: it predicts nothing. first, last: a part, without begin, without end."""

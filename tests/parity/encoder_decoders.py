@@ -6,7 +6,8 @@ from tests.parity.families import VOCAB
 
 T5 = dict(
     vocab_size=VOCAB, d_model=48, d_kv=10, d_ff=80, num_layers=3, num_decoder_layers=2, num_heads=6, dropout_rate=0.0,
-    relative_attention_num_buckets=10, relative_attention_max_distance=13, attn_implementation="eager")  # fmt: skip
+    relative_attention_num_buckets=10, relative_attention_max_distance=13, decoder_start_token_id=3, attn_implementation="eager",
+)  # fmt: skip
 
 
 def t5():

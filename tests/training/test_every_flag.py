@@ -184,6 +184,7 @@ SHOWN_ELSEWHERE = {
     "decoder_num_layers": "tests/models/test_architecture_flags.py::test_two_stacks_are_one_after_the_other",
     "encoder_seq_length": "tests/models/test_architecture_flags.py::test_two_stacks_are_one_after_the_other",
     "decoder_seq_length": "tests/models/test_architecture_flags.py::test_two_stacks_are_one_after_the_other",
+    "decoder_start_token_id": "tests/objectives/reading/test_samples.py::test_a_pair_that_is_longer_than_its_room_is_cut",
     "bert_binary_head": "tests/planner/test_parameters.py::test_encoders_and_decoders_are_counted",
     "num_tokentypes": "tests/planner/test_parameters.py::test_encoders_and_decoders_are_counted",
     "reset_position_ids": "tests/models/test_documents.py::test_each_flag_has_its_part",

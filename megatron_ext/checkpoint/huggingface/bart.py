@@ -52,6 +52,7 @@ def flags(settings):
         architecture="encoder_decoder",
         encoder_num_layers=settings.get("encoder_layers", "num_hidden_layers", default=12),
         decoder_num_layers=settings.get("decoder_layers", default=12),
+        decoder_start_token_id=settings.get("decoder_start_token_id", default=2),
         hidden_size=hidden,
         num_attention_heads=sizes["attention_heads"],
         ffn_hidden_size=sizes["ffn_dim"],

@@ -9,7 +9,7 @@ layout, workers and resumes change none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from types import ModuleType
 
 import numpy as np
@@ -28,7 +28,7 @@ ARCHITECTURES = {"causal_decoder": decoder, "prefix_decoder": decoder, "encoder_
 _TOLD = 16  # samples that are looked at before a run begins
 _SHORTEST = 2  # tokens of a document: one to give and one to predict
 _WHOLE = 2**32  # a document's number that none has: the sample as a whole
-_CORRUPTION, _HAND = 4, 5  # what the random numbers are for (1 to 3: data/)
+_CORRUPTION, _HAND, _SCORING = 4, 5, 6  # what the random numbers are for (1 to 3: data/)
 
 
 class PairSamples(Samples):
@@ -100,6 +100,46 @@ def loss(per_token: torch.Tensor, batch: dict[str, torch.Tensor]) -> tuple[torch
     return torch.sum(per_token * mask), mask.sum().to(torch.int)
 
 
+def of_run(objective: ModuleType, config, tokenizer) -> tuple:
+    """What makes pairs of documents in a run, and what lays them out. UserError where the decoder's first token is none."""
+    first = config.model.decoder_start_token_id
+    if first is not None and first >= tokenizer.model_entries:
+        raise UserError(f"--decoder-start-token-id {first}: the model has {tokenizer.model_entries} entries")
+    pairs = objective.Pairs(Setting(config.objective, tokenizer))
+    if hasattr(objective, "Packing"):
+        return pairs, objective.Packing(config.model, tokenizer.eod, pairs)
+    return pairs, ARCHITECTURES[config.model.architecture].Packing(config.model, tokenizer.eod)
+
+
+def alone(document: np.ndarray, number: int, pairs, packing, seed: int) -> Iterator[dict[str, np.ndarray]]:
+    """Samples that hold one document and nothing else, without padding; of one that is too long, each holds what fits, and the
+    next its rest. Random numbers belong to (seed, the document's number, the sample's among them).
+    """
+    piece = 0
+    while len(document) >= _SHORTEST:
+        draws = Draws(seed, number, piece, _SCORING)
+        make = pairs.choose(draws)
+        most = min(getattr(make, "most", len(document)), len(document))
+        length = longest(make.sizes, packing, packing.room, most)
+        if length < _SHORTEST:
+            return
+        sample = packing([make(document[:length], draws)], draws)
+        del sample["padding"]
+        ends = {
+            stretch: int((sample[f"{stretch}documents"] == 0).sum())
+            for stretch in ("", "decoder_")
+            if f"{stretch}documents" in sample
+        }
+        yield {name: values[: ends[_stretch(name, ends)]] for name, values in sample.items()}
+        document, piece = document[length:], piece + 1
+
+
+def _stretch(name: str, stretches: Container[str]) -> str:
+    """Whose tokens a field of a sample is of: labels are the decoder's."""
+    theirs = name.startswith("decoder_") or name in ("labels", "loss_mask")
+    return "decoder_" if theirs and "decoder_" in stretches else ""
+
+
 class Maker:
     """What an objective makes of raw samples, for a run.
 
@@ -112,11 +152,7 @@ class Maker:
         self.step = self.window = config.model.seq_length
         self._pairs, self._hands, self._eod, self._seed = None, None, tokenizer.eod, config.training.seed
         if hasattr(objective, "Pairs"):
-            self._pairs = pairs = objective.Pairs(Setting(config.objective, tokenizer))
-            if hasattr(objective, "Packing"):
-                self._packing = objective.Packing(config.model, tokenizer.eod, pairs)
-            else:
-                self._packing = ARCHITECTURES[config.model.architecture].Packing(config.model, tokenizer.eod)
+            self._pairs, self._packing = pairs, _ = of_run(objective, config, tokenizer)
             room, most = self._packing.room, sum(self._packing.room)
             if len(room) == 2 and getattr(pairs, "at", None) is not None:
                 self._hands = proportions.Hands(pairs.at, room)

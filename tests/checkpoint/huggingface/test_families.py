@@ -8,11 +8,13 @@ import re
 from types import SimpleNamespace
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.checkpoint.conversion.export_folder import Export
 from megatron_ext.checkpoint.conversion.families import FAMILIES, Family, family_for, family_of, meaning
 from megatron_ext.checkpoint.conversion.settings import Settings, read_settings
 from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
@@ -161,6 +163,17 @@ def same_config(name: str, *folders: pathlib.Path) -> None:
     theirs, ours = (transformers.AutoConfig.from_pretrained(folder).to_dict() for folder in folders)
     keys = theirs.keys() - PASSING - WITHOUT_EFFECT.get(name, set())
     assert {key: ours.get(key) for key in keys} == {key: theirs[key] for key in keys}
+
+
+@pytest.mark.parametrize(("first", "expected"), [(None, 3), (7, 7)])
+def test_a_decoder_begins_there_as_it_was_trained(first, expected, tmp_path):
+    """With the token that ends a document, unless the run says another."""
+    values, flags = (
+        dict(architecture="encoder_decoder", decoder_start_token_id=first),
+        SimpleNamespace(tokenizer_type="huggingface"),
+    )
+    export = Export(Family.named("t5"), values, 9, torch.float32, SimpleNamespace(eod=3), flags)
+    assert export._ids(tmp_path)["decoder_start_token_id"] == expected
 
 
 @pytest.mark.parametrize("name", FAMILIES.names())

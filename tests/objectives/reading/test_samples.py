@@ -18,7 +18,7 @@ from megatron_ext.data.packing import PackedSamples
 from megatron_ext.objectives.reading.draws import Draws
 from megatron_ext.objectives.reading.flags import ObjectiveFlags
 from megatron_ext.objectives.reading.pairs import Pair
-from megatron_ext.objectives.reading.samples import Maker, documents_in, longest
+from megatron_ext.objectives.reading.samples import Maker, alone, documents_in, longest, of_run
 from megatron_ext.objectives.reading.table import LEARNT_BY
 from tests import texts
 from tests.data.pairs import NOWHERE, write_pair
@@ -48,8 +48,9 @@ def documents(tmp_path_factory):
 def made(documents, objective: str, architecture: str, seed: int = 1, length: int = LENGTH, decoder: int | None = None, **flags):
     """`(samples, the raw ones)`."""
     model = SimpleNamespace(
-        seq_length=length, architecture=architecture, encoder_seq_length=length, decoder_seq_length=decoder or length
-    )
+        seq_length=length, architecture=architecture, encoder_seq_length=length, decoder_seq_length=decoder or length,
+        decoder_start_token_id=None,
+    )  # fmt: skip
     config = SimpleNamespace(
         model=model, objective=ObjectiveFlags(objective=objective, **flags), training=SimpleNamespace(seed=seed)
     )
@@ -175,7 +176,9 @@ def test_a_pair_that_is_longer_than_its_room_is_cut():
     from megatron_ext.objectives.reading import decoder, encoder_decoder
 
     pair = Pair(np.arange(10, 15), np.arange(20, 26))
-    model = SimpleNamespace(seq_length=12, architecture="prefix_decoder", encoder_seq_length=7, decoder_seq_length=8)
+    model = SimpleNamespace(
+        seq_length=12, architecture="prefix_decoder", encoder_seq_length=7, decoder_seq_length=8, decoder_start_token_id=None
+    )
     sample = decoder.Packing(model, 9)([pair, pair], Draws(0))
     assert sample["input_ids"].tolist() == [10, 11, 12, 13, 14, 20, 21, 22, 23, 24, 10, 11]
     assert sample["labels"].tolist() == [0, 0, 0, 0, 20, 21, 22, 23, 24, 25, 0, 0]
@@ -189,6 +192,30 @@ def test_a_pair_that_is_longer_than_its_room_is_cut():
     assert sample["decoder_documents"].tolist() == [0] * 6 + [1] * 2 and not sample["padding"].any()
     assert decoder.Packing(model, 9)([pair], Draws(0))["padding"].tolist() == [False] * 10 + [True] * 2
     assert encoder_decoder.Packing(model, 9)([pair], Draws(0))["padding"].nonzero()[0].tolist() == [5, 6, 13, 14]
+    model.decoder_start_token_id = 3
+    sample = encoder_decoder.Packing(model, 9)([pair, pair], Draws(0))
+    assert sample["decoder_input_ids"].tolist() == [3, 20, 21, 22, 23, 24, 3, 20]
+
+
+def test_a_first_token_that_the_model_has_not_is_said():
+    config = SimpleNamespace(model=SimpleNamespace(decoder_start_token_id=800))
+    with pytest.raises(UserError, match="--decoder-start-token-id 800: the model has 800 entries"):
+        of_run(Registry("megatron_ext.objectives").load("denoising"), config, SimpleNamespace(model_entries=800))
+
+
+def test_a_document_alone_is_there_whole_piece_by_piece():
+    """In as many samples as it takes, each without padding; what is drawn belongs to (seed, document, piece)."""
+    ids = np.array([*tokenizer().encode(texts.library_texts()[3][:1500]), tokenizer().eod])
+    model = SimpleNamespace(architecture="prefix_decoder", seq_length=64, decoder_start_token_id=None)
+    config = SimpleNamespace(model=model, objective=ObjectiveFlags(objective="prefix_lm"))
+    ways = pairs, packing = of_run(Registry("megatron_ext.objectives").load("prefix_lm"), config, tokenizer())
+    samples = list(alone(ids, 7, pairs, packing, 1))
+    again = [np.append(sample["input_ids"], sample["labels"][-1]) for sample in samples]
+    assert np.concatenate(again).tolist() == ids.tolist() and len(samples) == -(-len(ids) // 65)
+    assert all(sample["documents"].tolist() == [0] * len(sample["input_ids"]) for sample in samples)
+    prefixes = lambda number, seed: [int(sample["prefix"].sum()) for sample in alone(ids, number, *ways, seed)]
+    assert prefixes(7, 1) == [int(sample["prefix"].sum()) for sample in samples]
+    assert len({tuple(prefixes(*other)) for other in ((7, 1), (8, 1), (7, 2))}) == 3 and len({*prefixes(7, 1)}) > 2
 
 
 def test_the_loader_stacks_each_array(documents):
