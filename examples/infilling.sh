@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# What learning to fill in the middle gives: two models of the same size on the same functions of Python's library, one learns
+# causal_lm, one fill_in_middle; then both close brackets in the middle of functions that neither saw.
+#
+#     bash examples/infilling.sh            # half an hour on two cores
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# ---- settings ----------------------------------------------------------------------------------------------------------
+OUT=${OUT:-runs/infilling}
+LIBRARY=${LIBRARY:-} # a folder of modules [this Python's library]
+ITERS=${ITERS:-1500}
+VOCAB=${VOCAB:-2048}
+LAYERS=${LAYERS:-4}
+HIDDEN=${HIDDEN:-192}
+MOST=${MOST:-1000} # brackets at most
+python=.venv/bin/python
+
+# ---- 1 · functions, tokenizer, .bin/.idx -------------------------------------------------------------------------------
+$python examples/infilling_functions.py --output "$OUT" ${LIBRARY:+--library "$LIBRARY"}
+$python tools/train_tokenizer.py --algorithm byte_level_bpe --vocab-size "$VOCAB" --special-tokens fim \
+    --input "$OUT/train.jsonl" --output "$OUT/tokenizer"
+$python tools/preprocess_data.py --input "$OUT/train.jsonl" --output-prefix "$OUT/train" \
+    --tokenizer-model "$OUT/tokenizer" --append-eod
+
+# ---- 2 · the same model on as many tokens ------------------------------------------------------------------------------
+for objective in causal_lm fill_in_middle; do
+    rm -rf "$OUT/$objective"
+    $python pretrain_gpt.py --device cpu --objective $objective --reset-position-ids --reset-attention-mask \
+        --num-layers "$LAYERS" --hidden-size "$HIDDEN" --num-attention-heads 4 --seq-length 384 \
+        --micro-batch-size 6 --global-batch-size 6 --train-iters "$ITERS" --lr 2e-3 --lr-warmup-iters $((ITERS / 12)) \
+        --data-path "$OUT/train_text_document" --split 100,0,0 --tokenizer-model "$OUT/tokenizer" --log-interval 50 \
+        --save "$OUT/$objective" --save-interval "$ITERS"
+done
+
+# ---- 3 · brackets in the middle ----------------------------------------------------------------------------------------
+$python examples/infilling_brackets.py --folder "$OUT" --most "$MOST"
