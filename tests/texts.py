@@ -9,6 +9,7 @@ import json
 import pathlib
 import random
 import sysconfig
+from collections.abc import Collection
 
 import sentencepiece
 import tokenizers
@@ -69,9 +70,11 @@ def load(contents: dict[str, bytes], folder: pathlib.Path, **flags) -> Tokenizer
     return build(TokenizerFlags(tokenizer_type=kind, tokenizer_model=str(folder), **flags))
 
 
-def write_tokenizer_with_control_tokens(folder: pathlib.Path, vocab_size: int, learned_from: list[str] | None = None) -> str:
+def write_tokenizer_with_control_tokens(
+    folder: pathlib.Path, vocab_size: int, learned_from: list[str] | None = None, families: Collection[str] = tuple(FAMILIES)
+) -> str:
     """A byte-level BPE with the control tokens of all objectives, as a folder."""
-    flags = TrainTokenizerFlags(vocab_size=vocab_size, special_tokens=tuple(FAMILIES))
+    flags = TrainTokenizerFlags(vocab_size=vocab_size, special_tokens=tuple(families))
     for name, content in byte_level_bpe.train(learned_from or library_texts(), flags).items():
         (folder / name).write_bytes(content)
     return str(folder)

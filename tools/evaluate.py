@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Bits per byte of held-out documents under a trained model, by source, beside gzip -9 on the same text.
+"""Held-out documents under a trained model, by source: bits per byte, beside gzip -9 on the same text, of a model of whole texts;
+of one that has learnt another objective that one's own loss, beside the entropy of its labels' frequencies.
 
 python tools/evaluate.py --load RUN --documents heldout.jsonl
 torchrun --nproc-per-node 2 tools/evaluate.py --load RUN --documents heldout.jsonl --tensor-model-parallel-size 2
@@ -22,7 +23,8 @@ from megatron_ext.evaluation.flags import EvaluationFlags
 from megatron_ext.training.flags import TrainedFlags
 
 PROGRAM = "evaluate.py"
-ABOUT = "Bits per byte of held-out documents under a trained model."
+ABOUT = "Bits per byte of held-out documents under a trained model, or the loss of what else it has learnt to predict."
+OF_WHOLE_TEXTS = ("causal_lm", "fill_in_middle")  # others never predict a document from its first token on, seeing none after
 
 
 def main(argv: Sequence[str]) -> int:
@@ -37,31 +39,31 @@ def _evaluate(argv: Sequence[str]) -> None:
     from rich.table import Table
 
     from megatron_ext.corpus.whole_file import write_whole
-    from megatron_ext.evaluation.bits_per_byte import score
+    from megatron_ext.evaluation import bits_per_byte, objective_loss
     from megatron_ext.evaluation.documents import by_source
     from megatron_ext.training.trained import joined, open_run
 
-    flags, figures = config.evaluation, {}
-    table = Table("source", "documents", "kB", "bytes/token", "loss (nats/token)", "bits/byte", "gzip -9 bits/byte")
+    flags, figures, rows = config.evaluation, {}, []
     with joined(config.run, launch) as device:
         groups = first_for_all(lambda: by_source(flags.documents, flags.text_key, flags.source_key, flags.max_documents))
         trained = open_run(config.run, device)
+        objective = trained.config.objective.objective
         for source, texts in groups.items():
-            found = score(trained.model, trained.tokenizer, texts, trained.window, flags.batch_size, device)
-            figures[source] = found.figures()
-            table.add_row(
-                source,
-                str(found.documents),
-                f"{found.size / 1000:.0f}",
-                f"{found.size / found.tokens:.2f}",
-                f"{found.nats / found.tokens:.3f}",
-                f"{found.bits_per_byte:.3f}",
-                f"{found.gzip_bits_per_byte:.3f}",
-            )
+            found = []
+            if objective in OF_WHOLE_TEXTS:
+                settings = trained.window, flags.batch_size, device
+                found.append(bits_per_byte.score(trained.model, trained.tokenizer, texts, *settings))
+            if objective != "causal_lm":
+                found.append(objective_loss.score(trained, texts, flags.batch_size, flags.seed))
+            figures[source] = {name: value for each in found for name, value in each.figures().items()}
+            rows.append((source, str(len(texts)), *(cell for each in found for cell in each.row())))
     if launch.rank == 0:
+        table = Table("source", "documents", *(column for each in found for column in each.COLUMNS))
+        for row in rows:
+            table.add_row(*row)
         Console().print(table)
         if flags.json is not None:
-            content = {"load": config.run.load, "sources": figures}
+            content = {"load": config.run.load, "objective": objective, "sources": figures}
             write_whole(flags.json, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 

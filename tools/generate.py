@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-r"""Continue texts with a trained model, on one process or on any layout.
+r"""Ask a trained model: continue texts, fill in a middle or masks, text to text; on one process or on any layout.
 
     python tools/generate.py --load RUN --prompt "The history of" --max-new-tokens 50 --temperature 0.8
     torchrun --nproc-per-node 4 tools/generate.py --load RUN --prompts-file prompts.jsonl --output texts.jsonl \
         --tensor-model-parallel-size 2 --pipeline-model-parallel-size 2
+    python tools/generate.py --load RUN --infill "def add(a, b):" "return total"
+    python tools/generate.py --load T5 --sequence-to-sequence --prompt "translate English to German: The house is wonderful."
+    python tools/generate.py --load BERT --fill-mask "Paris is the [MASK] of France."
 """
 
 from __future__ import annotations
@@ -23,7 +26,10 @@ from megatron_ext.inference.flags import GenerationFlags
 from megatron_ext.training.flags import TrainedFlags
 
 PROGRAM = "generate.py"
-ABOUT = "Continue texts with a trained model, on one process or, under torchrun or srun, on any layout."
+ABOUT = (
+    "Ask a trained model, on one process or, under torchrun or srun, on any layout: texts are continued, middles and masks "
+    "filled in, in the form in which the run's objective has learnt it (docs/objectives.md)."
+)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,29 +40,47 @@ def main(argv: Sequence[str]) -> int:
 def _generate(argv: Sequence[str]) -> None:
     launch = launch_environment()
     config = read([TrainedFlags, GenerationFlags], argv, PROGRAM, ABOUT, launch.world_size)
-    from megatron_ext.inference.generate import generate
-    from megatron_ext.inference.output import JsonLines, Terminal, told
-    from megatron_ext.inference.prompts import infilling, read_prompts, requests
+    from megatron_ext.inference.fill_mask import refuse_growth
+    from megatron_ext.inference.output import JsonLines, Terminal
+    from megatron_ext.inference.prompts import read_prompts, requests
     from megatron_ext.training.trained import joined, open_run
 
     flags = config.generation
     with joined(config.run, launch) as device:
         prompts = [] if flags.infill else first_for_all(lambda: read_prompts(flags))
         trained = open_run(config.run, device)
-        if flags.infill:
-            asked = infilling(flags, trained.config, trained.tokenizer, trained.window)
-        else:
-            asked = requests(prompts, trained.tokenizer, flags, trained.window)
+        asked = requests(prompts, flags, trained.config, trained.tokenizer, trained.window)
+        grows = trained.config.model.architecture != "encoder"
+        if not grows:
+            refuse_growth(flags)
         sink = first_alone(lambda: JsonLines(flags.output) if flags.output else Terminal())
-        started, tokens, texts = time.perf_counter(), 0, 0
-        for result, piece in generate(trained, asked, flags):
-            if sink is not None:
-                sink.add(result, piece)
-                if result.finish_reason is not None:
-                    tokens, texts = tokens + len(result.ids), texts + 1
+        (_grow if grows else _fill)(trained, asked, flags, sink)
         if sink is not None:
             sink.close()
-            told(tokens, texts, time.perf_counter() - started)
+
+
+def _grow(trained, asked, flags, sink) -> None:
+    from megatron_ext.inference.generate import generate
+    from megatron_ext.inference.output import told
+
+    started, tokens, texts = time.perf_counter(), 0, 0
+    for result, piece in generate(trained, asked, flags):
+        if sink is not None:
+            sink.add(result, piece)
+            if result.finish_reason is not None:
+                tokens, texts = tokens + len(result.ids), texts + 1
+    if sink is not None:
+        told(tokens, texts, time.perf_counter() - started)
+
+
+def _fill(trained, asked, flags, sink) -> None:
+    from megatron_ext.inference.fill_mask import SHOWN, fill
+    from megatron_ext.inference.prompts import MASK
+
+    mask = trained.tokenizer.control_tokens[MASK]
+    for found in fill(trained, asked, mask, flags.num_samples or SHOWN, flags.batch_size):
+        if sink is not None:
+            sink.add_filled(found, trained.tokenizer.decode)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ INTRODUCTION = """\
 `--preset llama-7b` gives the flags that a published model was pre-trained with; any flag given besides overrides its own. This
 page is made by `python tools/presets_page.py` from `megatron_ext/models/presets/`, one file a family. Tests build each model on
 the meta device (`tests/models/presets/`): it has as many parameters as written here, within 1 % of what the paper says, and
-exactly those of the released weights. What was not published is empty here, and left to our defaults in a run.
+exactly those of the released weights or code. What was not published is empty here, and left to our defaults in a run.
 
     torchrun --nproc-per-node 8 pretrain_gpt.py --preset llama3-8b --data-path data/corpus_text_document \\
         --tokenizer-model tokenizer --bf16 --zero-stage 1 --tensor-model-parallel-size 2 --sequence-parallel"""

@@ -207,7 +207,8 @@ def _preset(name: str | None) -> dict[str, Any]:
 def all_values(path: pathlib.Path) -> dict[str, Any]:
     """The values in a run.yaml that `to_yaml` wrote, the derived ones too, by field name."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return {**content.pop(DERIVED, {}), **content}
+    values = {**content.pop(DERIVED, {}), **content}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def _dump(values: dict) -> str:

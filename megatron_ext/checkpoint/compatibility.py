@@ -16,14 +16,15 @@ TOKENIZER = "tokenizer"  # in a checkpoint's folder, the folder of its tokenizer
 # Flags of the model that say how it is trained: which probabilities and tokens are dropped, which losses are added, what of a
 # sample's several documents a token sees.
 _OF_TRAINING = {
-    "hidden_dropout", "attention_dropout", "moe_router_load_balancing_type", "moe_aux_loss_coeff", "moe_z_loss_coeff",
+    "hidden_dropout", "attention_dropout", "activation_dropout",
+    "moe_router_load_balancing_type", "moe_aux_loss_coeff", "moe_z_loss_coeff",
     "moe_router_bias_update_rate", "moe_expert_capacity_factor", "moe_token_drop_policy", "mtp_loss_scaling_factor",
     "reset_position_ids", "reset_attention_mask",
 }  # fmt: skip
 # Flags of the model that may change while a run goes on: they change no function of the weights.
 FREE = _OF_TRAINING | {
     "preset", "seq_length", "encoder_seq_length", "decoder_seq_length", "max_position_embeddings", "make_vocab_size_divisible_by",
-    "init_method_std",
+    "decoder_start_token_id", "init_method_std", "deepnorm_beta",
     "moe_token_dispatcher_type",
 }  # fmt: skip
 

@@ -31,6 +31,13 @@ class Score:
     nats: float = 0.0
     gzip_size: int = 0
 
+    COLUMNS = ("kB", "bytes/token", "loss (nats/token)", "bits/byte", "gzip -9 bits/byte")
+
+    def row(self) -> tuple[str, ...]:
+        a_token = self.size / self.tokens, self.nats / self.tokens
+        rates = f"{self.bits_per_byte:.3f}", f"{self.gzip_bits_per_byte:.3f}"
+        return f"{self.size / 1000:.0f}", f"{a_token[0]:.2f}", f"{a_token[1]:.3f}", *rates
+
     @property
     def bits_per_byte(self) -> float:
         return self.nats / math.log(2) / max(self.size, 1)

@@ -15,7 +15,8 @@ class EvaluationFlags:
     source_key: str = flag("source", "the key by which documents are told apart; one group where it is missing", front=True)
     max_documents: int | None = flag(None, "documents of each source at most [all]", least=1)
     json: str | None = flag(None, "a file for the figures", front=True)
-    batch_size: int = flag(8, "windows in one forward pass", least=1)
+    batch_size: int = flag(8, "windows, or samples, in one forward pass", least=1)
+    seed: int = flag(1234, "of what the objective draws, which depends on it and on the document's number alone", least=0)
 
     @staticmethod
     def check(c):

@@ -12,15 +12,23 @@ class GenerationFlags:
     prompts_file: str | None = flag(
         None, "texts to continue from a file: one a line, or of .jsonl the value of --prompt-key", front=True
     )
-    infill: tuple[str, ...] = flag(
-        (), "PREFIX SUFFIX: write what stands between, by a model that learnt --objective fill_in_middle", front=True
+    infill: tuple[str, ...] = flag((), "PREFIX SUFFIX: write what stands between, if the model has learnt that", front=True)
+    fill_mask: tuple[str, ...] = flag(
+        (),
+        "texts with [MASK]: the likeliest tokens there, by an encoder; a model that learnt denoising writes them whole",
+        front=True,
+    )
+    sequence_to_sequence: bool = flag(
+        False, "an encoder reads the texts as they are, and its decoder writes from its first token on, whatever it learnt"
     )
     prompt_key: str = flag("prompt", "where the text lies in a line of --prompts-file FILE.jsonl")
     output: str | None = flag(
-        None, "write JSON lines here, not the texts to the terminal: prompt, text, ids, finish_reason", front=True
+        None, "write JSON lines here, not the texts to the terminal: prompt, text, ids, finish_reason; or masks", front=True
     )
     max_new_tokens: int = flag(100, "tokens to add at most", least=1, front=True)
-    num_samples: int = flag(1, "continuations of each prompt", least=1, front=True)
+    num_samples: int | None = flag(
+        None, "continuations of each prompt [1]; of an encoder, tokens for each mask [5]", least=1, front=True
+    )
     temperature: float = flag(
         0.0, "0 takes the likeliest token; above, tokens are drawn from softmax(logits / temperature)", least=0.0, front=True
     )
@@ -36,17 +44,24 @@ class GenerationFlags:
 
     @staticmethod
     def check(c):
-        given = [option(name) for name in ("prompt", "prompts_file", "infill") if getattr(c, name)]
+        given = [option(name) for name in ("prompt", "prompts_file", "infill", "fill_mask") if getattr(c, name)]
         if not given:
-            yield Problem("--prompt", None, "is missing", "give one text or several, --prompts-file or --infill")
+            yield Problem("--prompt", None, "is missing", "give one text or several, --prompts-file, --infill or --fill-mask")
         if len(given) > 1:
             yield Problem(" and ".join(given), None, "contradict each other", "give one")
         if c.infill and len(c.infill) != 2:
             yield Problem("--infill", None, f"takes two texts, and there are {len(c.infill)}", "what stands before, and behind")
+        for name in ("infill", "fill_mask"):
+            if getattr(c, name) and c.sequence_to_sequence:
+                yield Problem(f"{option(name)} and --sequence-to-sequence", None, "contradict each other", "give one")
         if "prompt_key" in c.typed and c.prompts_file is None:
             yield Problem("--prompt-key", c.prompt_key, "has no effect without --prompts-file", "leave it out")
         if c.temperature == 0.0:
-            told = [("--top-k", bool(c.top_k)), ("--top-p", c.top_p < 1.0), ("--num-samples", c.num_samples > 1)]
+            told = [
+                ("--top-k", bool(c.top_k)),
+                ("--top-p", c.top_p < 1.0),
+                ("--num-samples", (c.num_samples or 1) > 1 and not c.fill_mask),
+            ]
             words = [option for option, given in told if given]
             if words:
                 yield Problem(

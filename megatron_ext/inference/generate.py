@@ -27,7 +27,7 @@ class Continuation:
     Attributes:
         text: only what is certain: whole characters, and nothing that may be the beginning of a stop word.
         ids: of all new tokens, those of a stop word too, without the token that ends a document.
-        finish_reason: `eod`, `stop` or `length`; None while it grows.
+        finish_reason: `eod` (the document's end, or the answer's), `stop` or `length`; None while it grows.
     """
 
     request: Request
@@ -42,12 +42,13 @@ class _Growing:
     def __init__(self, request: Request, tokenizer, flags):
         self.result = Continuation(request)
         self.ids = list(request.ids)
-        self._end = None if flags.ignore_eod else tokenizer.eod
+        self._ends = {*request.ends, *(() if flags.ignore_eod else (tokenizer.eod,))}
         self._most = flags.max_new_tokens
-        self._decoder, self._stops = Decoder(tokenizer, request.ids), StopWords(flags.stop)
+        self._decoder = Decoder(tokenizer, request.ids if request.behind is None else request.behind)
+        self._stops = StopWords((*flags.stop, *request.stops))
 
     def add(self, token: int) -> None:
-        if token == self._end:
+        if token in self._ends:
             return self._finish("eod")
         self.ids.append(token)
         self.result.ids.append(token)
@@ -76,8 +77,8 @@ def grow(trained, requests: Sequence[Request], flags, cached: bool = True) -> It
     rows = [_Growing(request, trained.tokenizer, flags) for request in requests]
     results = [row.result for row in rows]
     longest = max(len(row.ids) for row in rows) + flags.max_new_tokens
-    given = [len(row.ids) for row in rows] if trained.config.model.architecture == "prefix_decoder" else None
-    reader = Reader(trained.model, trained.window, longest, trained.device, cached, given)
+    beside = [request.beside for request in requests]
+    reader = Reader(trained.model, trained.window, longest, trained.device, cached, beside)
     step = 0
     while rows:
         logits = reader.next_logits([row.ids for row in rows])
@@ -134,12 +135,13 @@ def generate(trained, requests: Sequence[Request], flags, cached: bool = True) -
             yield result, piece
             done += [result] if result.finish_reason is not None else []
         if groups > 1:
-            for result in _gathered(done, mine):
+            for result in gathered(done, mine):
                 yield result, result.text
 
 
-def _gathered(done: list[Continuation], mine: int) -> list[Continuation]:
-    """On rank 0, what the other data-parallel processes generated, in order; each model's first process speaks for it."""
+def gathered(done: list, mine: int) -> list:
+    """On rank 0, what the other data-parallel processes found, in their requests' order; each model's first process speaks for
+    it."""
     speaks = mine > 0 and torch.distributed.get_rank() == min(
         torch.distributed.get_process_group_ranks(parallel_state.get_model_parallel_group())
     )

@@ -12,7 +12,7 @@ from megatron_ext.arguments.registry import Registry
 ARCHITECTURES = Registry("megatron_ext.models.architectures")
 # Flag of an encoder and a decoder: the one that says it where there is one stack, as in Megatron-LM.
 _OF_TWO = {"encoder_num_layers": "num_layers", "encoder_seq_length": "seq_length", "decoder_num_layers": None,
-           "decoder_seq_length": None}  # fmt: skip
+           "decoder_seq_length": None, "decoder_start_token_id": None}  # fmt: skip
 
 
 def length_flags(model) -> dict[str, int]:
@@ -36,6 +36,9 @@ class ArchitectureFlags:
     decoder_num_layers: int | None = flag(None, "layers of the decoder behind an encoder", least=1)
     encoder_seq_length: int | None = flag(None, "tokens of a sample in the encoder [seq-length]", least=1)
     decoder_seq_length: int | None = flag(None, "tokens of a sample in the decoder behind an encoder [seq-length]", least=1)
+    decoder_start_token_id: int | None = flag(
+        None, "token that a decoder behind an encoder is fed first [the one that ends a document]", least=0
+    )
 
     bert_binary_head: bool | None = flag(
         None,

@@ -43,12 +43,16 @@ class ModelConfig(TransformerConfig):
     """The output matrix is the embedding's."""
     layers_impl: str = "local"
     """`local` or `transformer_engine`."""
+    activation_dropout: float = 0.0
+    """Dropout behind an MLP's activation."""
     norm_bias: bool = True
     """Norms that have a bias keep it."""
     norm_placement: str = "pre"
     """The registry name of where norms stand."""
     deepnorm_alphas: tuple[float, float] = (1.0, 1.0)
     """What the residual is multiplied by in deepnorm: in a decoder's layers, in an encoder's."""
+    deepnorm_beta: float | None = None
+    """Gain of the matrices that deepnorm draws smaller, where it is not the paper's."""
     residual_from_norm: bool = False
     """The residual is the normed input."""
     parallel_residual: bool = False
@@ -63,6 +67,8 @@ class ModelConfig(TransformerConfig):
     embedding_scale: float | None = None
     logit_scale: float | None = None
     logit_cap: float | None = None
+    z_loss_coeff: float | None = None
+    """Weight of log² Z beside the cross entropy."""
     position: str = "rope"
     """The position's registry name."""
     segment_length: int | None = None
@@ -158,6 +164,7 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         gated_linear_unit=activation.GATED,
         hidden_dropout=model.hidden_dropout,
         attention_dropout=model.attention_dropout,
+        activation_dropout=model.activation_dropout,
         init_method=leave_uninitialised,
         output_layer_init_method=leave_uninitialised,
         embedding_init_method=leave_uninitialised,
@@ -183,6 +190,7 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         vocab_size=vocab_size,
         mtp_num_layers=model.mtp_num_layers,
         mtp_loss_scaling_factor=model.mtp_loss_scaling_factor,
+        z_loss_coeff=config.objective.z_loss_coeff,
         tied_embeddings=not model.untie_embeddings_and_output_weights,
         layers_impl=layers_impl,
         **_architecture(model),
@@ -244,6 +252,7 @@ def _norms_and_residuals(model) -> dict:
         norm_bias=model.norm_bias,
         norm_placement=model.norm_placement,
         deepnorm_alphas=alphas,
+        deepnorm_beta=model.deepnorm_beta,
         residual_from_norm=model.apply_residual_connection_post_layernorm,
         parallel_residual=model.parallel_residual,
         share_parallel_norm=model.share_parallel_norm,

@@ -56,13 +56,12 @@ class Encoder(GPT):
         if config.binary_head:
             batch = batch | {"sentence_weights": _targets_of_sentences(batch)}
         own, found = GPT.arguments(batch, config)
-        del found["loss_mask"]
         names = ("token_types",) * bool(config.token_types) + ("sentence_labels", "sentence_weights") * config.binary_head
         return own, found | {name: own[name] for name in names}
 
     def forward(
-        self, input_ids, position_ids, attention_mask, labels=None, extra_block_kwargs=None, token_types=None,
-        sentence_labels=None, sentence_weights=None,
+        self, input_ids, position_ids, attention_mask, labels=None, loss_mask=None, extra_block_kwargs=None,
+        token_types=None, sentence_labels=None, sentence_weights=None, runtime_gather_output=None,
     ):  # fmt: skip
         """Logits `[b, s, padded vocabulary]`, or with labels the loss of each token `[b, s]`; that of a token with a sentence's
         label is that label's, times its weight. With sentences' labels alone, `(logits, logits of sentences [n, 2])`.
@@ -75,14 +74,19 @@ class Encoder(GPT):
         )
         if not self.post_process:
             return hidden
-        words = super()._postprocess(self.lm_head(hidden), input_ids, position_ids, labels, None)
+        settings = dict(loss_mask=loss_mask, runtime_gather_output=runtime_gather_output)
+        words = super()._postprocess(self.lm_head(hidden), input_ids, position_ids, labels, None, **settings)
         if self.binary_head is None:
             return words
         asked = sentence_labels != NO_SENTENCE
         scores = self.binary_head(hidden, asked)
         if labels is None:
             return words, scores
-        nats = F.cross_entropy(scores.float(), sentence_labels[asked], reduction="none") * sentence_weights[asked]
+        wanted = sentence_labels[asked]
+        nats = F.cross_entropy(scores.float(), wanted, reduction="none") * sentence_weights[asked]
+        if self.training and loss_mask is not None:
+            right = scores.argmax(dim=-1) == wanted
+            self.sums.add(words=words * loss_mask, targets=loss_mask, sentences=nats, right=right, asked=asked)
         return words.masked_fill(asked, 0.0).masked_scatter(asked, nats)
 
     def _postprocess(self, hidden_states, *args, **kwargs):

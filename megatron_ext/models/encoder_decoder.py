@@ -33,10 +33,16 @@ class EncoderDecoder(GPT):
             Tokens.across(documents[1], documents[0]),
         )
         names = ("input_ids", "position_ids", "decoder_input_ids", "decoder_position_ids", "labels")
-        return batch, {**{name: batch[name] for name in names}, "tokens": tokens}
+        return batch, {**{name: batch[name] for name in names}, "loss_mask": batch.get("loss_mask"), "tokens": tokens}
 
-    def forward(self, input_ids, position_ids, decoder_input_ids, decoder_position_ids, tokens: Stretches, labels=None):
-        """Logits of the decoder's tokens `[b, s', padded vocabulary]`, or with labels the loss of each `[b, s']`."""
+    def forward(
+        self, input_ids, position_ids, decoder_input_ids, decoder_position_ids, tokens: Stretches, labels=None, loss_mask=None,
+        inference_context=None, runtime_gather_output=None,
+    ):  # fmt: skip
+        """Logits of the decoder's tokens `[b, s', padded vocabulary]`, or with labels the loss of each `[b, s']`.
+
+        Generating, with a Cache, the encoder's tokens come in the first pass alone: `[b, 0]` afterwards.
+        """
         ids, positions = (input_ids, decoder_input_ids), (position_ids, decoder_position_ids)
         embedded = None
         if self.pre_process:
@@ -50,6 +56,9 @@ class EncoderDecoder(GPT):
             None,
             decoder_input=embedded,
             labels=labels,
+            inference_context=inference_context,
+            runtime_gather_output=runtime_gather_output,
+            loss_mask=loss_mask,
             extra_block_kwargs={"attention_bias": tokens},
         )
 

@@ -47,6 +47,7 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, LatentFlags, MoeF
     mtp_loss_scaling_factor: float = flag(0.1, "weight of their losses' mean", least=0.0)
     hidden_dropout: float = flag(0.0, "dropout after embedding, attention and MLP", least=0.0, most=1.0)
     attention_dropout: float = flag(0.0, "dropout on attention probabilities", least=0.0, most=1.0)
+    activation_dropout: float = flag(0.0, "dropout behind the MLP's activation (T5, BART)", least=0.0, most=1.0)
     init_method_std: float = flag(
         0.02, "standard deviation of the initial weights; ÷√(2·layers) for those that write to the residual", positive=True
     )
@@ -110,6 +111,8 @@ class ModelFlags(ResidualFlags, PositionFlags, AttentionFlags, LatentFlags, MoeF
         yield from ModelFlags.check_positions(c)
         yield from ModelFlags.check_residual(c)
         yield from ModelFlags.check_experts(c)
+        if c.activation_dropout and c.num_experts is not None:
+            yield Problem("--activation-dropout", c.activation_dropout, "is there in dense MLPs alone", "leave it out")
         if c.mtp_num_layers is not None:
             yield from _further_predictions(c)
 

@@ -11,12 +11,13 @@ from megatron.core.transformer.enums import ModelType
 from megatron.core.transformer.multi_token_prediction import MTPLossAutoScaler, get_mtp_num_layers_to_build
 
 from megatron_ext.arguments.registry import Registry
-from megatron_ext.models import multi_token_prediction
+from megatron_ext.models import multi_token_prediction, z_loss
 from megatron_ext.models.architecture_flags import ARCHITECTURES, lengths
 from megatron_ext.models.attention.context_parallel import own_share, own_tokens, spread
 from megatron_ext.models.config import NORMS, ModelConfig, padded_vocab_size
 from megatron_ext.models.initialization import initialize
 from megatron_ext.models.layer_specs import decoder_block_spec, layer_spec
+from megatron_ext.models.sums import Sums
 
 POSITIONS = Registry("megatron_ext.models.positions")
 
@@ -26,6 +27,7 @@ class GPT(GPTModel):
 
     def __init__(self, config: ModelConfig, *args, **kwargs):
         super().__init__(config, *args, **kwargs)
+        self.sums = Sums()
         if hasattr(self, "rotary_pos_emb"):
             self.rotary_pos_emb.cp_group = None  # the whole table: position ids say which rows
         position = POSITIONS.load(config.position)
@@ -91,19 +93,31 @@ class GPT(GPTModel):
         cap = self.config.logit_cap
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
-    def compute_language_model_loss(self, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """labels `[b, s]`, logits `[s, b, padded vocabulary / tp]` → cross entropy in nats, `[b, s]`, fp32."""
-        return super().compute_language_model_loss(labels, self.hide_padding(logits))
+    def compute_language_model_loss(
+        self, labels: torch.Tensor, logits: torch.Tensor, counts: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """labels `[b, s]`, logits `[s, b, padded vocabulary / tp]` → cross entropy in nats, `[b, s]`, fp32.
+
+        Training with a z-loss, its gradient comes along, and what it is where `counts` `[b, s]` is remembered.
+        """
+        logits, plain = self.hide_padding(logits), functools.partial(super().compute_language_model_loss, labels)
+        if self.config.z_loss_coeff is None or not self.training:
+            return plain(logits)
+        nats, penalty = z_loss.penalised(plain, labels, logits, self.config.z_loss_coeff)
+        if counts is not None:
+            self.sums.add(penalties=penalty * counts, labels=counts)
+        return nats
 
     def _preprocess(self, input_ids, position_ids, *args, inference_context=None, **kwargs):
-        """Where the i-th token here is not at position i, each takes its angles from the table: `[s, b, 1, d]`."""
+        """Where the i-th token here may not be at position i, each takes its angles from the table: `[s, b, 1, d]`."""
         found = list(super()._preprocess(input_ids, position_ids, *args, inference_context=inference_context, **kwargs))
         config = self.config
         elsewhere = config.positions_by_document or config.context_parallel_size > 1 or config.encoder_layers > 0
+        elsewhere = elsewhere or inference_context is not None  # whose rows differ
         if self._rotation is not None:
             alike = not self.config.positions_by_document and inference_context is None
             found[1] = self._rotation(position_ids[:1] if alike else position_ids)
-        elif elsewhere and found[1] is not None and inference_context is None:
+        elif elsewhere and found[1] is not None:
             found[1] = found[1].flatten(1)[position_ids.T][:, :, None]
         return tuple(found)
 
@@ -130,7 +144,9 @@ class GPT(GPTModel):
                 hidden_states = MTPLossAutoScaler.apply(hidden_states, scale * nats)
                 layer.saw(nats, counts)
         logits, _ = self.output_layer(hidden_states, weight=weight, runtime_gather_output=runtime_gather_output)
-        return logits.transpose(0, 1).contiguous() if labels is None else self.compute_language_model_loss(labels, logits)
+        if labels is None:
+            return logits.transpose(0, 1).contiguous()
+        return self.compute_language_model_loss(labels, logits, loss_mask)
 
     def hide_padding(self, logits: torch.Tensor) -> torch.Tensor:
         """Logits with −∞ at the entries that only pad the vocabulary: probability 0, gradient 0.

@@ -24,6 +24,7 @@ from megatron.core.transformer.transformer_layer import (
     get_transformer_layer_offset,
 )
 
+from megatron_ext.models import activation_dropout
 from megatron_ext.models.attention import transformer_xl
 from megatron_ext.models.attention.core import CoreAttention
 from megatron_ext.models.attention.cross_attention import CrossAttention
@@ -134,8 +135,9 @@ def _norms_of_heads(config: ModelConfig) -> tuple[type | ModuleSpec, type | Modu
 
 
 def _mlp_spec(config: ModelConfig, experts: bool) -> ModuleSpec:
+    second = activation_dropout.Linear if config.activation_dropout else RowParallelLinear
     linears = MLPSubmodules(
-        linear_fc1=_with_bias(ColumnParallelLinear, config.mlp_bias), linear_fc2=_with_bias(RowParallelLinear, config.mlp_bias)
+        linear_fc1=_with_bias(ColumnParallelLinear, config.mlp_bias), linear_fc2=_with_bias(second, config.mlp_bias)
     )
     if not experts:
         return ModuleSpec(module=MLP, submodules=linears)

@@ -12,7 +12,7 @@ from megatron_ext.arguments.registry import Registry
 
 # What Transformer Engine's layers have.
 _PLAIN = {"norm_placement": "pre", "apply_residual_connection_post_layernorm": False, "parallel_residual": False,
-          "norm_bias": True}  # fmt: skip
+          "norm_bias": True, "activation_dropout": 0.0}  # fmt: skip
 
 
 def plain_layers(values: Mapping[str, Any]) -> bool:
@@ -38,6 +38,9 @@ class ResidualFlags:
     norm_bias: bool = flag(True, "a bias in norms that have one (layernorm)")
     norm_placement: str = flag("pre", "where norms stand in a layer", choices=Registry("megatron_ext.models.norm_placements"))
     deepnorm_alpha: float | None = flag(None, "weight of the residual in deepnorm [(2 · layers)^¼]", positive=True)
+    deepnorm_beta: float | None = flag(
+        None, "gain of values', outputs' and MLPs' matrices at deepnorm's start [(8 · layers)^(−¼)]", positive=True
+    )
     apply_residual_connection_post_layernorm: bool = flag(False, "the residual is the normed input (BLOOM, GLM-130B)")
     parallel_residual: bool = flag(False, "attention and MLP side by side, both added to the layer's input")
     share_parallel_norm: bool = flag(False, "… with one norm for both")
@@ -59,8 +62,9 @@ class ResidualFlags:
 
     @staticmethod
     def check_residual(c):
-        if c.deepnorm_alpha is not None and c.norm_placement != "deepnorm":
-            yield Problem("--deepnorm-alpha", c.deepnorm_alpha, "belongs to --norm-placement deepnorm", "leave it out")
+        for option, value in (("--deepnorm-alpha", c.deepnorm_alpha), ("--deepnorm-beta", c.deepnorm_beta)):
+            if value is not None and c.norm_placement != "deepnorm":
+                yield Problem(option, value, "belongs to --norm-placement deepnorm", "leave it out")
         if c.apply_residual_connection_post_layernorm and c.norm_placement not in ("pre", "deepnorm"):
             option, given = "--apply-residual-connection-post-layernorm", f"--norm-placement {c.norm_placement}"
             yield Problem(option, None, f"takes the residual from a norm that {given} has not", "use pre or deepnorm")

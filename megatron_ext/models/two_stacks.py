@@ -14,16 +14,25 @@ import torch
 from megatron.core.transformer.identity_op import IdentityOp
 
 from megatron_ext.models.attention.tokens import Tokens
+from megatron_ext.models.cache import Cache
 from megatron_ext.models.config import NORMS, ModelConfig
 from megatron_ext.models.layer import Layer, final_norm, norms_after, norms_before
 
 
 class Stretches(NamedTuple):
-    """Where the tokens of a pass lie: of the encoder, of the decoder, and the decoder's among the encoder's."""
+    """Where the tokens of a pass lie: of the encoder, of the decoder (None: one document each row, from position 0 on), and the
+    decoder's among the encoder's.
+    """
 
     encoder: Tokens
-    decoder: Tokens
+    decoder: Tokens | None
     across: Tokens
+
+    @classmethod
+    def reading(cls, cache: Cache, length: int) -> Stretches:
+        """Of the tokens that were announced to a cache, behind `length` of the encoder: all in the first pass, then none."""
+        encoder = Tokens.whole(length, cache.documents.device, cache.documents if length else None)
+        return cls(encoder, cache.tokens, cache.across)
 
     def parts(self, hidden_states: torch.Tensor, config: ModelConfig) -> tuple[torch.Tensor, torch.Tensor]:
         """Both stretches of what is here of `[s + s', b, …]`."""
@@ -47,8 +56,11 @@ class EncoderLayer(Layer):
 
     def forward(self, hidden_states, attention_bias: Stretches = None, rotary_pos_emb=None, **kwargs):
         encoder, decoder = attention_bias.parts(hidden_states, self.config)
+        if not len(encoder):  # read in an earlier pass, and kept by the decoder
+            return hidden_states, None
         rotation, _ = attention_bias.of_rotation(rotary_pos_emb)
-        found, _ = super().forward(encoder, attention_bias=attention_bias.encoder, rotary_pos_emb=rotation, **kwargs)
+        settings = dict(attention_bias=attention_bias.encoder, rotary_pos_emb=rotation, inference_context=None)
+        found, _ = super().forward(encoder, **kwargs | settings)
         return torch.cat([self.final_layernorm(found), decoder]), None
 
 
@@ -72,6 +84,7 @@ class DecoderLayer(Layer):
     def _sublayers(self, kwargs):
         attend, *rest = super()._sublayers(kwargs)
         yield attend
-        look = functools.partial(self.cross_attention, attention_mask=None, **kwargs["across"])
+        settings = dict(attention_mask=None, inference_context=kwargs.get("inference_context"))
+        look = functools.partial(self.cross_attention, **settings, **kwargs["across"])
         yield look, self.pre_cross_attn_layernorm, self.post_cross_attn_layernorm
         yield from rest

@@ -52,12 +52,19 @@ def line(record: Record, total: int, peak: str, seconds_left: float, batch: int 
         parts.append(f"batch {record.global_batch_size}")
     if record.loss_scale is not None:
         parts.append(f"scale {record.loss_scale:g}")
+    if record.padding_share is not None:
+        parts.append(f"padding {100 * record.padding_share:.1f}%")
     if record.skipped:
         parts.append(f"skipped {record.skipped}")
     if record.slowest_factor is not None and record.slowest_factor > SLOW:
         parts.append(f"rank {record.slowest_rank} slow: {record.slowest_factor:.1f}× the median")
     if record.mtp_loss is not None:
         parts.append(f"further {record.mtp_loss:.4f}")
+    if record.z_loss is not None:
+        parts.append(f"z {record.z_loss:.1e}")
+    if record.sentence_loss is not None:
+        right = f"{100 * record.sentence_accuracy:.0f}% right"
+        parts.append(f"words {record.words_loss:.4f}, sentences {record.sentence_loss:.4f} ({right})")
     if record.expert_load_max is not None:
         parts.append(f"experts {record.expert_load_min:.2f} to {record.expert_load_max:.2f}× even")
     if record.dropped_share:

@@ -22,12 +22,16 @@ class Record:
         memory_bytes: resident (CPU) or peak allocated (GPU) memory of rank 0.
         skipped: updates not applied so far, since the gradient was not finite.
         loss_scale: in fp16, of the last update.
+        padding_share: of the places of the stretch's samples, where an objective packs documents into them.
         busy_seconds_min, busy_seconds_median, busy_seconds_max: of an update, over the processes, without waiting for others
             (backend/busy.py); left out, like the next, where there is one process.
         slowest_rank, slowest_factor: the process that is slowest for its work, and by which factor (monitor/straggler.py).
         expert_load_max, expert_load_min, dropped_share, router_entropy, router_loss, expert_load: of a mixture of experts
             (models/moe/statistics.py).
         mtp_loss: nats a token of multi-token prediction.
+        z_loss: what the z-loss adds, a token; `loss` is without it.
+        words_loss, sentence_loss: what `loss` consists of where an encoder learns of sentences; sentence_accuracy: how many of
+            these were right.
         eval_loss, eval_bits_per_byte: on the validation data, where evaluated.
         eval_sets: with `--multiple-validation-sets`, `loss` and `bits_per_byte` of each set by its name.
         test_loss, test_bits_per_byte, test_sets: the same on the test data, after the last update.
@@ -46,6 +50,7 @@ class Record:
     memory_bytes: int
     skipped: int
     loss_scale: float | None = None
+    padding_share: float | None = None
     busy_seconds_min: float | None = None
     busy_seconds_median: float | None = None
     busy_seconds_max: float | None = None
@@ -58,6 +63,10 @@ class Record:
     router_loss: float | None = None
     expert_load: dict[str, list[float]] | None = None
     mtp_loss: float | None = None
+    z_loss: float | None = None
+    words_loss: float | None = None
+    sentence_loss: float | None = None
+    sentence_accuracy: float | None = None
     eval_loss: float | None = None
     eval_bits_per_byte: float | None = None
     eval_sets: dict[str, dict[str, float]] | None = None

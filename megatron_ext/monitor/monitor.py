@@ -36,6 +36,7 @@ class Monitor:
 
     Args:
         attention: whose kernels attend, in words.
+        samples: how full the first ones are, in words; None where there is nothing to say.
         seen: what the model itself saw since it was last asked, as fields of a record. Collective.
     """
 
@@ -48,10 +49,11 @@ class Monitor:
         vocab_size: int,
         total_iters: int,
         attention: str,
+        samples: str | None,
         seen: Callable[[], dict],
     ):
         self.config, self.layout, self.device, self.vocab_size, self.total = config, layout, device, vocab_size, total_iters
-        self.attention, self._seen = attention, seen
+        self.attention, self.samples, self._seen = attention, samples, seen
         self.precision = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
         self.flops_per_token = training_flops_per_token(config.model, vocab_size)
         rate, origin = peak_flops(device.type, dtype)
@@ -98,15 +100,20 @@ class Monitor:
             f"{self.total} updates of {tokens} tokens; {origin}"
         )
         self._say(f"attention: {self.attention}")
+        if self.samples is not None:
+            self._say(f"samples: {self.samples}")
 
     def _begin_stretch(self) -> None:
         self._losses: list[float] = []
+        self._padded = 0.0
         self._tokens, self._seconds, self._busy = 0, 0.0, 0.0
 
     def step(self, state, result, measured: dict[str, float]) -> None:
         """Take in one update; at a log interval or an evaluation, write a record; `finish` writes what is left."""
         self._losses.append(result.loss)
-        self._tokens += result.samples * sum(lengths(self.config.model))
+        places = result.samples * sum(lengths(self.config.model))
+        self._tokens += places
+        self._padded += places * (result.padding or 0.0)
         self._seconds += result.seconds
         self._busy += result.busy
         self._last = result
@@ -139,6 +146,7 @@ class Monitor:
             memory_bytes=self._memory(),
             skipped=state.skipped,
             loss_scale=result.loss_scale,
+            padding_share=None if result.padding is None else self._padded / self._tokens,
             **measured,
         )
 

@@ -3,7 +3,9 @@
 Two kinds. causal_lm takes samples as they are cut from the stream of documents: `batch(tokens, reading)` makes of a micro-batch
 what the model takes. All others work document by document: `Pairs(setting)` makes of a document's tokens, and of random numbers
 that belong to the sample, a `Pair` of what is given and what is to be predicted; `reading/` lays pairs out for an architecture.
-Both kinds end in `loss(per_token, batch)`.
+Both kinds end in `loss(per_token, batch)`. What a trained model is asked with stands beside it, as `Asked` (reading/pairs.py):
+`continued(ids)` goes on with a text, `infilled(before, after)` writes what stands between two, `filled(parts)` says what has been
+masked; what an objective has not, its models cannot be asked.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Autoregressive blank infilling (GLM, arXiv:2103.10360; GLM-130B, arXiv:2210.02414, section 2.2). `--objective blank_infilling`
 
 Two kinds, a document each. With `--gmask-rate`, a [gMASK] stands for the rest of the document from a random token on. Else
-[MASK]s stand for short spans, of lengths from a Poisson distribution of mean 3, up to 15 % of the tokens.
+[MASK]s stand for short spans, of lengths from a Poisson distribution of mean 3, until 15 % of the tokens are masked, to which
+the last one is cut.
 
 Part A, the document with its masks, is seen both ways. Part B holds the spans, in random order for [MASK]; each is fed behind
 <sop>, and predicted up to <eop>. A token of B sees A and what stands before it in B. Its position is that of its mask; behind a
@@ -13,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from megatron_ext.objectives.reading.draws import Draws
-from megatron_ext.objectives.reading.pairs import Pair, Setting, whole
+from megatron_ext.objectives.reading.pairs import NOTHING, Asked, Pair, Setting, whole
 from megatron_ext.objectives.reading.samples import batch, loss
 from megatron_ext.objectives.reading.spans import replaced
 
@@ -28,7 +29,10 @@ class _Generation:
 
     def __call__(self, ids: np.ndarray, draws: Draws) -> Pair:
         ids = whole(ids, self._eod)
-        given = draws.below(len(ids))
+        return self.hidden(ids, draws.below(len(ids)))
+
+    def hidden(self, ids: np.ndarray, given: int) -> Pair:
+        """`given` tokens stay."""
         return Pair(
             np.concatenate([ids[:given], [self._mask]]),
             np.concatenate([ids[given:], [self._eop]]),
@@ -49,10 +53,14 @@ class _Blanks:
     def __call__(self, ids: np.ndarray, draws: Draws) -> Pair:
         ids = whole(ids, self._eod)
         begins, ends = self._spans(len(ids), draws)
+        return self.hidden(ids, begins, ends, draws.order(len(begins)))
+
+    def hidden(self, ids: np.ndarray, begins: np.ndarray, ends: np.ndarray, order: np.ndarray) -> Pair:
+        """These spans, predicted in this order."""
         inputs = replaced(ids, begins, ends, np.full(len(begins), self._mask))
         places = begins - np.concatenate([[0], np.cumsum(ends - begins - 1)])[: len(begins)]  # of the masks
         fed, labels, positions = [], [], [np.arange(len(inputs))]
-        for number in draws.order(len(begins)):
+        for number in order:
             span = ids[begins[number] : ends[number]]
             fed += [[self._sop], span]
             labels += [span, [self._eop]]
@@ -65,7 +73,9 @@ class _Blanks:
         """`(begins, ends)`, rising, with a token between two at least."""
         budget = max(round(length * self._rate), 1)
         lengths = np.maximum(draws.poisson(self._mean, budget), 1)
-        lengths = lengths[np.cumsum(lengths) <= budget] if lengths[0] <= budget else np.array([budget])
+        lengths = lengths[: int(np.searchsorted(np.cumsum(lengths), budget)) + 1]
+        lengths[-1] -= int(lengths.sum()) - budget
+        lengths = lengths[draws.order(len(lengths))]  # the one that was cut is not the last in the text
         free = length - int(lengths.sum()) - (len(lengths) - 1)
         if free < 0:
             return np.empty(0, np.int64), np.empty(0, np.int64)
@@ -83,11 +93,23 @@ class Pairs:
     def __init__(self, setting: Setting):
         flags = setting.flags
         mask, gmask, *ends = setting.control("[MASK]", "[gMASK]", "<sop>", "<eop>")
+        self._end = ends[1]
         self._rate, self._generation = flags.gmask_rate, _Generation(gmask, *ends, setting.eod)
         self._blanks = _Blanks(mask, *ends, setting.eod, flags.blank_rate, flags.mean_blank_length)
 
     def choose(self, draws: Draws) -> _Generation | _Blanks:
         return self._generation if draws.uniform() < self._rate else self._blanks
+
+    def continued(self, ids: np.ndarray) -> Asked:
+        return self._asked(self._generation.hidden(ids, len(ids)))
+
+    def infilled(self, before: np.ndarray, after: np.ndarray) -> Asked:
+        """With a blank that has no tokens yet."""
+        place = np.array([len(before)])
+        return self._asked(self._blanks.hidden(np.concatenate([before, after]), place, place, np.array([0])))
+
+    def _asked(self, pair: Pair) -> Asked:
+        return Asked(pair.inputs, NOTHING, pair.fed, pair.positions, ends=[self._end])
 
     def sizes(self, length: int) -> tuple[int, int]:
         one, other = self._generation.sizes(length), self._blanks.sizes(length)

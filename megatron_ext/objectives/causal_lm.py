@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from megatron_ext.data.samples import NO_TOKEN
 from megatron_ext.models.attention.tokens import documents_of, positions_of
 from megatron_ext.objectives import PLAIN, Reading
+from megatron_ext.objectives.reading.pairs import NOTHING, Asked
 
 
 def batch(tokens: torch.Tensor, reading: Reading = PLAIN) -> dict[str, torch.Tensor]:
@@ -34,3 +36,8 @@ def loss(per_token: torch.Tensor, batch: dict[str, torch.Tensor]) -> tuple[torch
     """per_token nats `[b, s]` → (their masked sum, the number of targets)."""
     mask = batch["loss_mask"]
     return torch.sum(per_token * mask), mask.sum().to(torch.int)
+
+
+def continued(ids: np.ndarray) -> Asked:
+    """What asks to go on with a text."""
+    return Asked(NOTHING, ids)

@@ -12,14 +12,20 @@ What is done to it, in this order, each at its rate (BART's own: sentences permu
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
 from megatron_ext.objectives.reading.draws import Draws
-from megatron_ext.objectives.reading.pairs import Pair, Setting, whole
+from megatron_ext.objectives.reading.pairs import NOTHING, Asked, Pair, Setting, whole
 from megatron_ext.objectives.reading.samples import batch, loss
+from megatron_ext.objectives.reading.spans import between
 from megatron_ext.objectives.reading.tokens import ends_sentence, ordinary
 
 __all__ = ["Pairs", "batch", "loss"]
+
+_FIRST = 8  # tokens of a suffix that tell that the middle is over
 
 
 class Pairs:
@@ -40,8 +46,25 @@ class Pairs:
             noisy = np.roll(noisy, -draws.below(len(noisy)))
         return Pair(np.append(noisy, self._eod), np.append(text, self._eod))
 
+    def continued(self, ids: np.ndarray) -> Asked:
+        return self.infilled(ids, NOTHING)
+
+    def infilled(self, before: np.ndarray, after: np.ndarray) -> Asked:
+        """What stands before is written already, and what follows the answer may be written, too."""
+        return self.filled([before, after])._replace(begun=before, until=after[:_FIRST])
+
+    def filled(self, parts: Sequence[np.ndarray]) -> Asked:
+        """The document is written whole."""
+        return Asked(np.append(between(parts, self._mask), self._eod))
+
     def sizes(self, length: int) -> tuple[int, int]:
-        return length + 1, length + 1
+        """Inputs with a margin: how many spans their lengths make is drawn."""
+        flags = self._flags
+        gone = round(length * flags.infill_rate)
+        spans = gone / flags.infill_mean
+        inputs = length - gone + (spans + 3 * math.sqrt(spans / flags.infill_mean) if gone else 0)
+        kept = inputs * (1 - flags.token_delete_rate)
+        return min(math.ceil(kept + 3 * math.sqrt(kept * flags.token_delete_rate)), length + 8) + 1, length + 1
 
     def _permuted(self, ids: np.ndarray, draws: Draws) -> np.ndarray:
         ends = np.flatnonzero(self._ends[ids]) + 1

@@ -12,11 +12,13 @@ one, so that packing stays as it is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.objectives.reading.draws import Draws
-from megatron_ext.objectives.reading.pairs import NOTHING, Pair, Setting, whole
+from megatron_ext.objectives.reading.pairs import NOTHING, Asked, Pair, Setting, whole
 from megatron_ext.objectives.reading.samples import batch, loss
 
 __all__ = ["Pairs", "batch", "loss"]
@@ -25,16 +27,12 @@ _BROKEN = "\ufffd"
 _LONGEST = 4  # tokens of a byte each that a character can have
 
 
-def sentinels(flags) -> tuple[str, str, str]:
-    """The names of the control tokens before prefix, middle and suffix."""
-    return flags.fim_prefix_token, flags.fim_middle_token, flags.fim_suffix_token
-
-
 class Pairs:
     def __init__(self, setting: Setting):
         flags, self._tokenizer = setting.flags, setting.tokenizer
         self._rate, self._spm_rate, self._eod = flags.fim_rate, flags.fim_spm_rate, setting.eod
-        self._prefix, self._middle, self._suffix = ([number] for number in setting.control(*sentinels(flags)))
+        names = flags.fim_prefix_token, flags.fim_middle_token, flags.fim_suffix_token
+        self._prefix, self._middle, self._suffix = ([number] for number in setting.control(*names))
         if setting.tokenizer.prefix_bytes:
             raise UserError(
                 "--objective fill_in_middle: the tokenizer puts a space before each text, so the parts of a document would not "
@@ -56,8 +54,18 @@ class Pairs:
         if draws.uniform() < self._spm_rate:
             parts = self._prefix, self._suffix, suffix, self._middle, prefix, middle
         else:
-            parts = self._prefix, prefix, self._suffix, suffix, self._middle, middle
+            parts = *self._prefix_first(prefix, suffix), middle
         return Pair(NOTHING, np.concatenate([*parts, ids[len(body) :]]).astype(np.int64))
+
+    def _prefix_first(self, prefix: Sequence[int], suffix: Sequence[int]) -> tuple[Sequence[int], ...]:
+        """All up to the middle."""
+        return self._prefix, prefix, self._suffix, suffix, self._middle
+
+    def continued(self, ids: np.ndarray) -> Asked:
+        return Asked(NOTHING, ids)
+
+    def infilled(self, before: np.ndarray, after: np.ndarray) -> Asked:
+        return Asked(NOTHING, np.concatenate(self._prefix_first(before, after)).astype(np.int64))
 
     def _text(self, body: np.ndarray) -> tuple[np.ndarray, str, np.ndarray]:
         """The text of tokens, without those at both ends that are parts of a character: a stretch may begin or end in one."""

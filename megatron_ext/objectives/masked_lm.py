@@ -17,8 +17,9 @@ import numpy as np
 import torch
 
 from megatron_ext.objectives.reading.draws import Draws
-from megatron_ext.objectives.reading.pairs import NOTHING, Pair, Setting, whole
+from megatron_ext.objectives.reading.pairs import NOTHING, Asked, Pair, Setting, whole
 from megatron_ext.objectives.reading.samples import batch
+from megatron_ext.objectives.reading.spans import between
 from megatron_ext.objectives.reading.tokens import begins_word, ordinary
 
 __all__ = ["Pairs", "batch", "loss"]
@@ -46,6 +47,14 @@ class Pairs:
         cut = 1 + draws.below(len(ids) - 1)
         return Pair(ids[:cut], ids[cut:])
 
+    def framed(self, first: np.ndarray, second: np.ndarray | None = None) -> np.ndarray:
+        """One sentence or two with what stands around them."""
+        end = [] if second is None else [second, [self.sep]]
+        return np.concatenate([[self.cls], first, [self.sep], *end]).astype(np.int64)
+
+    def filled(self, parts: Sequence[np.ndarray]) -> Asked:
+        return Asked(self.framed(between(parts, self.mask)))
+
     def sizes(self, length: int) -> tuple[int, int]:
         return length + 2 + (self.task != "none"), 0
 
@@ -65,8 +74,9 @@ class Packing:
         return (self._of.sizes(len(pair.inputs) + len(pair.labels))[0],)
 
     def __call__(self, pairs: Sequence[Pair], draws: Draws) -> dict[str, np.ndarray]:
-        """A sample: int64 `input_ids`, `labels`, `position_ids`, `documents`, `token_types`, fp32 `loss_mask`, `[s]` each; and
-        int64 `sentence_labels` `[s]`: at each [CLS] 1 where the second part is the right one, 0 where it is not, −1 elsewhere."""
+        """A sample: int64 `input_ids`, `labels`, `position_ids`, `documents`, `token_types`, fp32 `loss_mask`, bool `padding`,
+        `[s]` each; and int64 `sentence_labels` `[s]`: at each [CLS] 1 where the second part is the right one, 0 where it is not,
+        −1 elsewhere."""
         (length,) = self.room
         names = ("input_ids", "labels", "position_ids", "token_types")
         found = {name: np.zeros(length, np.int64) for name in names} | {"loss_mask": np.zeros(length, np.float32)}
@@ -74,8 +84,7 @@ class Packing:
         found["sentence_labels"] = np.full(length, NO_SENTENCE, np.int64)
         at = 0
         for number, (first, second, right) in enumerate(self._sentences(pairs, draws)):
-            end = [second, [self._of.sep]] if right is not None else []
-            ids = np.concatenate([[self._of.cls], first, [self._of.sep], *end])
+            ids = self._of.framed(first, None if right is None else second)
             shown, predicted = self._hidden(ids, draws)
             here, count = slice(at, at + len(ids)), len(found["documents"][at : at + len(ids)])
             found["input_ids"][here], found["labels"][here] = shown[:count], np.where(predicted, ids, 0)[:count]
@@ -85,7 +94,7 @@ class Packing:
             if right is not None:
                 found["sentence_labels"][at : at + 1] = right
             at += len(ids)
-        return found
+        return found | {"padding": np.arange(length) >= at}
 
     def _sentences(self, pairs: Sequence[Pair], draws: Draws) -> list[tuple[np.ndarray, np.ndarray, int | None]]:
         """`(A, B, whether it is the right one)` of each pair; None where nothing is asked."""

@@ -11,7 +11,7 @@ import itertools
 import numpy as np
 
 from megatron_ext.objectives.reading.draws import Draws
-from megatron_ext.objectives.reading.pairs import Pair, Setting, whole
+from megatron_ext.objectives.reading.pairs import NOTHING, Asked, Pair, Setting, whole
 from megatron_ext.objectives.reading.samples import batch, loss
 from megatron_ext.objectives.reading.spans import counts, replaced, spans
 
@@ -49,11 +49,22 @@ class SpanCorruption:
 
     def __call__(self, ids: np.ndarray, draws: Draws) -> Pair:
         ids = whole(ids, self._eod)
-        begins, ends = self._spans(len(ids), draws)
+        return self._corrupted(ids, *self._spans(len(ids), draws))
+
+    def _corrupted(self, ids: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> Pair:
         marks = self._sentinels[: len(begins)]
         inputs = replaced(ids, begins, ends, marks)
         parts = [part for mark, begin, end in zip(marks, begins, ends) for part in ([mark], ids[begin:end])]
         return Pair(np.concatenate([self._first, inputs, [self._eod]]), np.concatenate([*parts, [self._eod]]).astype(np.int64))
+
+    def continued(self, ids: np.ndarray) -> Asked:
+        return self.infilled(ids, NOTHING)
+
+    def infilled(self, before: np.ndarray, after: np.ndarray) -> Asked:
+        """With a span that has no tokens yet."""
+        place = np.array([len(before)])
+        pair = self._corrupted(np.concatenate([before, after]), place, place)
+        return Asked(pair.inputs, pair.labels[:-1], ends=self._sentinels.tolist())
 
     def sizes(self, length: int) -> tuple[int, int]:
         noise, count = self._counts(length)

@@ -24,6 +24,8 @@ FAMILIES = {
     "ul2": ("[R]", "[S]", "[X]"),
     # Masked language modelling (BERT, arXiv:1810.04805) and blank infilling (GLM, arXiv:2103.10360, 2210.02414)
     "masks": ("[MASK]", "[CLS]", "[SEP]", "[PAD]", "[gMASK]", "[sMASK]", "<sop>", "<eop>"),
+    # Prefix language modelling whose prefixes the data gives (objectives/prefix_lm.py)
+    "prefix_lm": ("<|prefix_end|>",),
 }
 """Family -> its names. Each is a control token."""
 

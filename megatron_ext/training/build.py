@@ -34,6 +34,7 @@ from megatron_ext.models.config import ModelConfig, model_config
 from megatron_ext.models.initialization import initial
 from megatron_ext.models.moe.statistics import routing
 from megatron_ext.models.multi_token_prediction import losses
+from megatron_ext.models.sums import figures
 from megatron_ext.monitor.monitor import Monitor
 from megatron_ext.monitor.trace import Trace
 from megatron_ext.objectives import Reading
@@ -239,12 +240,18 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
             core.vocab_size,
             total,
             attention=summary(core, rows, length, device),
-            seen=lambda: routing(sharding.chunks, core, device) | losses(sharding.chunks, core, device),
+            samples=make.told(data.train),
+            seen=lambda: _seen(sharding.chunks, core, device),
         ),
         clock=BusyClock(device),
         trace=Trace(config.monitor, config.checkpoint.save, layout.rank, device),
         preemption=preemption or Preemption(),
     )
+
+
+def _seen(*of) -> dict:
+    """What a run's models saw, of all kinds."""
+    return routing(*of) | losses(*of) | figures(*of)
 
 
 def _reading(config: Config, eod: int | None) -> Reading:

@@ -25,8 +25,9 @@ from megatron_ext.models.config import model_config
 from megatron_ext.tokenizers.build import build
 from megatron_ext.training import agreement
 from megatron_ext.training.layout import processes
-from megatron_ext.training.trained import DECODERS, configuration_of, of_folder
+from megatron_ext.training.trained import configuration_of, of_folder
 
+DECODERS = ("causal_decoder", "prefix_decoder")
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 

@@ -24,7 +24,7 @@ class StepResult:
     """What an update shows: mean loss in nats a token, gradient norm before clipping, whether it was applied, its time.
 
     `loss_scale` is what fp16's backward began with, None in other precisions; `busy` are the seconds that this process did
-    not wait for others (`backend/busy.py`).
+    not wait for others (`backend/busy.py`); `padding` is the share of padded places, None where samples are cut from the stream.
     """
 
     loss: float
@@ -35,6 +35,7 @@ class StepResult:
     loss_scale: float | None
     seconds: float
     busy: float
+    padding: float | None = None
 
 
 def train_step(run, state) -> StepResult:
@@ -45,7 +46,10 @@ def train_step(run, state) -> StepResult:
         chunk.train()
     state.sharding.zero_grad()
     size = batch_size(run.config.training, state.consumed_samples)
-    loss, tokens = forward_backward(run, run.train_samples, state.consumed_samples, forward_only=False, size=size)
+    packs = hasattr(run.objective, "Pairs")
+    extra = (lambda batch: [batch["padding"].sum()]) if packs else None
+    sums = forward_backward(run, run.train_samples, state.consumed_samples, forward_only=False, extra=extra, size=size)
+    loss, tokens, *padded = sums
     give_back(run.config.parallel, level=1)
     scale = None if state.sharding.loss_scale is None else state.sharding.loss_scale.current
     rate, own_rate = _learning_rates(run, state, size)
@@ -53,7 +57,8 @@ def train_step(run, state) -> StepResult:
     give_back(run.config.parallel, level=2)
     state.iteration += 1
     state.consumed_samples += size
-    state.consumed_tokens += size * sum(lengths(run.config.model))
+    places = size * sum(lengths(run.config.model))
+    state.consumed_tokens += places
     state.skipped += not update.applied
     return StepResult(
         loss=loss / max(tokens, 1.0),
@@ -64,6 +69,7 @@ def train_step(run, state) -> StepResult:
         loss_scale=scale,
         seconds=time.perf_counter() - started,
         busy=run.clock.seconds(),
+        padding=padded[0] / places if packs else None,
     )
 
 

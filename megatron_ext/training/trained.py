@@ -32,8 +32,6 @@ from megatron_ext.tokenizers.files import PATHS, kept_in
 from megatron_ext.tokenizers.flags import TokenizerFlags
 from megatron_ext.training.configuration import GROUPS
 
-DECODERS = ("causal_decoder", "prefix_decoder")
-
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
@@ -74,9 +72,6 @@ def open_run(flags, device: torch.device, in_fp32: bool = False) -> Trained:
             shared=True,
         )
     config = _configuration(checkpoint, flags, device, ["--no-bf16", "--no-fp16"] if in_fp32 else [])
-    if config.model.architecture not in DECODERS:
-        reason = f"is a model of --architecture {config.model.architecture}, and text is read and written by decoders alone"
-        raise UserError(f"{checkpoint}: {reason}; use a run of {' or '.join(DECODERS)}", shared=True)
     parallel = config.parallel
     distributed.initialize_model_parallel(
         tensor=parallel.tensor_model_parallel_size,

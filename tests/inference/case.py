@@ -55,7 +55,7 @@ def continuations(trained, flags, cached: bool = True) -> list[tuple]:
     from megatron_ext.inference.generate import generate
     from megatron_ext.inference.prompts import read_prompts, requests
 
-    asked = requests(read_prompts(flags), trained.tokenizer, flags, trained.window)
+    asked = requests(read_prompts(flags), flags, trained.config, trained.tokenizer, trained.window)
     found, told = [], {}
     for result, piece in generate(trained, asked, flags, cached):
         place = result.request.number, result.request.sample

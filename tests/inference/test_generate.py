@@ -125,7 +125,7 @@ def pieces_of(trained, flags):
     from megatron_ext.inference.generate import generate
     from megatron_ext.inference.prompts import read_prompts, requests
 
-    asked = requests(read_prompts(flags), trained.tokenizer, flags, trained.window)
+    asked = requests(read_prompts(flags), flags, trained.config, trained.tokenizer, trained.window)
     return [(result.request.number, piece) for result, piece in generate(trained, asked, flags)]
 
 

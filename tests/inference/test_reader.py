@@ -52,13 +52,13 @@ def differences(trained, flags, cached):
 
 def prefix_differences(trained, flags, cached):
     """The same with prompts seen both ways, each text alone in one pass: what was given of it, and what grew behind."""
-    from megatron_ext.inference.reader import Reader
+    from megatron_ext.inference.reader import Beside, Reader
     from megatron_ext.models.attention.tokens import Tokens
 
     generator = torch.Generator().manual_seed(0)
     texts = [torch.randint(0, 140, (size,), generator=generator).tolist() for size in (5, 1, 11, 9)]
     given, found, plain = [len(text) for text in texts], [], []
-    reader = Reader(trained.model, WINDOW, 200, trained.device, cached, given)
+    reader = Reader(trained.model, WINDOW, 200, trained.device, cached, [Beside(prefix=size) for size in given])
     with torch.no_grad():
         for _ in range(2 * WINDOW):
             logits = reader.next_logits(texts)

@@ -17,7 +17,9 @@ MODELS = {
         "--position-embedding-type learned_absolute --norm-placement post --embedding-norm --add-bias-linear --add-output-bias "
         "--activation gelu --sentence-task sentence_order"
     ).split(),
-    "t5's encoder": "--position-embedding-type t5_bias --relative-attention-num-buckets 8 --num-tokentypes 2".split(),
+    "t5's encoder": (
+        "--position-embedding-type t5_bias --relative-attention-num-buckets 8 --num-tokentypes 2 --z-loss-coeff 0.01"
+    ).split(),
 }
 LAYOUTS = {
     "TP2": (2, TP2),
@@ -56,4 +58,8 @@ def references(pool, run, tmp_path_factory):
 def test_layout_equals_one_process(model, layout, pool, run, references, tmp_path):
     world_size, flags = LAYOUTS[layout]
     argv = [*run, *MODELS[model], "--micro-batch-size", "1" if "DP2" in layout else "2", *flags]
-    compare(outcome(pool, argv, world_size, tmp_path), references[model], updates=6)
+    found = outcome(pool, argv, world_size, tmp_path)
+    compare(found, references[model], updates=6)
+    for record in found.records if model == "bert" else ():
+        assert record["words_loss"] + record["sentence_loss"] == pytest.approx(record["loss"], rel=1e-6)
+        assert 0 <= record["sentence_accuracy"] <= 1 and record["sentence_loss"] == pytest.approx(0.7, abs=0.3)

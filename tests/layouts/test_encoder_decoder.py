@@ -17,7 +17,10 @@ DEPTH = {
     "odd": "--encoder-num-layers 1 --decoder-num-layers 3".split(),
 }
 MODELS = {
-    "t5": "--position-embedding-type t5_bias --relative-attention-num-buckets 8 --softmax-scale 1 --init-method-std 0.1".split(),
+    "t5": (
+        "--position-embedding-type t5_bias --relative-attention-num-buckets 8 --softmax-scale 1 --init-method-std 0.1 "
+        "--z-loss-coeff 0.01"
+    ).split(),
     "umt5": (
         "--position-embedding-type t5_bias --relative-attention-num-buckets 8 --relative-attention-bias-per-layer "
         "--untie-embeddings-and-output-weights"

@@ -30,7 +30,10 @@ MODELS = {
         "--moe-router-topk-scaling-factor 1.5 --moe-aux-loss-coeff 0.1 --moe-z-loss-coeff 0.01 --mtp-num-layers 1 "
         "--untie-embeddings-and-output-weights"
     ).split(),
-    "further": "--preset tiny --mtp-num-layers 2 --mtp-loss-scaling-factor 1 --reset-attention-mask --embedding-scale 2".split(),
+    "further": (
+        "--preset tiny --mtp-num-layers 2 --mtp-loss-scaling-factor 1 --reset-attention-mask --embedding-scale 2 "
+        "--z-loss-coeff 0.01"
+    ).split(),
     "windows": (
         "--preset tiny --attention-pattern sliding_window causal --sliding-window 7 --position-embedding-type alibi "
         "--qk-layernorm --reset-attention-mask --attn-logit-softcapping 5 --activation squared_relu"
@@ -39,7 +42,7 @@ MODELS = {
     "side": (
         "--preset tiny --normalization layernorm --parallel-residual --share-parallel-norm --rotary-interleaved --add-mlp-bias "
         "--add-output-bias --embedding-norm --embedding-scale 2 --logit-scale 0.5 --final-logit-softcapping 3 "
-        "--activation quick_gelu"
+        "--activation quick_gelu --z-loss-coeff 0.05"
     ).split(),
     "transformer_xl": (
         "--preset tiny --position-embedding-type transformer_xl --segment-length 12 --memory-length 9 --reset-attention-mask"
@@ -56,7 +59,11 @@ MODELS = {
         "--rotary-interleaved --attention-pattern sliding_window causal --sliding-window 7 --reset-attention-mask "
         "--reset-position-ids"
     ).split(),
-    "prefix": "--preset tiny --objective prefix_lm --untie-embeddings-and-output-weights".split(),
+    "prefix": (  # with GLM-130B's layer
+        "--preset tiny --objective prefix_lm --num-query-groups 4 --untie-embeddings-and-output-weights --add-bias-linear "
+        "--norm-placement deepnorm --deepnorm-beta 0.5 --apply-residual-connection-post-layernorm --normalization layernorm "
+        "--activation geglu"
+    ).split(),
     "six": "--preset tiny --num-layers 6 --hidden-size 32 --position-embedding-type learned_absolute".split(),
 }
 RUN = "--mock-data --vocab-size 500 --train-iters 10 --global-batch-size 4 --seq-length 32 --lr 3e-4".split()
@@ -296,6 +303,9 @@ def test_micro_batch_size_changes_nothing(pool, references, tmp_path):
     check("llama", "TP1", 1, [], "4", pool, references, tmp_path)
 
 
+MEASURED = {"loss", "grad_norm", "z_loss", "words_loss", "sentence_loss", "sentence_accuracy", "padding_share"}
+
+
 def compare(found, reference, updates: int = 10) -> None:
     """Assert that two runs are the same run."""
     assert found.initial.keys() == reference.initial.keys()
@@ -303,7 +313,7 @@ def compare(found, reference, updates: int = 10) -> None:
         assert torch.equal(found.initial[name], tensor), f"{name} starts from other weights"
     assert len(found.records) == len(reference.records) == updates
     for ours, theirs in zip(found.records, reference.records, strict=True):
-        for key in ("loss", "grad_norm"):
+        for key in MEASURED & theirs.keys():
             assert ours[key] == pytest.approx(theirs[key], rel=1e-5), f"{key} of iteration {theirs['iteration']}"
     norm = reference.records[0]["grad_norm"]
     for name, gradient in found.first_gradient.items():

@@ -10,6 +10,7 @@ import math
 import pytest
 import torch
 
+from tests import texts
 from tests.checkpoint.saved_run import restored, tensors
 from tests.layouts.training_case import outcome
 
@@ -42,6 +43,7 @@ EXPERTS = (
     "--num-layers 2 --num-experts 4 --moe-ffn-hidden-size 64 --moe-router-score-function sigmoid --adam-eps 1e-6 "
     "--moe-router-enable-expert-bias --moe-router-bias-update-rate 0.02 --mtp-num-layers 1"
 ).split()
+ALL = LAYOUTS | EXPERT_LAYOUTS
 NAMES = list(LAYOUTS)
 DEFAULT = {(NAMES[i], NAMES[(i + 5) % len(NAMES)]) for i in range(len(NAMES))}
 EXPERT_PAIRS = [
@@ -50,39 +52,62 @@ EXPERT_PAIRS = [
     pytest.param("EP2.PP2+ZeRO1", "TP2+SP, experts in TP2", marks=pytest.mark.full),
     pytest.param("TP2+SP, experts in TP2", "EP2.TP2+SP", marks=pytest.mark.full),
 ]
+# What is not a causal decoder, with a tokenizer that has control tokens.
+ARCHITECTURES = {
+    "encoder": "--objective masked_lm --sentence-task sentence_order --position-embedding-type learned_absolute --embedding-norm",
+    "encoder_decoder": (
+        "--objective mixture_of_denoisers --encoder-num-layers 1 --decoder-num-layers 3 --encoder-seq-length 64 "
+        "--decoder-seq-length 32 --position-embedding-type t5_bias --untie-embeddings-and-output-weights"
+    ),
+    "prefix_decoder": "--objective blank_infilling --norm-placement deepnorm",
+}
+ONE, OTHER = ("TP2.PP2", "DP2+ZeRO1"), ("PP2.DP2+ZeRO1", "TP2")
+ARCHITECTURE_PAIRS = [("encoder", *ONE), ("encoder_decoder", *OTHER), ("prefix_decoder", *ONE)]
+ARCHITECTURE_PAIRS += [
+    pytest.param(name, *pair, marks=pytest.mark.full)
+    for name in ARCHITECTURES
+    for pair in (ONE, OTHER)
+    if (name, *pair) not in ARCHITECTURE_PAIRS
+]
 PAIRS = [pytest.param(a, b, marks=[] if (a, b) in DEFAULT else [pytest.mark.full]) for a in NAMES for b in NAMES]
 
 
 @pytest.fixture(scope="module")
-def straight(pool, tmp_path_factory):
-    """The run on one process that nobody stopped."""
-    return outcome(pool, RUN, 1, tmp_path_factory.mktemp("straight"))
+def runs(tmp_path_factory):
+    """Flags of a run by its model."""
+    own = ["--tokenizer-type", "huggingface", "--tokenizer-model"]
+    own += [texts.write_tokenizer_with_control_tokens(tmp_path_factory.mktemp("tokenizer"), 600)]
+    tokenized = [word for word in RUN if word not in ("--vocab-size", "300")] + own
+    others = {name: [*tokenized, "--adam-eps", "1e-6", *flags.split()] for name, flags in ARCHITECTURES.items()}
+    return {"plain": RUN, "experts": [*RUN, *EXPERTS], **others}
 
 
 @pytest.fixture(scope="module")
-def straight_experts(pool, tmp_path_factory):
-    return outcome(pool, [*RUN, *EXPERTS], 1, tmp_path_factory.mktemp("straight"))
+def straight(pool, runs, tmp_path_factory):
+    """The run on one process that nobody stopped, by its model."""
+
+    class Straight(dict):
+        def __missing__(self, model):
+            self[model] = outcome(pool, runs[model], 1, tmp_path_factory.mktemp("straight"))
+            return self[model]
+
+    return Straight()
 
 
 @pytest.fixture(scope="module")
-def saved(pool, tmp_path_factory):
-    """`saved(layout)`: the folder of a run stopped after four updates, and its state read back by one process."""
+def saved(pool, runs, tmp_path_factory):
+    """`saved(model, layout)`: the folder of a run stopped after four updates, and its state read back by one process."""
     known = {}
 
-    def of(layout):
-        if layout not in known:
-            world_size, flags, run = layout_of(layout)
+    def of(model, layout):
+        if (model, layout) not in known:
+            world_size, flags = ALL[layout]
             folder = tmp_path_factory.mktemp("saved")
-            outcome(pool, [*run, *flags, "--exit-interval", "4"], world_size, folder)
-            known[layout] = folder, whole(pool.run(restored, 1, ["--load", str(folder)], tensors, run))
-        return known[layout]
+            outcome(pool, [*runs[model], *flags, "--exit-interval", "4"], world_size, folder)
+            known[model, layout] = folder, whole(pool.run(restored, 1, ["--load", str(folder)], tensors, runs[model]))
+        return known[model, layout]
 
     return of
-
-
-def layout_of(name: str) -> tuple[int, list[str], list[str]]:
-    """Processes, flags, and the run that they are flags of."""
-    return (*EXPERT_LAYOUTS[name], [*RUN, *EXPERTS]) if name in EXPERT_LAYOUTS else (*LAYOUTS[name], RUN)
 
 
 def whole(ranks) -> dict[str, torch.Tensor]:
@@ -101,30 +126,36 @@ def whole(ranks) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(("before", "after"), PAIRS)
-def test_saved_on_one_and_loaded_on_the_other(before, after, pool, saved, straight, tmp_path):
-    moved(before, after, pool, saved, straight, tmp_path)
+def test_saved_on_one_and_loaded_on_the_other(before, after, pool, runs, saved, straight, tmp_path):
+    moved("plain", before, after, pool, runs, saved, straight, tmp_path)
+
+
+@pytest.mark.parametrize(("architecture", "before", "after"), ARCHITECTURE_PAIRS)
+def test_other_architectures_move_too(architecture, before, after, pool, runs, saved, straight, tmp_path):
+    moved(architecture, before, after, pool, runs, saved, straight, tmp_path)
 
 
 @pytest.mark.parametrize(("before", "after"), EXPERT_PAIRS)
-def test_biases_and_further_layers_move_too(before, after, pool, saved, straight_experts, tmp_path):
-    run = moved(before, after, pool, saved, straight_experts, tmp_path)
+def test_biases_and_further_layers_move_too(before, after, pool, runs, saved, straight, tmp_path):
+    run = moved("experts", before, after, pool, runs, saved, straight, tmp_path)
+    straight_experts = straight["experts"]
     for name, tensor in straight_experts.final.items():
         if name.endswith("expert_bias"):  # steps of 0.02, which may go either way where an expert has just its share
             assert run.final[name].any() and (run.final[name] - tensor).abs().max() <= 1e-6, name
     assert [r["mtp_loss"] for r in run.records] == pytest.approx([r["mtp_loss"] for r in straight_experts.records[4:]], rel=1e-5)
 
 
-def moved(before, after, pool, saved, straight, tmp_path):
+def moved(model, before, after, pool, runs, saved, straight, tmp_path):
     """Assert that a run which changed its layout is the one that did not; what it was from there on."""
-    folder, state = saved(before)
-    world_size, flags, run = layout_of(after)
+    folder, state = saved(model, before)
+    (world_size, flags), run = ALL[after], runs[model]
     loaded = whole(pool.run(restored, world_size, [*flags, "--load", str(folder)], tensors, run))
     assert loaded.keys() == state.keys()
     for name, tensor in state.items():
         assert torch.equal(loaded[name], tensor), name
     found = outcome(pool, [*run, *flags, "--load", str(folder)], world_size, tmp_path)
     assert [record["iteration"] for record in found.records] == list(range(5, 15))
-    for ours, theirs in zip(found.records, straight.records[4:], strict=True):
+    for ours, theirs in zip(found.records, straight[model].records[4:], strict=True):
         for key in ("loss", "grad_norm"):
             assert ours[key] == pytest.approx(theirs[key], rel=1e-5), f"{key} of iteration {ours['iteration']}"
     return found

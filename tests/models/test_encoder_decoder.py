@@ -70,7 +70,7 @@ def test_each_process_gets_its_share_of_both_stretches():
 
 
 @pytest.mark.parametrize(("line", "said"), [
-    ("--context-parallel-size 2", "--context-parallel-size 2: would share the tokens of one stretch"),
+    ("--context-parallel-size 2", "--context-parallel-size 2: shares the tokens of one stretch"),
     ("--num-experts 4", "--num-experts 4: are there in one stack of layers alone"),
     ("--mtp-num-layers 1", "--mtp-num-layers 1: are there behind one stack of layers alone"),
     ("--position-embedding-type xpos", "xpos: are positions of tokens that see those before them alone"),

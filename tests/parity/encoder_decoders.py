@@ -6,7 +6,8 @@ from tests.parity.families import VOCAB
 
 T5 = dict(
     vocab_size=VOCAB, d_model=48, d_kv=10, d_ff=80, num_layers=3, num_decoder_layers=2, num_heads=6, dropout_rate=0.0,
-    relative_attention_num_buckets=10, relative_attention_max_distance=13, attn_implementation="eager")  # fmt: skip
+    relative_attention_num_buckets=10, relative_attention_max_distance=13, decoder_start_token_id=3, attn_implementation="eager",
+)  # fmt: skip
 
 
 def t5():
@@ -29,6 +30,14 @@ def t5_v1_1():
     return model
 
 
+def ul2():
+    """A gated SiLU, tied; config.json has the keys of google/ul2."""
+    import transformers
+
+    config = transformers.T5Config(**T5, feed_forward_proj="gated-silu", n_positions=40, output_past=True)
+    return transformers.T5ForConditionalGeneration(config)
+
+
 def umt5():
     """A table of distances in each layer."""
     import transformers
@@ -43,8 +52,8 @@ def bart():
     config = transformers.BartConfig(
         vocab_size=VOCAB, d_model=48, encoder_layers=2, decoder_layers=3, encoder_ffn_dim=80, decoder_ffn_dim=80, dropout=0.0,
         encoder_attention_heads=6, decoder_attention_heads=6, max_position_embeddings=20, scale_embedding=True, pad_token_id=None,
-        attn_implementation="eager")  # fmt: skip
+        activation_dropout=0.1, attn_implementation="eager")  # fmt: skip
     return transformers.BartForConditionalGeneration(config)
 
 
-ENCODER_DECODERS = (t5, t5_v1_1, umt5, bart)
+ENCODER_DECODERS = (t5, t5_v1_1, ul2, umt5, bart)

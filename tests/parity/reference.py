@@ -40,17 +40,33 @@ def of_folder_and_batch(launch, folder: pathlib.Path, batch: dict[str, torch.Ten
     with opened(launch, folder) as (_, model):
         from megatron_ext.backend.placement import placements
 
-        _, arguments = type(model).arguments(batch, model.config)
-        with torch.no_grad():
-            found = model(**arguments | {"labels": None})
-        several = found if isinstance(found, tuple) else (found,)  # an encoder's: also logits of sentences
-        logits = several[0][..., : model.config.vocab_size], *several[1:]
-        mask = batch["loss_mask"]
-        asked = mask if "sentence_labels" not in batch else mask + (batch["sentence_labels"] >= 0)
-        loss = (model(**arguments) * asked).sum() / mask.sum()
-        loss.backward()
-        gradients = {place: parameter.grad.view(place.local) for place, parameter in placements(model)}
-        return logits if len(logits) > 1 else logits[0], loss.item(), gradients
+        logits, loss = _of_batch(model, batch)
+        return logits, loss, {place: parameter.grad.view(place.local) for place, parameter in placements(model)}
+
+
+def of_batch(launch, argv: list[str], weights: dict[str, torch.Tensor], batch: dict[str, torch.Tensor]):
+    """The same of `argv` and weights; gradients by name, in the shapes that the weights were given in."""
+    from megatron_ext.training.configuration import read_configuration
+    from megatron_ext.training.layout import processes
+
+    config = read_configuration(["--mock-data", "--device", "cpu", *argv], launch.world_size)
+    with processes(launch, config):
+        model, parameters = filled(config, weights)
+        logits, loss = _of_batch(model, batch)
+        return logits, loss, {name: parameter.grad.reshape(weights[name].shape) for name, parameter in parameters.items()}
+
+
+def _of_batch(model, batch: dict[str, torch.Tensor]):
+    _, arguments = type(model).arguments(batch, model.config)
+    with torch.no_grad():
+        found = model(**arguments | {"labels": None})
+    several = found if isinstance(found, tuple) else (found,)  # an encoder's: also logits of sentences
+    logits = several[0][..., : model.config.vocab_size], *several[1:]
+    mask = batch["loss_mask"]
+    asked = mask if "sentence_labels" not in batch else mask + (batch["sentence_labels"] >= 0)
+    loss = (model(**arguments) * asked).sum() / mask.sum()
+    loss.backward()
+    return logits if len(logits) > 1 else logits[0], loss.item()
 
 
 @torch.no_grad()

@@ -27,6 +27,7 @@ CAPACITY = [*EXPERTS, "--moe-expert-capacity-factor", "0.5"]
 DEEPNORM = ["--norm-placement", "deepnorm"]
 ALIBI = ["--position-embedding-type", "alibi"]
 XL = ["--position-embedding-type", "transformer_xl", "--memory-length", "3"]
+WIDE = ["--lr", "1e-2"]
 XPOS, T5_BIAS = (["--position-embedding-type", value] for value in ("xpos", "t5_bias"))
 FEW_BUCKETS = [*T5_BIAS, "--relative-attention-num-buckets", "8"]
 LATENT = ["--num-query-groups", "4", "--multi-latent-attention"]
@@ -50,6 +51,7 @@ CHANGES_LOSS = {
     "untie_embeddings_and_output_weights": ([], ["--no-untie-embeddings-and-output-weights"]),
     "hidden_dropout": ([], ["--hidden-dropout", "0.5"]),
     "attention_dropout": ([], ["--attention-dropout", "0.5"]),
+    "activation_dropout": ([], ["--activation-dropout", "0.5"]),
     "init_method_std": ([], ["--init-method-std", "0.1"]),
     "rotary_interleaved": ([], ["--rotary-interleaved"]),
     "alibi_scale_by_head_dim": (ALIBI, [*ALIBI, "--alibi-scale-by-head-dim"]),
@@ -59,12 +61,14 @@ CHANGES_LOSS = {
     "relative_attention_max_distance": (FEW_BUCKETS, [*FEW_BUCKETS, "--relative-attention-max-distance", "9"]),
     "norm_placement": ([], ["--norm-placement", "sandwich"]),
     "deepnorm_alpha": (DEEPNORM, [*DEEPNORM, "--deepnorm-alpha", "9"]),
+    "deepnorm_beta": (DEEPNORM, [*DEEPNORM, "--deepnorm-beta", "9"]),
     "apply_residual_connection_post_layernorm": ([], ["--apply-residual-connection-post-layernorm"]),
     "parallel_residual": ([], ["--parallel-residual"]),
     "embedding_scale": ([], ["--embedding-scale", "9"]),
     "logit_scale": ([], ["--logit-scale", "9"]),
     "final_logit_softcapping": ([], ["--final-logit-softcapping", "0.1"]),
     "attention_pattern": ([], WINDOW),
+    "z_loss_coeff": (WIDE, [*WIDE, "--z-loss-coeff", "10"]),
     "objective": ([], ["--objective", "prefix_lm"]),
     "sliding_window": (WINDOW, [*WINDOW[:-1], "2"]),
     "attn_logit_softcapping": ([], ["--attn-logit-softcapping", "0.01"]),
@@ -153,6 +157,7 @@ SHOWN_ELSEWHERE = {
     "context_parallel_size": "tests/layouts/test_context_parallel.py::test_equals_one_process",
     "cp_comm_type": "tests/models/test_config.py::test_flag_reaches_megatron_cores_configuration",
     "prefix_length": "tests/objectives/test_prefix_lm.py::test_the_document_in_two",
+    "prefix_end_token": "tests/objectives/test_prefix_lm.py::test_the_data_says_where_a_prefix_ends",
     "span_corruption_rate": "tests/objectives/test_span_corruption.py::test_rates_are_met",
     "mean_span_length": "tests/objectives/test_span_corruption.py::test_rates_are_met",
     "fim_rate": "tests/objectives/test_fill_in_middle.py::test_rates",
@@ -179,6 +184,7 @@ SHOWN_ELSEWHERE = {
     "decoder_num_layers": "tests/models/test_architecture_flags.py::test_two_stacks_are_one_after_the_other",
     "encoder_seq_length": "tests/models/test_architecture_flags.py::test_two_stacks_are_one_after_the_other",
     "decoder_seq_length": "tests/models/test_architecture_flags.py::test_two_stacks_are_one_after_the_other",
+    "decoder_start_token_id": "tests/objectives/reading/test_samples.py::test_a_pair_that_is_longer_than_its_room_is_cut",
     "bert_binary_head": "tests/planner/test_parameters.py::test_encoders_and_decoders_are_counted",
     "num_tokentypes": "tests/planner/test_parameters.py::test_encoders_and_decoders_are_counted",
     "reset_position_ids": "tests/models/test_documents.py::test_each_flag_has_its_part",

@@ -21,6 +21,7 @@ from tests.training.golden_text import documents
 
 GOLDEN = pathlib.Path(__file__).with_suffix(".json")
 UPDATES, SAMPLES = 80, 16
+FAMILIES = ("fim", "span_corruption", "ul2", "masks")
 WITHIN = 5e-4  # of a loss, relative: processors round differently, and updates carry that on
 RUN = (
     f"--preset tiny --device cpu --train-iters {UPDATES} --global-batch-size {SAMPLES} --micro-batch-size {SAMPLES} --lr 3e-3 "
@@ -56,7 +57,7 @@ def data(tmp_path_factory) -> list[str]:
     folder = tmp_path_factory.mktemp("data")
     found = documents()
     sets = {"valid": found[::10], "train": [text for place, text in enumerate(found) if place % 10]}
-    learned = texts.write_tokenizer_with_control_tokens(folder, 1024, sets["train"])
+    learned = texts.write_tokenizer_with_control_tokens(folder, 1024, sets["train"], FAMILIES)
     tokenizer = huggingface.load(TokenizerFlags(tokenizer_model=learned, tokenizer_type="huggingface"))
     for name, own in sets.items():
         builder = IndexedDatasetBuilder(f"{folder / name}.bin", dtype=np.uint16)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from megatron_ext.checkpoint import manifest
+from tests import texts
 from tests.layouts.training_case import outcome
 
-RUN = (
-    "--preset tiny --mock-data --vocab-size 300 --train-iters 10 --global-batch-size 8 --micro-batch-size 2 --seq-length 32"
-).split()
+SIZES = "--preset tiny --mock-data --train-iters 10 --global-batch-size 8 --micro-batch-size 2 --seq-length 32".split()
+RUN = [*SIZES, "--vocab-size", "300"]
 DROPOUT = ["--hidden-dropout", "0.1", "--attention-dropout", "0.1"]
 LAYOUTS = {
     "TP1": (1, []),
@@ -26,11 +26,38 @@ LAYOUTS = {
     "bf16.DP2+ZeRO1": (2, ["--bf16", "--zero-stage", "1"]),
 }
 
+# What is not a causal decoder, each with an objective that draws.
+ARCHITECTURES = {
+    "encoder on TP2+SP": (
+        2,
+        "--objective masked_lm --sentence-task next_sentence --normalization layernorm --tensor-model-parallel-size 2 "
+        "--sequence-parallel --position-embedding-type learned_absolute",
+    ),
+    "encoder and decoder on PP2.DP2+ZeRO1": (
+        4,
+        "--objective mixture_of_denoisers --encoder-num-layers 2 --decoder-num-layers 2 --encoder-seq-length 64 "
+        "--decoder-seq-length 32 --position-embedding-type t5_bias --pipeline-model-parallel-size 2 --zero-stage 1",
+    ),
+    "prefix decoder on CP2": (2, "--objective blank_infilling --context-parallel-size 2"),
+}
+
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_stopped_and_resumed_equals_straight_bit_by_bit(layout, pool, tmp_path):
     world_size, flags = LAYOUTS[layout]
-    argv = [*RUN, *DROPOUT, *flags]
+    goes_on_as_it_was([*RUN, *DROPOUT, *flags], world_size, pool, tmp_path)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_other_architectures_do_so_too(architecture, pool, tmp_path):
+    world_size, flags = ARCHITECTURES[architecture]
+    tokenizer = texts.write_tokenizer_with_control_tokens(tmp_path, 600)
+    own = ["--tokenizer-type", "huggingface", "--tokenizer-model", tokenizer]
+    goes_on_as_it_was([*SIZES, *own, *DROPOUT, *flags.split()], world_size, pool, tmp_path)
+
+
+def goes_on_as_it_was(argv, world_size, pool, tmp_path):
+    """Assert that a run which was stopped after four updates equals the one that was not."""
     straight = outcome(pool, argv, world_size, tmp_path / "straight")
     first = outcome(pool, [*argv, "--exit-interval", "4"], world_size, tmp_path / "stopped")
     assert len(first.records) == 4

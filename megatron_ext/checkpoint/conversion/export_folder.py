@@ -107,6 +107,15 @@ class Export:
     def _without_padding(self, place: Placement) -> tuple[int, ...]:
         return (self.vocab_size, *place.shape[1:]) if place.name in VOCABULARY else place.shape
 
+    def _ids(self, folder: pathlib.Path) -> dict[str, Any]:
+        """Ids of tokens by config.json's keys."""
+        eod = None if self.tokenizer_flags.tokenizer_type == "null" else self.tokenizer.eod
+        found = tokenizer_files.special_ids(folder, eod)
+        if self.values["architecture"] == "encoder_decoder":
+            first = self.values["decoder_start_token_id"]
+            found["decoder_start_token_id"] = eod if first is None else first
+        return found
+
     def _in_another_models_folder(self) -> bool:
         """Whether the tokenizer is borrowed from a model of another architecture: how that one generates is not ours."""
         try:
@@ -123,7 +132,7 @@ class Export:
             places = {name: entry.file.name for name, entry in sorted(entries.items())}
             _write_json(partial / INDEX, {"metadata": {"total_size": total}, "weight_map": places})
         said = tokenizer_files.write(self.tokenizer_flags, self.tokenizer, partial)
-        ids = tokenizer_files.special_ids(partial, None if self.tokenizer_flags.tokenizer_type == "null" else self.tokenizer.eod)
+        ids = self._ids(partial)
         dtype = str(self.dtype).removeprefix("torch.")
         config = self.family.config(self.values) | {"vocab_size": self.vocab_size, **ids, "dtype": dtype, "torch_dtype": dtype}
         _write_json(partial / CONFIG, config)

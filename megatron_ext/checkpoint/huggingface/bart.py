@@ -52,6 +52,7 @@ def flags(settings):
         architecture="encoder_decoder",
         encoder_num_layers=settings.get("encoder_layers", "num_hidden_layers", default=12),
         decoder_num_layers=settings.get("decoder_layers", default=12),
+        decoder_start_token_id=settings.get("decoder_start_token_id", default=2),
         hidden_size=hidden,
         num_attention_heads=sizes["attention_heads"],
         ffn_hidden_size=sizes["ffn_dim"],
@@ -67,6 +68,7 @@ def flags(settings):
         untie_embeddings_and_output_weights=not settings.get("tie_word_embeddings", default=True),
         hidden_dropout=settings.get("dropout", default=0.1),
         attention_dropout=settings.get("attention_dropout", default=0.0),
+        activation_dropout=settings.get("activation_dropout", default=0.0),
         init_method_std=settings.get("init_std", default=0.02),
     )
 
@@ -81,6 +83,7 @@ def config(values):
         "scale_embedding": values["embedding_scale"] is not None,
         "dropout": values["hidden_dropout"],
         "attention_dropout": values["attention_dropout"],
+        "activation_dropout": values["activation_dropout"],
         "init_std": values["init_method_std"],
         "is_encoder_decoder": True,
     }

@@ -79,6 +79,7 @@ def shared(settings, activation: str, layers: int):
         architecture="encoder_decoder",
         encoder_num_layers=layers,
         decoder_num_layers=settings.get("num_decoder_layers", default=layers),
+        decoder_start_token_id=settings.get("decoder_start_token_id", default=0),
         hidden_size=hidden,
         ffn_hidden_size=settings.get("d_ff", default=2048),
         num_attention_heads=heads,
@@ -93,6 +94,7 @@ def shared(settings, activation: str, layers: int):
         activation=keys.Settings({"feed_forward_proj": name}, settings.path).activation("feed_forward_proj", gated=gated),
         hidden_dropout=dropout,
         attention_dropout=dropout,
+        activation_dropout=dropout,
     )
 
 
@@ -120,5 +122,4 @@ def config_shared(values):
         "feed_forward_proj": ("gated-gelu" if gated == "gelu_pytorch_tanh" else f"gated-{gated}") if gated else plain,
         "dropout_rate": values["hidden_dropout"],
         "is_encoder_decoder": True,
-        "decoder_start_token_id": 0,
     }

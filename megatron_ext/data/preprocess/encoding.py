@@ -9,6 +9,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
+from megatron_ext.arguments.problems import UserError
 from megatron_ext.corpus.cleaning.steps import Cleaner
 from megatron_ext.corpus.cleaning.tally import Tally
 from megatron_ext.corpus.documents import Record, Reject, document, name_of, source_of, texts
@@ -56,6 +57,7 @@ class Encoder:
 
     Args:
         cleaning: the flat configuration of the steps that documents go through before.
+        prefix: the key of what stands before each text, and the control token between the two.
         slow: the tokenizer's quick way is not to be trusted with these texts.
         built: the tokenizer, where it is there already.
     """
@@ -68,10 +70,13 @@ class Encoder:
         cleaning: SimpleNamespace | None = None,
         slow: bool = False,
         built: Tokenizer | None = None,
+        prefix: tuple[str, str] | None = None,
     ):
         self._cleaner = None if cleaning is None else Cleaner(cleaning)
         self._flags = cleaning
         self._tokenizer, self._keys = built or build(tokenizer), keys
+        self._read = keys if prefix is None else (*keys, prefix[0])
+        self._between = None if prefix is None else boundary(self._tokenizer, prefix)
         if slow:
             self._tokenizer.take_the_slow_way()
         self._end = self._tokenizer.eod if append_eod else None
@@ -107,7 +112,7 @@ class Encoder:
 
     def _texts(self, record: Record, reader: ModuleType) -> list[str] | Reject:
         try:
-            return texts(record, reader, self._keys) if self._cleaner is None else self._cleaned(record, reader)
+            return texts(record, reader, self._read) if self._cleaner is None else self._cleaned(record, reader)
         except Reject as reject:
             return reject
 
@@ -139,9 +144,14 @@ class Encoder:
         for key in range(len(self._keys)):
             try:
                 tokens, lengths = self._tokenizer.encode_flat([row[key] for row in rows], self._end)
+                if (lengths == (self._end is not None)).any():
+                    return None
+                if self._between is not None:
+                    before = self._tokenizer.encode_flat([row[-1] for row in rows], self._between)
+                    if (before[1] == 1).any():
+                        return None
+                    tokens, lengths = _joined(before, (tokens, lengths))
             except ValueError:
-                return None
-            if (lengths == (self._end is not None)).any():
                 return None
             columns.append((tokens.astype(self._dtype), lengths.astype(np.int32)))
         return columns
@@ -154,6 +164,27 @@ class Encoder:
             except ValueError as error:
                 return Reject("not_tokenized", str(error))
         return None
+
+
+def boundary(tokenizer: Tokenizer, prefix: tuple[str, str]) -> int:
+    """The id of the control token that ends a prefix; UserError where the tokenizer has none of that name."""
+    key, name = prefix
+    if name not in tokenizer.control_tokens:
+        raise UserError(
+            f"--prefix-key {key}: the tokenizer has no control token {name} to end a prompt; train one with --special-tokens "
+            "prefix_lm, or name one that it has with --prefix-end-token"
+        )
+    return tokenizer.control_tokens[name]
+
+
+def _joined(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Texts in pairs, one behind the other; each `(ids end to end, how many are of each)`."""
+    (one, heads), (other, tails) = first, second
+    lengths = np.stack([heads, tails], axis=1).ravel().astype(np.int64)
+    of_second = np.repeat(np.arange(len(lengths)) % 2, lengths).astype(bool)
+    both = np.empty(len(one) + len(other), one.dtype)
+    both[~of_second], both[of_second] = one, other
+    return both, heads + tails
 
 
 def _reject_line(record: Record, unit: str, reject: Reject) -> dict:

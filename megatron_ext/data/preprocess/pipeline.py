@@ -25,7 +25,7 @@ from megatron_ext.corpus.progress import Meter
 from megatron_ext.corpus.receipt.write import write_receipt
 from megatron_ext.corpus.utf8 import scan
 from megatron_ext.data.preprocess.batching import read_batches
-from megatron_ext.data.preprocess.encoding import Encoder
+from megatron_ext.data.preprocess.encoding import Encoder, boundary
 from megatron_ext.data.preprocess.flags import PreprocessFlags
 from megatron_ext.data.preprocess.outputs import Outputs, names
 from megatron_ext.data.preprocess.totals import Totals
@@ -47,6 +47,10 @@ def preprocess(
     scan(b"")  # where only its slow twin can serve, it says so, and the workers do not
     tokenizer = build(tokenizer_flags)
     prefix, keys = output.output_prefix, output.json_keys
+    before = None if output.prefix_key is None else (output.prefix_key, output.prefix_end_token)
+    read = keys if before is None else (*keys, output.prefix_key)
+    if before is not None:
+        boundary(tokenizer, before)
     files = expand_all(flags.input, leave_out=names(prefix, keys))
     tally = None if cleaning is None else empty_tally(cleaning)
     totals = Totals(keys=keys, files=len(files), told=reasons(() if cleaning is None else cleaning.filters))
@@ -54,11 +58,11 @@ def preprocess(
     with contextlib.ExitStack() as stack:
         outputs = stack.enter_context(Outputs(prefix, keys, tokenizer.vocab_size))
         meter = stack.enter_context(Meter("tokenizing", size_on_disk(files), output.log_interval))
-        batches = read_batches(files, keys, flags, whole=cleaning is not None)
+        batches = read_batches(files, read, flags, whole=cleaning is not None)
         first = list(itertools.islice(batches, 1))
-        slow = difference(tokenizer, first[0], keys) if first else None
+        slow = difference(tokenizer, first[0], read) if first else None
         built = tokenizer if output.workers == 1 else None  # workers build their own
-        arguments = (tokenizer_flags, keys, output.append_eod, cleaning, slow is not None, built)
+        arguments = (tokenizer_flags, keys, output.append_eod, cleaning, slow is not None, built, before)
         encoded = ordered_map(Encoder, arguments, itertools.chain(first, batches), output.workers)
         for batch in stack.enter_context(contextlib.closing(encoded)):
             if batch.rejects and output.strict:

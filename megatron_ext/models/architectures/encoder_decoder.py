@@ -11,7 +11,6 @@ from megatron_ext.models.architecture_flags import without
 
 _BY_ENGINE = "is for Transformer Engine's layers, which have no encoder and decoder in one stack"
 _NOT_THERE = (
-    ("context_parallel_size", (1,), "would share the tokens of one stretch; an encoder and a decoder have two"),
     ("num_experts", (None,), "are there in one stack of layers alone"),
     ("mtp_num_layers", (None,), "are there behind one stack of layers alone"),
     ("multi_latent_attention", (False,), "has no attention from a decoder to an encoder"),

@@ -2,7 +2,7 @@
 
 megatron-core's own, with what it lacks: grouped queries, and biases apart from the other linear layers'. A query sees all tokens
 of its own document in the encoder, wherever they are (`Tokens.across`); positions add nothing here, as in T5 and BART. Rows of
-`linear_kv` are `[key; value]` for each group.
+`linear_kv` are `[key; value]` for each group. While a text grows, keys and values of the encoder's tokens are made once.
 """
 
 from __future__ import annotations
@@ -37,3 +37,10 @@ class CrossAttention(attention.CrossAttention):
         width = self.hidden_size_per_attention_head
         key, value = both.unflatten(-1, (-1, 2 * width)).split(width, dim=-1)
         return query.unflatten(-1, (-1, width)), key, value
+
+    def _adjust_key_value_for_inference(self, inference_context, query, key, value, rotary_pos_emb, *unused):
+        """Called with queries, keys and values; with a Cache, keys and values are those of its first pass."""
+        if inference_context is not None:
+            kept = inference_context.keep(self.layer_number, keys_across=key.transpose(0, 1), values_across=value.transpose(0, 1))
+            key, value = (tensor.transpose(0, 1) for tensor in kept)
+        return query, key, value, rotary_pos_emb, self.attn_mask_type, None

@@ -69,12 +69,10 @@ class LatentAttention(MegatronModule):
 
         Args:
             inference_context: a Cache (models/cache.py), or None.
-            rotary_pos_emb: angles of these tokens, `[s, b or 1, 1, d]`; with a Cache, of all positions.
+            rotary_pos_emb: angles of these tokens, `[s, b or 1, 1, d]`.
             attention_bias: the pass's `Tokens`, or None (core.py).
         """
         cache, angles = inference_context, rotary_pos_emb
-        if cache is not None and angles is not None:
-            angles = angles.flatten(1)[cache.positions.T][:, :, None]
         plain, rotated = self._queries(hidden_states, angles)
         compressed = self._compressed(hidden_states, angles)
         if cache is not None:

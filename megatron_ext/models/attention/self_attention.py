@@ -23,8 +23,7 @@ class SelfAttention(attention.SelfAttention):
     def _adjust_key_value_for_inference(self, inference_context, query, key, value, rotary_pos_emb, *unused):
         """Called once queries, keys and values `[s, b, heads, d]` are computed, before rotation; training passes through.
 
-        rotary_pos_emb: `(of queries, of keys)`, a table of all positions `[positions, 1, 1, d]`, or None; where the position has
-            its own rotation, what that gave for these tokens.
+        rotary_pos_emb: `(of queries, of keys)`, angles of these tokens, or what their position's own rotation gave; or None.
         """
         own = getattr(POSITIONS.load(self.config.position), "rotate", None)
         if own is not None:
@@ -34,7 +33,7 @@ class SelfAttention(attention.SelfAttention):
             return super()._adjust_key_value_for_inference(None, query, key, value, rotary_pos_emb, *unused)
         cache = inference_context
         if rotary_pos_emb is not None:
-            angles = rotary_pos_emb[0].flatten(1)[cache.positions.T][:, :, None]  # [s, b, 1, d]
+            angles, _ = rotary_pos_emb
             scale = _yarn_get_concentration_factor_from_config(self.config)  # as for queries, megatron-core's attention.py:1087
             key = apply_rotary_pos_emb(key, angles, config=self.config, mscale=scale, cp_group=self.pg_collection.cp)
             rotary_pos_emb = (angles, None)  # queries are rotated where they always are

@@ -8,9 +8,9 @@ Table 1 of the paper, for N layers of an encoder and M of a decoder:
     encoder, with a decoder   0.81 (N⁴M)^(1/16)   0.87 (N⁴M)^(−1/16)
     decoder, with an encoder  (3M)^¼              (12M)^(−¼)
 
-Matrices are drawn as Xavier's normal with gain β, queries' and keys' with gain 1. `--deepnorm-alpha` sets α: GLM-130B
-(arXiv:2210.02414) has (2N)^½ and, with `--apply-residual-connection-post-layernorm`, takes the residual from the normed input:
-α · norm(x) + f(norm(x)).
+Matrices are drawn as Xavier's normal with gain β, queries' and keys' with gain 1. `--deepnorm-alpha` and `--deepnorm-beta` set
+others: GLM-130B (arXiv:2210.02414) has (2N)^½ and (2N)^(−½) and, with `--apply-residual-connection-post-layernorm`, takes the
+residual from the normed input: α · norm(x) + f(norm(x)).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ MATRICES = (".linear_qkv.weight", ".linear_q.weight", ".linear_kv.weight", ".lin
 def stds(place, config) -> torch.Tensor:
     """Standard deviations of a matrix's block, `[rows, 1]` or one for all: gain · √(2 / (columns + rows)), Xavier's normal."""
     rows, columns = place.shape[-2:]
-    beta = constants_of(config.num_layers, config.encoder_layers)[place.name.partition(".")[0]].beta
+    beta = config.deepnorm_beta or constants_of(config.num_layers, config.encoder_layers)[place.name.partition(".")[0]].beta
     if place.name.endswith(".linear_q.weight"):
         return torch.tensor(math.sqrt(2 / (rows + columns)))
     if not place.name.endswith((".linear_qkv.weight", ".linear_kv.weight")):

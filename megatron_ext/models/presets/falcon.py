@@ -3,7 +3,7 @@
 Attention and MLP side by side, in the 7B with one norm and one head of keys and values, in the others with two and with eight.
 Batches of 2,304, 1,152 and 2,048 samples of 2,048 (4.7 M, 2.4 M and 4.2 M tokens), reached after 30 B, 100 B and 100 B tokens;
 1.5 T, 1.0 T and 3.5 T tokens. Learning rates 6e-4, 1.85e-4 and 1.25e-4, 4 B tokens of warm-up, cosine to a tenth
-(7B: to 1.2e-5); weight decay 0.1. The cards' z-loss of 1e-4, log²Z of the softmax, is not added here.
+(7B: to 1.2e-5); weight decay 0.1, z-loss 1e-4.
 """
 
 SEQUENCE = 2048
@@ -25,6 +25,7 @@ def _size(batch: int, **fields) -> dict:
         lr_decay_style="cosine",
         lr_warmup_iters=round(4e9 / (batch * SEQUENCE)),
         weight_decay=0.1,
+        z_loss_coeff=1e-4,
     )
     return dict(common, **fields)
 

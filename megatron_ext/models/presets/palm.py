@@ -4,8 +4,7 @@ Attention and MLP side by side with one norm, one head of keys and values, no bi
 tokens = 2,048 samples of 2,048 (512 samples until step 50,000, 1,024 until 115,000); 780 B tokens.
 
 No learning rate stands here: the paper's 1e-2, from step 10,000 on 1/√step, is Adafactor's, which multiplies it by each
-matrix's size; its weight decay is the square of that rate. Its embedding starts at N(0, 1), matrices at N(0, 1/inputs), and
-log²Z of the softmax is added to the loss at 1e-4.
+matrix's size; its weight decay is the square of that rate. Its embedding starts at N(0, 1), matrices at N(0, 1/inputs).
 """
 
 PRESETS = {
@@ -29,5 +28,6 @@ PRESETS = {
         global_batch_size=2048,
         train_tokens=780_000_000_000,
         clip_grad=1.0,
+        z_loss_coeff=1e-4,
     )
 }

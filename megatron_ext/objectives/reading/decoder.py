@@ -32,8 +32,8 @@ class Packing:
         return (len(sequence(pair)[0]),)
 
     def __call__(self, pairs: Sequence[Pair], draws: Draws) -> dict[str, np.ndarray]:
-        """A sample: `input_ids`, `labels`, `position_ids`, `documents` int64, `loss_mask` fp32, `[s]` each; of a prefix decoder
-        bool `prefix`, what is seen both ways.
+        """A sample: `input_ids`, `labels`, `position_ids`, `documents` int64, `loss_mask` fp32, `padding` bool, `[s]`
+        each; of a prefix decoder bool `prefix`, what is seen both ways.
 
         What does not fit is cut off. What is left over at the end has a document's number of its own and no labels.
         """
@@ -52,7 +52,7 @@ class Packing:
             found["documents"][here] = number
             shown[at : min(at + len(pair.inputs), end)] = True
             at = end
-        return found | ({"prefix": shown} if self._prefix else {})
+        return found | {"padding": np.arange(length) >= at} | ({"prefix": shown} if self._prefix else {})
 
 
 def sequence(pair: Pair) -> tuple[np.ndarray, np.ndarray]:

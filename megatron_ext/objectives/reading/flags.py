@@ -5,27 +5,14 @@ from __future__ import annotations
 from megatron_ext.arguments.flags import flag, flag_group
 from megatron_ext.arguments.problems import Problem, option
 from megatron_ext.arguments.registry import Registry
+from megatron_ext.objectives.reading.table import LEARNT_BY, USUAL, refusals
 
 OBJECTIVES = Registry("megatron_ext.objectives")
 SENTENCE_TASKS = ("none", "next_sentence", "sentence_order")
 
-ARCHITECTURES = {
-    "causal_lm": ("causal_decoder",),
-    "prefix_lm": ("prefix_decoder",),
-    "span_corruption": ("encoder_decoder", "prefix_decoder", "causal_decoder"),
-    "fill_in_middle": ("causal_decoder",),
-    "blank_infilling": ("prefix_decoder",),
-    "mixture_of_denoisers": ("encoder_decoder", "prefix_decoder"),
-    "masked_lm": ("encoder",),
-    "denoising": ("encoder_decoder",),
-}
-"""Objective -> the architectures that it can be learnt by; the first is the default."""
-
-USUAL = {"prefix_decoder": "prefix_lm", "encoder_decoder": "span_corruption", "encoder": "masked_lm"}
-"""Architecture -> the objective that is meant where none is given."""
-
 _OF = {
     "prefix_length": ("prefix_lm",),
+    "prefix_end_token": ("prefix_lm",),
     "span_corruption_rate": ("span_corruption",),
     "mean_span_length": ("span_corruption",),
     "fim_rate": ("fill_in_middle",),
@@ -56,7 +43,11 @@ class ObjectiveFlags:
     objective: str | None = flag(
         None, "what the model is trained to do [what --architecture is for; causal_lm]", choices=OBJECTIVES, front=True
     )
+    z_loss_coeff: float | None = flag(
+        None, "weight of log² Z of each prediction beside its cross entropy (z-loss; PaLM: 1e-4) [none]", positive=True
+    )
     prefix_length: int | None = flag(None, "tokens of each document that prefix_lm gives [drawn evenly]", least=1)
+    prefix_end_token: str | None = flag(None, "control token of the data that ends what prefix_lm gives of a document")
     span_corruption_rate: float = flag(0.15, "share of a document's tokens that are noise", positive=True, most=0.9)
     mean_span_length: float = flag(3.0, "tokens of a span of noise, on average", least=1)
     fim_rate: float = flag(0.5, "share of documents whose middle is moved to their end", least=0, most=1)
@@ -84,7 +75,7 @@ class ObjectiveFlags:
         if c.objective is None:
             c.objective = USUAL.get(c.architecture, "causal_lm")
         if c.architecture is None:
-            c.architecture = ARCHITECTURES[c.objective][0]
+            c.architecture = LEARNT_BY[c.objective][0]
         if c.objective != "causal_lm":  # they work document by document
             for name in ("reset_position_ids", "reset_attention_mask"):
                 if name not in c.typed:
@@ -92,15 +83,13 @@ class ObjectiveFlags:
 
     @staticmethod
     def check(c):
-        if c.architecture not in ARCHITECTURES[c.objective]:
-            near = " or ".join(ARCHITECTURES[c.objective])
-            others = [name for name, able in ARCHITECTURES.items() if c.architecture in able]
-            way_out = f"use --architecture {near}" + (f", or --objective {' or '.join(others)}" if others else "")
-            yield Problem("--objective", c.objective, f"is not learnt by --architecture {c.architecture}", way_out)
+        yield from refusals(c)
         for name, objectives in _OF.items():
             if name in c.typed and c.objective not in objectives:
                 reason = f"has no effect with --objective {c.objective}"
                 yield Problem(option(name), getattr(c, name), reason, f"it belongs to {' and '.join(objectives)}; leave it out")
+        if c.prefix_length is not None and c.prefix_end_token is not None:
+            yield Problem("--prefix-length and --prefix-end-token", None, "contradict each other", "give one")
         if c.objective != "causal_lm":
             yield from _by_document(c)
 

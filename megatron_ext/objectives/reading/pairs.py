@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,29 @@ class Pair(NamedTuple):
 
 
 NOTHING = np.empty(0, np.int64)
+
+
+class Asked(NamedTuple):
+    """What a model is asked with: the pair that training would make of a document whose part in question is empty, up to there.
+
+    Attributes:
+        inputs, fed, positions: as a Pair's; `fed` up to the token that the first label asked for is predicted from.
+        begun: labels that are there.
+        ends: tokens that end the answer, besides the one that ends a document.
+        until: tokens that the model may write behind the answer.
+    """
+
+    inputs: np.ndarray
+    begun: np.ndarray = NOTHING
+    fed: np.ndarray | None = None
+    positions: np.ndarray | None = None
+    ends: Sequence[int] = ()
+    until: np.ndarray = NOTHING
+
+    @property
+    def pair(self) -> Pair:
+        """With one label that is not there."""
+        return Pair(self.inputs, np.append(self.begun, NO_LABEL), self.fed, self.positions)
 
 
 @dataclasses.dataclass(frozen=True)

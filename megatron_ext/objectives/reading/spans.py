@@ -6,6 +6,8 @@ random, each at least a token long; the first is no noise, the last is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from megatron_ext.objectives.reading.draws import Draws
@@ -42,3 +44,8 @@ def replaced(ids: np.ndarray, begins: np.ndarray, ends: np.ndarray, marks: np.nd
         parts += [ids[at:begin], [mark]]
         at = end
     return np.concatenate([*parts, ids[at:]]).astype(np.int64)
+
+
+def between(parts: Sequence[np.ndarray], mark: int) -> np.ndarray:
+    """The parts of a document with a mark between each two."""
+    return np.concatenate([parts[0], *(piece for part in parts[1:] for piece in ([mark], part))]).astype(np.int64)

@@ -8,15 +8,20 @@ import re
 from types import SimpleNamespace
 
 import pytest
+import torch
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from megatron_ext.arguments.problems import UserError
+from megatron_ext.checkpoint.conversion.export_folder import Export
 from megatron_ext.checkpoint.conversion.families import FAMILIES, Family, family_for, family_of, meaning
 from megatron_ext.checkpoint.conversion.settings import Settings, read_settings
 from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
 from tests.parity.encoder_decoders import ENCODER_DECODERS
 from tests.parity.encoders import ENCODERS
 from tests.parity.families import FAMILIES as DECODERS
+from tests.parity.families import VOCAB
 from tests.parity.test_further_predictions import save_with_further_layer
 from tests.parity.test_parity import perturbed
 
@@ -46,14 +51,14 @@ def imported(launch, folders: list[tuple[pathlib.Path, pathlib.Path]]) -> None:
         from_huggingface(SimpleNamespace(**DEFAULTS | {"from_hf": str(folder), "to": str(run)}))
 
 
-def spread_and_saved(launch, runs: list[tuple[pathlib.Path, pathlib.Path, list[str]]]) -> None:
+def spread_and_saved(launch, runs: list[tuple[pathlib.Path, pathlib.Path, list[str]]], trained: list[str]) -> None:
     """Load each run as training does, on four processes, and save what they have, weights and moments, as a run of its own."""
     from megatron_ext.training.configuration import read_configuration
     from megatron_ext.training.layout import processes
 
     for loaded, saved, layout in runs:
-        base = f"--load {loaded} --save {saved} --use-checkpoint-args --tokenizer-type null --vocab-size 131 --mock-data "
-        argv = [*(base + "--train-iters 1 --global-batch-size 4 --device cpu --zero-stage 1").split(), *layout]
+        base = f"--load {loaded} --save {saved} --use-checkpoint-args --vocab-size {VOCAB} --mock-data "
+        argv = [*(base + "--train-iters 1 --global-batch-size 4 --device cpu --zero-stage 1").split(), *trained, *layout]
         config = read_configuration(argv, launch.world_size)
         with processes(launch, config) as device:
             from megatron_ext.training.build import build
@@ -72,14 +77,23 @@ def exported(launch, runs: list[tuple[pathlib.Path, pathlib.Path]]) -> None:
 
 
 def layouts_of(name: str) -> list[list[str]]:
-    """Encoders train by control tokens, which these runs' tokenizer has not: tests/layouts/ has their layouts."""
-    if name not in {model.__name__ for model in DECODERS} | {FURTHER}:
-        return []
     if name in WHOLE_HEADS:
         return [SPREAD[2:]]
     if name in EXPERTS + LIKE_FURTHER:
         return SPREAD_EXPERTS[: 1 if name in LIKE_FURTHER else None]
     return [SPREAD]
+
+
+def trained(name: str, place: pathlib.Path) -> list[str]:
+    """Flags of the tokenizer, and of an objective that needs few control tokens."""
+    if name not in {model.__name__ for model in (*ENCODERS, *ENCODER_DECODERS)}:
+        return ["--tokenizer-type", "null"]
+    objective = "masked_lm" if name in {model.__name__ for model in ENCODERS} else "denoising"
+    control = ["<|endoftext|>", "[MASK]", "[CLS]", "[SEP]"]
+    tokenizer = Tokenizer(WordLevel({entry: number for number, entry in enumerate([*control, *"abc"])}, unk_token="a"))
+    tokenizer.add_special_tokens(control)
+    tokenizer.save(str(place / "tokenizer.json"))
+    return ["--tokenizer-model", str(place / "tokenizer.json"), "--objective", objective]
 
 
 def round_trip(name: str, pool, place: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
@@ -92,8 +106,7 @@ def round_trip(name: str, pool, place: pathlib.Path) -> tuple[pathlib.Path, path
     pool.run(imported, 1, [(theirs, run)])
     layouts = layouts_of(name)
     runs = [run, *(place / f"spread_{number}" for number in range(len(layouts)))]
-    if layouts:
-        pool.run(spread_and_saved, 4, list(zip(runs, runs[1:], layouts)))
+    pool.run(spread_and_saved, 4, list(zip(runs, runs[1:], layouts)), trained(name, place))
     pool.run(exported, 1, [(runs[-1], ours)])
     return theirs, ours
 
@@ -127,6 +140,7 @@ WITHOUT_EFFECT = {
     "gptj": {"activation_function"},  # gelu_new is gelu_pytorch_tanh
     "falcon": {"num_kv_heads"},  # multi_query says 1
     "mixtral": {"head_dim"},  # hidden / heads
+    "ul2": {"output_past"},  # a key of older versions
     # no layer has experts
     "deepseek_v3_dense": {
         "n_routed_experts",
@@ -149,6 +163,17 @@ def same_config(name: str, *folders: pathlib.Path) -> None:
     theirs, ours = (transformers.AutoConfig.from_pretrained(folder).to_dict() for folder in folders)
     keys = theirs.keys() - PASSING - WITHOUT_EFFECT.get(name, set())
     assert {key: ours.get(key) for key in keys} == {key: theirs[key] for key in keys}
+
+
+@pytest.mark.parametrize(("first", "expected"), [(None, 3), (7, 7)])
+def test_a_decoder_begins_there_as_it_was_trained(first, expected, tmp_path):
+    """With the token that ends a document, unless the run says another."""
+    values, flags = (
+        dict(architecture="encoder_decoder", decoder_start_token_id=first),
+        SimpleNamespace(tokenizer_type="huggingface"),
+    )
+    export = Export(Family.named("t5"), values, 9, torch.float32, SimpleNamespace(eod=3), flags)
+    assert export._ids(tmp_path)["decoder_start_token_id"] == expected
 
 
 @pytest.mark.parametrize("name", FAMILIES.names())

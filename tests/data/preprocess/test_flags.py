@@ -22,6 +22,8 @@ def test_workers_default_to_the_cores_that_this_process_may_use():
         (["--output-prefix", "x/"], "is a folder"),
         (["--output-prefix", "x", "--json-keys", "a", "a"], "--json-keys a: is given twice"),
         (["--output-prefix", "x", "--json-keys", "a/b"], "cannot be part of a file's name"),
+        (["--output-prefix", "x", "--prefix-key", "text"], "--prefix-key text: is one of --json-keys, too"),
+        (["--output-prefix", "x", "--prefix-end-token", "[A]"], "--prefix-end-token .*: has no effect without --prefix-key"),
         (["--output-prefix", "x", "--workers", "0"], "must be above 0"),
     ],
 )

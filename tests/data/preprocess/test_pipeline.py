@@ -19,6 +19,7 @@ from megatron_ext.corpus.flags import InputFlags
 from megatron_ext.data.preprocess import batching
 from megatron_ext.data.preprocess.flags import PreprocessFlags
 from megatron_ext.data.preprocess.pipeline import preprocess
+from megatron_ext.tokenizers.build import build
 from megatron_ext.tokenizers.flags import TokenizerFlags
 from tests import texts
 
@@ -193,3 +194,25 @@ def test_a_vocabulary_beyond_uint16(tmp_path, run):
     numbers = texts.write_jsonl(tmp_path / "a.jsonl", ["1 2 3", "199998"])
     run(numbers, tokenizer=TokenizerFlags(tokenizer_type="null", vocab_size=200_000))
     assert documents(tmp_path) == [[1, 2, 3, 199_999], [199_998, 199_999]]
+
+
+def test_prompts_stand_before_their_texts(tmp_path, run):
+    """Behind each a control token of the tokenizer; a record without a prompt is not used."""
+    records = [{"text": "one 1", "prompt": "ask\nme"}, {"text": "two"}, {"prompt": "x", "text": "three " * 50}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, records)))
+    (tmp_path / "with").mkdir()
+    flags = TokenizerFlags(
+        tokenizer_type="huggingface", tokenizer_model=texts.write_tokenizer_with_control_tokens(tmp_path / "with", 800)
+    )
+    tokenizer = build(flags)
+    between = tokenizer.control_tokens["<|prefix_end|>"]
+    for workers in (1, 2):
+        totals = run(tmp_path / "a.jsonl", tokenizer=flags, prefix_key="prompt", workers=workers)
+        assert totals.documents == 2 and totals.rejects == {"key_missing": 1}
+        assert documents(tmp_path) == [
+            [*tokenizer.encode(prompt), between, *tokenizer.encode(text), tokenizer.eod]
+            for prompt, text in (("ask\nme", "one 1"), ("x", "three " * 50))
+        ]
+    with pytest.raises(UserError, match="the tokenizer has no control token <|prefix_end|> to end a prompt; train one with"):
+        run(tmp_path / "a.jsonl", name="y", prefix_key="prompt")
+    assert not list((tmp_path / "out").glob("y*"))

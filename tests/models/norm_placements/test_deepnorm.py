@@ -55,14 +55,14 @@ def test_an_encoder_and_a_decoder_start_each_in_its_own_way(pool):
         assert found[name] == pytest.approx(gain * (2 / (fan_in + 96)) ** 0.5, rel=0.05), name
 
 
-def spreads(launch):
+def spreads(launch, argv):
     """Standard deviations of a layer's matrices, queries, keys and values apart."""
     from megatron_ext.training.configuration import read_configuration
     from megatron_ext.training.layout import processes
 
-    argv = ("--num-layers 3 --hidden-size 96 --num-attention-heads 6 --num-query-groups 2 --mock-data --vocab-size 100 "
-            "--train-iters 1 --device cpu --norm-placement deepnorm --ffn-hidden-size 256")  # fmt: skip
-    config = read_configuration(argv.split(), launch.world_size)
+    shape = ("--num-layers 3 --hidden-size 96 --num-attention-heads 6 --num-query-groups 2 --mock-data --vocab-size 100 "
+             "--train-iters 1 --device cpu --norm-placement deepnorm --ffn-hidden-size 256")  # fmt: skip
+    config = read_configuration([*shape.split(), *argv], launch.world_size)
     with processes(launch, config):
         from megatron_ext.models import gpt
         from megatron_ext.models.config import model_config
@@ -74,10 +74,12 @@ def spreads(launch):
         return {name: float(matrix.std()) for name, matrix in matrices.items()}
 
 
-def test_weights_start_as_the_paper_says(pool):
-    (found,) = pool.run(spreads, 1)
+@pytest.mark.compares("Xavier's normal of torch, its gain the paper's or GLM-130B's", within="5e-2", deepnorm_beta=True)
+@pytest.mark.parametrize(("argv", "beta"), [([], 24**-0.25), (["--deepnorm-beta", str(6**-0.5)], 6**-0.5)])
+def test_weights_start_as_the_paper_says(argv, beta, pool):
+    (found,) = pool.run(spreads, 1, argv)
     shapes = {"query": (96, 96), "key": (96, 32), "value": (96, 32), "output": (96, 96), "first": (96, 256), "second": (256, 96)}
     for name, (fan_in, fan_out) in shapes.items():
         matrix = torch.empty(fan_out, fan_in)
-        torch.nn.init.xavier_normal_(matrix, gain=1.0 if name in ("query", "key") else constants(decoder=3)["decoder"].beta)
+        torch.nn.init.xavier_normal_(matrix, gain=1.0 if name in ("query", "key") else beta)
         assert found[name] == pytest.approx(float(matrix.std()), rel=0.05), name

@@ -1,7 +1,7 @@
 """What was published about each preset's size: entries of its vocabulary, as the weights have them, and parameters.
 
 Parameters come from the paper, or exactly from the released weights (the Hugging Face hub's count of their elements, less what is
-stored twice or is no parameter, as written here).
+stored twice or is no parameter, as written here) or code.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ class Published(NamedTuple):
 GPT3 = "table D.1"
 LLAMA = "table 2"
 WEIGHTS = "weights"
+CODE = "code"  # counted in the model's released code
 ROTARY = 64  # Llama 2's weights hold each layer's table of frequencies: no parameters
 FALCON = 65024  # Falcon's weights hold the tied output matrix again: this many rows of the model's width
+BEFORE_POSITIONS = 2 * 2  # rows of BART's tables of positions, an encoder's and a decoder's, that nothing looks up
 
 PUBLISHED = {
     "gpt3_125m": Published(50257, 125e6, GPT3),
@@ -71,11 +73,24 @@ PUBLISHED = {
     "deepseek_v3_671b": Published(129280, 680_571_043_840 + 3_918_786_560 - 2 * 129280 * 7168, WEIGHTS),
     "yulan_12b": Published(51190, 12e9, "abstract"),
     "glm4_9b": Published(151552, 9_399_951_360, WEIGHTS),
+    # SwissArmyTransformer 0.4.12's layers, in the sizes of github.com/THUDM/GLM-130B, configs/model_glm_130b.sh.
+    "glm_130b": Published(150528, 128_697_794_560, CODE),
+    # T5's, BART's and BERT's are what transformers counts in its classes (T5ForConditionalGeneration, BartModel,
+    # BertForPreTraining, each with its heads); keras-hub's presets have the same of T5 3B and of 1.1's XL and XXL.
     "t5_small": Published(32128, 60_506_624, WEIGHTS),
     "t5_base": Published(32128, 222_903_552, WEIGHTS),
     "t5_large": Published(32128, 737_668_096, WEIGHTS),
     "t5_3b": Published(32128, 2_851_598_336, WEIGHTS),
     "t5_11b": Published(32128, 11_307_321_344, WEIGHTS),
+    "t5_v1.1_small": Published(32128, 76_961_152, WEIGHTS),
+    "t5_v1.1_base": Published(32128, 247_577_856, WEIGHTS),
+    "t5_v1.1_large": Published(32128, 783_150_080, WEIGHTS),
+    "t5_v1.1_xl": Published(32128, 2_849_757_184, WEIGHTS),
+    "t5_v1.1_xxl": Published(32128, 11_135_332_352, WEIGHTS),
+    # Counted by transformers (its class holds the output matrix and the embedding once).
+    "ul2_20b": Published(32128, 19_459_613_696, WEIGHTS),
+    "bart_base": Published(50265, 139_420_416 - BEFORE_POSITIONS * 768, WEIGHTS),
+    "bart_large": Published(50265, 406_291_456 - BEFORE_POSITIONS * 1024, WEIGHTS),
     "bert_base": Published(30522, 110_106_428, WEIGHTS),
     "bert_large": Published(30522, 336_226_108, WEIGHTS),
 }

@@ -13,7 +13,7 @@ from megatron_ext.arguments.flags import flags_of
 from megatron_ext.planner.parameters import count
 from megatron_ext.training import batch_size
 from megatron_ext.training.configuration import GROUPS, read_configuration
-from tests.models.presets.published import PUBLISHED
+from tests.models.presets.published import CODE, PUBLISHED, WEIGHTS
 
 MODELS = [name for name in PRESETS if name != "tiny"]
 FLAGS = {flag.name: flag for group in GROUPS for flag in flags_of(group)}
@@ -63,7 +63,7 @@ def test_it_has_the_published_number_of_parameters(name, in_the_model):
     published = PUBLISHED[name]
     assert in_the_model[name] == pytest.approx(published.parameters, rel=0.01)
     assert in_the_model[name] == count(configuration(name).model, published.vocab_size).total
-    if published.source == "weights":
+    if published.source in (WEIGHTS, CODE):
         assert in_the_model[name] == published.parameters
 
 
@@ -92,7 +92,7 @@ def test_its_fields_are_flags_with_values_of_their_type(name):
         assert (converted, type(converted)) == (value, FLAGS[field].kind if not FLAGS[field].many else tuple), field
 
 
-GROWING = {"gpt3_125m": 16, "gpt3_175b": 16, "bloom_176b": 192, "llama3_405b": 1024, "deepseek_v3_671b": 3072}
+GROWING = {"gpt3_125m": 16, "gpt3_175b": 16, "bloom_176b": 192, "glm_130b": 192, "llama3_405b": 1024, "deepseek_v3_671b": 3072}
 
 
 @pytest.mark.parametrize("name", GROWING)
