@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # ---- settings ----------------------------------------------------------------------------------------------------------
 OUT=${OUT:-runs/infilling}
 LIBRARY=${LIBRARY:-} # a folder of modules [this Python's library]
-ITERS=${ITERS:-1500}
+ITERS=${ITERS:-5000}
 VOCAB=${VOCAB:-2048}
 LAYERS=${LAYERS:-4}
 HIDDEN=${HIDDEN:-192}
@@ -25,14 +25,16 @@ $python tools/preprocess_data.py --input "$OUT/train.jsonl" --output-prefix "$OU
     --tokenizer-model "$OUT/tokenizer" --append-eod
 
 # ---- 2 · the same model on as many tokens ------------------------------------------------------------------------------
-for objective in causal_lm fill_in_middle; do
-    rm -rf "$OUT/$objective"
-    $python pretrain_gpt.py --device cpu --objective $objective --reset-position-ids --reset-attention-mask \
-        --num-layers "$LAYERS" --hidden-size "$HIDDEN" --num-attention-heads 4 --seq-length 384 \
-        --micro-batch-size 6 --global-batch-size 6 --train-iters "$ITERS" --lr 2e-3 --lr-warmup-iters $((ITERS / 12)) \
-        --data-path "$OUT/train_text_document" --split 100,0,0 --tokenizer-model "$OUT/tokenizer" --log-interval 50 \
-        --save "$OUT/$objective" --save-interval "$ITERS"
-done
+train() {
+    rm -rf "$OUT/$1"
+    $python pretrain_gpt.py --device cpu --objective "$@" --reset-position-ids --reset-attention-mask \
+        --num-layers "$LAYERS" --hidden-size "$HIDDEN" --num-attention-heads 4 --seq-length 256 \
+        --micro-batch-size 4 --global-batch-size 4 --train-iters "$ITERS" --lr 1.5e-3 --lr-warmup-iters $((ITERS / 25)) \
+        --data-path "$OUT/train_text_document" --split 100,0,0 --tokenizer-model "$OUT/tokenizer" --log-interval 100 \
+        --save "$OUT/$1" --save-interval "$ITERS"
+}
+train causal_lm
+train fill_in_middle --fim-rate 0.9 --fim-spm-rate 1
 
 # ---- 3 · brackets in the middle ----------------------------------------------------------------------------------------
 $python examples/infilling_brackets.py --folder "$OUT" --most "$MOST"

@@ -2,7 +2,7 @@
 
     python examples/infilling_functions.py --output FOLDER
 
-writes FOLDER/train.jsonl (`text`), a function of 200 to 1,200 characters a line; and FOLDER/heldout.jsonl, functions of other
+writes FOLDER/train.jsonl (`text`), a function of 150 to 800 characters a line; and FOLDER/heldout.jsonl, functions of other
 modules in parts: `prefix`, `middle`, `suffix`. A prefix ends behind a bracket that opens, a middle is what stands in it, and in
 every second one (`closes`) the closing bracket, too: whether that is still to be written can be known from the suffix alone.
 """
@@ -19,9 +19,10 @@ import zlib
 
 from quickstart_corpus import library
 
-SHORTEST, LONGEST = 200, 1200  # characters of a function
+SHORTEST, LONGEST = 150, 800  # characters of a function
 HELD_OUT = 8  # of so many modules one
 INSIDE = (2, 40)  # characters inside a bracket
+ASKED = 600  # characters of a function that is asked for one: with the answer, it fits a sample of examples/infilling.sh
 PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -72,7 +73,7 @@ def brackets(text):
 def questions(text, number):
     """A bracket of a function to be filled in: chosen by the text's hash, among those that hold a few characters."""
     found = [place for place in brackets(text) if INSIDE[0] <= place[1] - place[0] <= INSIDE[1]]
-    if found:
+    if found and len(text) <= ASKED:
         begin, end = found[zlib.crc32(text.encode()) % len(found)]
         closes = number % 2 == 1
         end += closes
