@@ -14,13 +14,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples"))  # as the scripts there see each other
 
 import infilling_brackets as counted  # noqa: E402
-import infilling_functions as asked  # noqa: E402
+import infilling_code as asked  # noqa: E402
 
 FUNCTION = '''def total(self, numbers):
-    """Adds up all numbers but the first. In a text, ( is no bracket, and neither is the smile at its end :)
-
-    Numbers that are none are left as they are, since nobody knows what they are worth to whom.
-    """
+    """Sums, ( of which one is no bracket."""
     found = sum(numbers[1:], start=(0))
     return {"sum": found}
 '''
@@ -51,9 +48,12 @@ def test_a_question_is_the_function_in_parts(number):
     assert end == asked.PAIRS[found["prefix"][-1]]
 
 
-def test_functions_of_a_module():
-    module = f"class A:\n{''.join('    ' + line for line in FUNCTION.splitlines(keepends=True))}\n\ndef short(): pass\n"
-    assert list(asked.functions(module)) == [FUNCTION]
+def test_pieces_of_a_module():
+    inside = "".join("    " + line for line in FUNCTION.splitlines(keepends=True))
+    docstring, after = f'"""{"Says much. " * 30}"""', "FIRST = 1\n" + "SECOND = f(2)  # a comment\n" * 4
+    module = f"import os\n\n\nclass A:\n    {docstring}\n\n{inside}\n\n\n{after}"
+    assert list(asked.pieces(module)) == [FUNCTION, after]
+    assert list(asked.pieces("def broken(:")) == []
 
 
 def test_where_an_answer_without_an_end_is_cut():
@@ -78,7 +78,7 @@ def test_in_miniature(tmp_path):
     for number in range(16):  # by their names' hashes some are held out
         text = "\n".join(FUNCTION.replace("total", f"total_{number}_{each}") for each in range(3))
         (modules / f"m{number}.py").write_text(text)
-    settings = {"OUT": tmp_path / "out", "LIBRARY": modules, "ITERS": 2, "VOCAB": 300, "LAYERS": 1, "HIDDEN": 32, "MOST": 4}
+    settings = {"OUT": tmp_path / "out", "LIBRARY": modules, "ITERS": 2, "VOCAB": 500, "LAYERS": 1, "HIDDEN": 32, "MOST": 4}
     environ = os.environ | {name: str(value) for name, value in settings.items()} | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(["bash", ROOT / "examples" / "infilling.sh"], env=environ, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,10 +1,10 @@
-"""Functions of Python's library, to learn filling in the middle from, and brackets in those held out to be filled in.
+"""Pieces of Python's library, to learn filling in the middle from, and brackets in pieces held out to be filled in.
 
-    python examples/infilling_functions.py --output FOLDER
+    python examples/infilling_code.py --output FOLDER
 
-writes FOLDER/train.jsonl (`text`), a function of 150 to 800 characters a line; and FOLDER/heldout.jsonl, functions of other
-modules in parts: `prefix`, `middle`, `suffix`. A prefix ends behind a bracket that opens, a middle is what stands in it, and in
-every second one (`closes`) the closing bracket, too: whether that is still to be written can be known from the suffix alone.
+writes FOLDER/train.jsonl (`text`), statements that follow one another, 60 to 300 characters a line; and FOLDER/heldout.jsonl,
+pieces of other modules in parts: `prefix`, `middle`, `suffix`. A prefix ends behind a bracket that opens, a middle is what stands
+in it, and in every second one (`closes`) the closing bracket, too: whether that is still to be written only the suffix tells.
 """
 
 import argparse
@@ -19,25 +19,52 @@ import zlib
 
 from quickstart_corpus import library
 
-SHORTEST, LONGEST = 150, 800  # characters of a function
+SHORTEST, LONGEST = 60, 300  # characters of a piece
 HELD_OUT = 8  # of so many modules one
 INSIDE = (2, 40)  # characters inside a bracket
-ASKED = 600  # characters of a function that is asked for one: with the answer, it fits a sample of examples/infilling.sh
 PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
-def functions(text):
-    """The functions and methods of a module, without what they are indented by."""
+def pieces(text):
+    """Statements of a module that follow one another, as many as make up LONGEST, without what they are indented by."""
     try:
         module = ast.parse(text)
     except SyntaxError:
         return
     lines = text.splitlines(keepends=True)
-    for node in ast.walk(module):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            source = textwrap.dedent("".join(lines[node.lineno - 1 : node.end_lineno]))
-            if SHORTEST <= len(source) <= LONGEST and balanced(source):
-                yield source
+    for first, last in _stretches(module.body, lines):
+        piece = textwrap.dedent("".join(lines[first - 1 : last]))
+        if len(piece) >= SHORTEST and balanced(piece):
+            yield piece
+
+
+def _stretches(statements, lines):
+    """`(first line, last line)`; of a statement that is longer, what is in it."""
+    first = last = None
+    for statement in statements:
+        if _is_text(statement):
+            continue
+        begin, end = statement.lineno, statement.end_lineno
+        if first is not None and _size(lines, first, end) > LONGEST:
+            yield first, last
+            first = None
+        if _size(lines, begin, end) > LONGEST:
+            for inside in ("body", "handlers", "orelse", "finalbody"):
+                yield from _stretches(getattr(statement, inside, ()), lines)
+            first = None
+        else:
+            first, last = first or begin, end
+    if first is not None:
+        yield first, last
+
+
+def _is_text(statement):
+    """Whether it says something to people, as a docstring does."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _size(lines, first, last):
+    return sum(map(len, lines[first - 1 : last]))
 
 
 def balanced(text):
@@ -71,9 +98,9 @@ def brackets(text):
 
 
 def questions(text, number):
-    """A bracket of a function to be filled in: chosen by the text's hash, among those that hold a few characters."""
+    """A bracket of a piece to be filled in: chosen by the text's hash, among those that hold a few characters."""
     found = [place for place in brackets(text) if INSIDE[0] <= place[1] - place[0] <= INSIDE[1]]
-    if found and len(text) <= ASKED:
+    if found:
         begin, end = found[zlib.crc32(text.encode()) % len(found)]
         closes = number % 2 == 1
         end += closes
@@ -88,7 +115,7 @@ def main():
     learned, asked = [], []
     for module in library(arguments.library):
         held_out = zlib.crc32(module.id.encode()) % HELD_OUT == 0
-        for text in dict.fromkeys(functions(module.text)):
+        for text in dict.fromkeys(pieces(module.text)):
             if held_out:
                 asked += questions(text, len(asked))
             else:
@@ -99,7 +126,7 @@ def main():
         lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
         arguments.output.joinpath(f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
     size = sum(len(record["text"]) for record in learned)
-    print(f"{len(learned):,} functions to learn from, {size / 1e6:.1f} MB; {len(asked):,} brackets to fill in")
+    print(f"{len(learned):,} pieces to learn from, {size / 1e6:.1f} MB; {len(asked):,} brackets to fill in")
 
 
 if __name__ == "__main__":
