@@ -173,7 +173,8 @@ def test_a_prompt_ends_as_the_data_says_prefixes_do():
     assert asked.ids == (*tokenizer().encode("import os"), end) and asked.beside.prefix == len(asked.ids)
     pairs, _ = of_run(OBJECTIVES.load("prefix_lm"), config, tokenizer())
     document = np.concatenate([text[:4], [end], text[4:]])
-    learnt = pairs.of(document, False, False)(document, Draws(0))
+    part, cut = pairs.of(document, False, False, (100,))
+    learnt = cut(part, Draws(0))
     assert learnt.inputs.tolist() == pairs.continued(text[:4]).inputs.tolist()
 
 

@@ -62,7 +62,7 @@ ARCHITECTURES = {
     "prefix_decoder": "--objective blank_infilling --norm-placement deepnorm",
 }
 ONE, OTHER = ("TP2.PP2", "DP2+ZeRO1"), ("PP2.DP2+ZeRO1", "TP2")
-ARCHITECTURE_PAIRS = [("encoder", *ONE), ("encoder_decoder", *OTHER), ("prefix_decoder", *ONE)]
+ARCHITECTURE_PAIRS = [("encoder", *ONE), ("encoder_decoder", *OTHER)]
 ARCHITECTURE_PAIRS += [
     pytest.param(name, *pair, marks=pytest.mark.full)
     for name in ARCHITECTURES

@@ -25,6 +25,7 @@ def pairs(objective: str, **flags):
     return Registry("megatron_ext.objectives").load(objective).Pairs(setting(objective, **flags))
 
 
+@functools.lru_cache(maxsize=DOCUMENTS)
 def made(objective: str, number: int, **flags) -> Pair:
     draws = Draws(3, number)
     return pairs(objective, **flags).choose(draws)(ordinary(LENGTH), draws)
@@ -45,14 +46,19 @@ def gone(objective: str, **flags):
     return lambda number: 1 - np.mean(np.isin(made(objective, number, **flags).inputs, BODY).sum() / LENGTH)
 
 
+@functools.lru_cache(maxsize=DOCUMENTS)
+def hidden(number: int, **flags) -> dict[str, np.ndarray]:
+    """A document as masked_lm gives it."""
+    of = pairs("masked_lm", **flags)
+    packing = masked_lm.Packing(SimpleNamespace(seq_length=LENGTH + 3), tokenizer().eod, of)
+    return packing([of(ordinary(LENGTH), Draws(5, number))], Draws(5, number, 9))
+
+
 def of_masked_lm(what: str, **flags):
     """The share of what is predicted that shows as itself, [MASK] or another, or that is right of what [CLS] is asked."""
 
     def found(number: int) -> float:
-        of = pairs("masked_lm", **flags)
-        made = [of(ordinary(LENGTH), Draws(5, number))]
-        room = SimpleNamespace(seq_length=LENGTH + 3)
-        sample = masked_lm.Packing(room, tokenizer().eod, of)(made, Draws(5, number, 9))
+        sample = hidden(number, **flags)
         if what == "right":
             return np.mean(sample["sentence_labels"][sample["sentence_labels"] >= 0])
         shown, labels = (sample[name][sample["loss_mask"] > 0] for name in ("input_ids", "labels"))
@@ -97,7 +103,12 @@ RATES = {
 }
 
 
-@pytest.mark.parametrize("rate", RATES)
+# Of the others fewer documents are tried beside each objective by default.
+BY_DEFAULT = ("prefix_lm", "mixture_of_denoisers", "blank_infilling, blanks", "masked_lm", "denoising, infilled")
+MARKED = [pytest.param(rate, marks=[] if rate.startswith(BY_DEFAULT) else [pytest.mark.full]) for rate in RATES]
+
+
+@pytest.mark.parametrize("rate", MARKED)
 def test_rate(rate):
     measure, mean = RATES[rate]
     found = np.array([float(measure(number)) for number in range(DOCUMENTS)])

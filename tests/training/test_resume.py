@@ -48,7 +48,9 @@ def test_stopped_and_resumed_equals_straight_bit_by_bit(layout, pool, tmp_path):
     goes_on_as_it_was([*RUN, *DROPOUT, *flags], world_size, pool, tmp_path)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "architecture", [pytest.param(name, marks=pytest.mark.full) if "TP2" in name else name for name in ARCHITECTURES]
+)
 def test_other_architectures_do_so_too(architecture, pool, tmp_path):
     world_size, flags = ARCHITECTURES[architecture]
     tokenizer = texts.write_tokenizer_with_control_tokens(tmp_path, 600)

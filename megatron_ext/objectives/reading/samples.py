@@ -50,15 +50,14 @@ class PairSamples(Samples):
             draws = Draws(self._seed, number, len(made), _CORRUPTION)
             make, most = (self._pairs.choose(draws), len(document)) if hand is None else hand.next(left)
             if hasattr(make, "of"):  # how it is cut is the document's to say
-                make = make.of(document, document is first, not documents and document[-1] != self._eod)
-            if make is None:
-                continue
+                part = make.of(document, document is first, not documents and document[-1] != self._eod, left)
+                if part is None:
+                    continue
+                (document, make), most = part, len(part[0])
             most = min(most, getattr(make, "most", len(document)), len(document))
             length = longest(make.sizes, self._packing, tuple(left), most)
             if length < min(len(document), getattr(make, "shortest", _SHORTEST)):
-                if made:
-                    break
-                continue  # there is no room for it in any sample
+                break
             made.append(make(document[:length], draws))
             if hand is not None:
                 hand.took(length)
@@ -158,15 +157,21 @@ class Maker:
                 self._hands = proportions.Hands(pairs.at, room)
                 self.step, self.window = self._hands.step, self._hands.window
                 return
+            if hasattr(pairs, "of"):  # nobody knows in which proportion prefixes and texts will come
+                self.step, self.window = most * (10 - len(room) + 1) // 10, most * 3 // 2
+                return
             self.step = max(longest(pairs.sizes, self._packing, room, most), _SHORTEST)
             self.window = max(longest(getattr(pairs, "least", pairs.sizes), self._packing, room, most), self.step)
 
     def told(self, samples: Samples) -> str | None:
-        """How full the first samples are, in words; None where they are cut from the stream."""
+        """How full the first samples are, in words; None where they are cut from the stream. UserError: all are empty."""
         if self._pairs is None:
             return None
         padding = np.mean([samples[number]["padding"] for number in range(_TOLD)], axis=0)
         room = self._packing.room
+        if (padding == 1).all():
+            lengths = " and ".join(map(str, room))
+            raise UserError(f"no document fits into samples of {lengths} tokens, the first {_TOLD} are empty; take longer ones")
         rooms = dict(zip(("encoder", "decoder"), np.split(padding, room[:1]))) if len(room) == 2 else {}
         apart = ", ".join(f"{name} {share.mean():.1%}" for name, share in rooms.items())
         return f"{padding.mean():.1%} padding in the first {_TOLD}" + (f" ({apart})" if apart else "")

@@ -44,7 +44,9 @@ def _that_fits(way, left: np.ndarray) -> int:
     return longest(lambda length: all(np.array(way.sizes(length)) <= left), 10_000)
 
 
-@pytest.mark.parametrize(("room", "document"), [((512, 256), 10_000), ((512, 200), 10_000), ((512, 256), 150)])
+@pytest.mark.parametrize(("room", "document"), [
+    ((512, 256), 10_000), *(pytest.param(*case, marks=pytest.mark.full) for case in (((512, 200), 10_000), ((512, 256), 150)))
+])  # fmt: skip
 def test_denoisers_have_their_shares(room, document):
     """Of the parts within three standard errors of 10,000 that were drawn one by one; of the tokens as the rooms dictate."""
     hands = Hands(UL2.at, room)

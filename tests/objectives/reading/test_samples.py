@@ -56,7 +56,9 @@ def made(documents, objective: str, architecture: str, seed: int = 1, length: in
     )
     make = Maker(Registry("megatron_ext.objectives").load(objective), config, tokenizer())
     raw = PackedSamples(documents, make.step, seed, NOWHERE, window=make.window)
-    return make(raw), raw
+    samples = make(raw)
+    samples.told = lambda: make.told(samples)
+    return samples, raw
 
 
 def of_decoder(sample) -> tuple[np.ndarray, np.ndarray]:
@@ -133,6 +135,26 @@ def test_an_encoder_and_a_decoder_lose_no_token(objective, decoder, documents):
         taken += sum(int((sample[name] >= 150).sum()) for name in ("input_ids", "labels"))
     ordinary = sum(token >= 150 for ids in corpus() for token in ids)
     assert 0.9 <= taken / ordinary <= 1.1, taken / ordinary
+
+
+def test_a_run_says_how_full_its_samples_are(documents):
+    samples, _ = made(documents, "denoising", "encoder_decoder")
+    parts = [np.split(samples[number]["padding"], [LENGTH]) for number in range(16)]
+    encoder, decoder = (np.mean([part[place] for part in parts]) for place in range(2))
+    whole = f"{(encoder + decoder) / 2:.1%} padding in the first 16"
+    assert samples.told() == f"{whole} (encoder {encoder:.1%}, decoder {decoder:.1%})" and 0.1 < encoder < 0.3
+    assert made(documents, "prefix_lm", "prefix_decoder")[0].told().endswith("% padding in the first 16")
+
+
+def test_what_cannot_be_learnt_is_said_before(documents, tmp_path):
+    given = dict(prefix_end_token="<|prefix_end|>")
+    with pytest.raises(UserError, match="a document of the data has none, so that nothing says where its prefix ends"):
+        made(documents, "prefix_lm", "prefix_decoder", **given)[0].told()
+    ids = [[*[5, 6, 7] * 2000, tokenizer().control_tokens["<|prefix_end|>"], 7, tokenizer().eod]] * 40
+    index = Index(write_pair(tmp_path / "long", ids))
+    long = Documents(index, 0, len(ids), content(index))
+    with pytest.raises(UserError, match="no document fits into samples of 10 tokens, the first 16 are empty; take longer ones"):
+        made(long, "prefix_lm", "prefix_decoder", length=10, **given)[0].told()
 
 
 def test_stretches_of_documents():
