@@ -162,14 +162,18 @@ class Maker:
             self.window = max(longest(getattr(pairs, "least", pairs.sizes), self._packing, room, most), self.step)
 
     def told(self, samples: Samples) -> str | None:
-        """How full the first samples are, in words; None where they are cut from the stream. UserError: all are empty."""
+        """How full the first samples are, in words; None where they are cut from the stream. UserError: all are empty, or
+        what their objective asks is in none."""
         if self._pairs is None:
             return None
-        padding = np.mean([samples[number]["padding"] for number in range(_TOLD)], axis=0)
+        first = [samples[number] for number in range(_TOLD)]
+        padding = np.mean([sample["padding"] for sample in first], axis=0)
         room = self._packing.room
         if (padding == 1).all():
             lengths = " and ".join(map(str, room))
             raise UserError(f"no document fits into samples of {lengths} tokens, the first {_TOLD} are empty; take longer ones")
+        if hasattr(self._packing, "refuse"):
+            self._packing.refuse(first)
         rooms = dict(zip(("encoder", "decoder"), np.split(padding, room[:1]))) if len(room) == 2 else {}
         apart = ", ".join(f"{name} {share.mean():.1%}" for name, share in rooms.items())
         return f"{padding.mean():.1%} padding in the first {_TOLD}" + (f" ({apart})" if apart else "")

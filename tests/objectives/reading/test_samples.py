@@ -155,6 +155,11 @@ def test_what_cannot_be_learnt_is_said_before(documents, tmp_path):
     long = Documents(index, 0, len(ids), content(index))
     with pytest.raises(UserError, match="no document fits into samples of 10 tokens, the first 16 are empty; take longer ones"):
         made(long, "prefix_lm", "prefix_decoder", length=10, **given)[0].told()
+    with pytest.raises(
+        UserError, match="none of the first 16 samples has two documents; take longer samples, or --sentence-task"
+    ):
+        made(long, "masked_lm", "encoder", length=10, sentence_task="next_sentence")[0].told()
+    assert made(long, "masked_lm", "encoder", length=10, sentence_task="sentence_order")[0].told()
 
 
 def test_stretches_of_documents():
