@@ -17,7 +17,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from megatron_ext.arguments.problems import UserError
 from megatron_ext.objectives.reading.draws import Draws
 from megatron_ext.objectives.reading.pairs import NOTHING, Asked, Pair, Setting, whole
 from megatron_ext.objectives.reading.samples import batch
@@ -98,13 +97,15 @@ class Packing:
             at += len(ids)
         return found | {"padding": np.arange(length) >= at}
 
-    def refuse(self, samples: Sequence[dict[str, np.ndarray]]) -> None:
-        """UserError where next_sentence finds nothing to ask in these samples, the first of a run."""
-        if self._of.task == "next_sentence" and all((sample["sentence_labels"] == NO_SENTENCE).all() for sample in samples):
-            raise UserError(
-                f"--sentence-task next_sentence: a wrong second part is another document's, and none of the first {len(samples)} "
-                "samples has two documents; take longer samples, or --sentence-task sentence_order"
-            )
+    def told(self, samples: Sequence[dict[str, np.ndarray]]) -> str:
+        """What is to be said of a run's first samples besides their padding."""
+        if self._of.task != "next_sentence":
+            return ""
+        asked = sum((sample["sentence_labels"] != NO_SENTENCE).sum() for sample in samples)
+        documents = sum(len(np.unique(sample["documents"][~sample["padding"]])) for sample in samples)
+        return (
+            f", {asked / max(documents, 1):.0%} of their documents have another beside them, and are asked for the next sentence"
+        )
 
     def _sentences(self, pairs: Sequence[Pair], draws: Draws) -> list[tuple[np.ndarray, np.ndarray | None, int | None]]:
         """`(A, B, whether it is the right one)` of each pair; None where there is no B, and where nothing is asked."""

@@ -162,8 +162,7 @@ class Maker:
             self.window = max(longest(getattr(pairs, "least", pairs.sizes), self._packing, room, most), self.step)
 
     def told(self, samples: Samples) -> str | None:
-        """How full the first samples are, in words; None where they are cut from the stream. UserError: all are empty, or
-        what their objective asks is in none."""
+        """How full the first samples are, in words; None where they are cut from the stream. UserError: all are empty."""
         if self._pairs is None:
             return None
         first = [samples[number] for number in range(_TOLD)]
@@ -172,11 +171,10 @@ class Maker:
         if (padding == 1).all():
             lengths = " and ".join(map(str, room))
             raise UserError(f"no document fits into samples of {lengths} tokens, the first {_TOLD} are empty; take longer ones")
-        if hasattr(self._packing, "refuse"):
-            self._packing.refuse(first)
         rooms = dict(zip(("encoder", "decoder"), np.split(padding, room[:1]))) if len(room) == 2 else {}
         apart = ", ".join(f"{name} {share.mean():.1%}" for name, share in rooms.items())
-        return f"{padding.mean():.1%} padding in the first {_TOLD}" + (f" ({apart})" if apart else "")
+        own = self._packing.told(first) if hasattr(self._packing, "told") else ""
+        return f"{padding.mean():.1%} padding in the first {_TOLD}" + (f" ({apart})" if apart else "") + own
 
     def __call__(self, raw: Samples) -> Samples:
         return raw if self._pairs is None else PairSamples(raw, self._pairs, self._packing, self._hands, self._eod, self._seed)
