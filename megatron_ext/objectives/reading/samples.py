@@ -50,15 +50,14 @@ class PairSamples(Samples):
             draws = Draws(self._seed, number, len(made), _CORRUPTION)
             make, most = (self._pairs.choose(draws), len(document)) if hand is None else hand.next(left)
             if hasattr(make, "of"):  # how it is cut is the document's to say
-                make = make.of(document, document is first, not documents and document[-1] != self._eod)
-            if make is None:
-                continue
+                part = make.of(document, document is first, not documents and document[-1] != self._eod, left)
+                if part is None:
+                    continue
+                (document, make), most = part, len(part[0])
             most = min(most, getattr(make, "most", len(document)), len(document))
             length = longest(make.sizes, self._packing, tuple(left), most)
             if length < min(len(document), getattr(make, "shortest", _SHORTEST)):
-                if made:
-                    break
-                continue  # there is no room for it in any sample
+                break
             made.append(make(document[:length], draws))
             if hand is not None:
                 hand.took(length)
@@ -157,6 +156,9 @@ class Maker:
             if len(room) == 2 and getattr(pairs, "at", None) is not None:
                 self._hands = proportions.Hands(pairs.at, room)
                 self.step, self.window = self._hands.step, self._hands.window
+                return
+            if hasattr(pairs, "of"):  # nobody knows in which proportion prefixes and texts will come
+                self.step, self.window = most * (10 - len(room) + 1) // 10, most * 3 // 2
                 return
             self.step = max(longest(pairs.sizes, self._packing, room, most), _SHORTEST)
             self.window = max(longest(getattr(pairs, "least", pairs.sizes), self._packing, room, most), self.step)
