@@ -167,14 +167,16 @@ class Maker:
         """How full the first samples are, in words; None where they are cut from the stream. UserError: all are empty."""
         if self._pairs is None:
             return None
-        padding = np.mean([samples[number]["padding"] for number in range(_TOLD)], axis=0)
+        first = [samples[number] for number in range(_TOLD)]
+        padding = np.mean([sample["padding"] for sample in first], axis=0)
         room = self._packing.room
         if (padding == 1).all():
             lengths = " and ".join(map(str, room))
             raise UserError(f"no document fits into samples of {lengths} tokens, the first {_TOLD} are empty; take longer ones")
         rooms = dict(zip(("encoder", "decoder"), np.split(padding, room[:1]))) if len(room) == 2 else {}
         apart = ", ".join(f"{name} {share.mean():.1%}" for name, share in rooms.items())
-        return f"{padding.mean():.1%} padding in the first {_TOLD}" + (f" ({apart})" if apart else "")
+        own = self._packing.told(first) if hasattr(self._packing, "told") else ""
+        return f"{padding.mean():.1%} padding in the first {_TOLD}" + (f" ({apart})" if apart else "") + own
 
     def __call__(self, raw: Samples) -> Samples:
         return raw if self._pairs is None else PairSamples(raw, self._pairs, self._packing, self._hands, self._eod, self._seed)
