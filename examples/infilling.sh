@@ -14,7 +14,7 @@ ITERS=${ITERS:-5000}
 VOCAB=${VOCAB:-2048}
 LAYERS=${LAYERS:-4}
 HIDDEN=${HIDDEN:-192}
-MOST=${MOST:-1000} # brackets at most
+MOST=${MOST:-3000} # brackets at most
 python=.venv/bin/python
 
 # ---- 1 · pieces of code, tokenizer, .bin/.idx -------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
     python examples/infilling_brackets.py --folder FOLDER        # as examples/infilling.sh leaves it
 
-The one that learnt fill_in_middle sees both parts and ends by itself. The one that learnt causal_lm sees the part before, and
-knows of no end: it is cut where the line ends, or where the bracket is closed that was open.
+The one that learnt fill_in_middle sees both parts, the one that learnt causal_lm the part before. Small models go on for long, so
+the answers of both are cut alike: where the line ends, or also where a bracket is closed that was open.
 """
 
 import argparse
@@ -33,19 +33,19 @@ def to_line_end(text):
 
 
 def to_bracket_end(text):
-    """A text up to the bracket that closes one opened before it."""
-    depth = 0
-    for place, character in enumerate(text):
+    """A line up to the bracket that closes one opened before it."""
+    depth, line = 0, to_line_end(text)
+    for place, character in enumerate(line):
         depth += (character in PAIRS) - (character in PAIRS.values())
         if depth < 0:
-            return text[: place + 1]
-    return text
+            return line[: place + 1]
+    return line
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=pathlib.Path, required=True)
-    parser.add_argument("--most", type=int, default=1000, help="pieces at most")
+    parser.add_argument("--most", type=int, default=3000, help="pieces at most")
     folder, most = vars(parser.parse_args()).values()
     lines = (folder / "heldout.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:most]
     questions = folder / "questions.jsonl"
@@ -54,9 +54,9 @@ def main():
     middles = answers(folder, "fill_in_middle", "--infill-file", questions)
     continued = answers(folder, "causal_lm", "--prompts-file", questions, "--prompt-key", "prefix")
     found = {
-        "fill_in_middle": middles,
-        "causal_lm, to the line's end": [to_line_end(text) for text in continued],
-        "causal_lm, to the bracket's end": [to_bracket_end(text) for text in continued],
+        f"{objective}, to the {what}": [cut(text) for text in texts]
+        for what, cut in (("line's end", to_line_end), ("bracket's end", to_bracket_end))
+        for objective, texts in (("fill_in_middle", middles), ("causal_lm", continued))
     }
     table = Table("brackets closed", "its end stands behind", "its end is to be written", "all", "the very text")
     figures = {name: shares(asked, texts) for name, texts in found.items()}

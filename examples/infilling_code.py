@@ -1,10 +1,10 @@
-"""Pieces of Python's library, to learn filling in the middle from, and brackets in pieces held out to be filled in.
+"""Pieces of Python's library, to learn filling in the middle from, and brackets in pieces held out to be closed.
 
     python examples/infilling_code.py --output FOLDER
 
 writes FOLDER/train.jsonl (`text`), statements that follow one another, 60 to 300 characters a line; and FOLDER/heldout.jsonl,
-pieces of other modules in parts: `prefix`, `middle`, `suffix`. A prefix ends behind a bracket that opens, a middle is what stands
-in it, and in every second one (`closes`) the closing bracket, too: whether that is still to be written only the suffix tells.
+pieces of other modules in parts: `prefix`, `middle`, `suffix`. A prefix ends where what a bracket holds ends. The middle is its
+closing half in every second one (`closes`), and nothing in the others, where the suffix begins with it.
 """
 
 import argparse
@@ -98,13 +98,12 @@ def brackets(text):
 
 
 def questions(text, number):
-    """A bracket of a piece to be filled in: chosen by the text's hash, among those that hold a few characters."""
+    """A bracket of a piece to be closed, or not: chosen by the text's hash, among those that hold a few characters."""
     found = [place for place in brackets(text) if INSIDE[0] <= place[1] - place[0] <= INSIDE[1]]
     if found:
-        begin, end = found[zlib.crc32(text.encode()) % len(found)]
+        _, end = found[zlib.crc32(text.encode()) % len(found)]
         closes = number % 2 == 1
-        end += closes
-        yield {"prefix": text[:begin], "middle": text[begin:end], "suffix": text[end:], "closes": closes}
+        yield {"prefix": text[:end], "middle": text[end : end + closes], "suffix": text[end + closes :], "closes": closes}
 
 
 def main():
@@ -126,7 +125,7 @@ def main():
         lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
         arguments.output.joinpath(f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
     size = sum(len(record["text"]) for record in learned)
-    print(f"{len(learned):,} pieces to learn from, {size / 1e6:.1f} MB; {len(asked):,} brackets to fill in")
+    print(f"{len(learned):,} pieces to learn from, {size / 1e6:.1f} MB; {len(asked):,} brackets to close")
 
 
 if __name__ == "__main__":
