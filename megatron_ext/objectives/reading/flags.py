@@ -103,7 +103,7 @@ def _by_document(c):
             yield Problem(f"--no-{option(name)[2:]}", None, reason, "leave it out")
     if c.objective == "blank_infilling" and c.gmask_rate < 1 and c.position_embedding_type in _COUNT_TOKENS:
         reason = "counts the tokens between two, and those of a short blank stand where their [MASK] does"
-        way_out = "use rope, xpos or learned_absolute, or --gmask-rate 1"
+        way_out = "use rope or learned_absolute, or --gmask-rate 1"
         yield Problem("--position-embedding-type", c.position_embedding_type, reason, way_out)
     if c.mtp_num_layers is not None:
         reason = f"predicts the tokens that come next, and --objective {c.objective} others"
