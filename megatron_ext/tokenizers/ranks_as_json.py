@@ -55,7 +55,6 @@ def tokenizer_json(texts: Mapping[int, bytes], control: Mapping[str, int], patte
     }
 
 
-
 def parts(ranks: Mapping[bytes, int], text: bytes, below: float = math.inf) -> list[bytes]:
     """What merges of ranks below `below` make of `text`, as one piece."""
     found = [text[at : at + 1] for at in range(len(text))]

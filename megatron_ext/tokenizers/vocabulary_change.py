@@ -60,7 +60,6 @@ class VocabularyChange:
         return f"vocabulary of {self.rows:,} rows, from one of {self.old_rows:,}: {', '.join(words)}"
 
 
-
 def vocabulary_change(old: Tokenizer, new: Tokenizer) -> VocabularyChange:
     """UserError where tokens of the two cannot be told to be the same, or are none."""
     if old.written_in != new.written_in or new.written_in == "numbers":

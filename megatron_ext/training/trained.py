@@ -108,9 +108,7 @@ def _configuration(checkpoint: pathlib.Path, flags, device: torch.device, argv: 
 def configuration_of(checkpoint: pathlib.Path, **tokenizer: str) -> Config:
     """A run's configuration, for one process on the CPU. `tokenizer`: flags by field that name it, where it is not its own."""
     names = ("tokenizer_type", *PATHS)
-    alone = SimpleNamespace(
-        tensor_model_parallel_size=1, pipeline_model_parallel_size=1, **dict.fromkeys(names) | tokenizer
-    )
+    alone = SimpleNamespace(tensor_model_parallel_size=1, pipeline_model_parallel_size=1, **dict.fromkeys(names) | tokenizer)
     return _configuration(checkpoint, alone, torch.device("cpu"), [])
 
 
