@@ -2,9 +2,14 @@
 
 import shutil
 
+import hypothesis
 import pytest
 
 from tests.pool import Pool
+
+# How long an example takes says how busy the machine is; what measures times is tools/benchmark.py.
+hypothesis.settings.register_profile("untimed", parent=hypothesis.settings.default, deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser):

@@ -47,7 +47,7 @@ def _generate(argv: Sequence[str]) -> None:
 
     flags = config.generation
     with joined(config.run, launch) as device:
-        prompts = [] if flags.infill else first_for_all(lambda: read_prompts(flags))
+        prompts = first_for_all(lambda: read_prompts(flags))
         trained = open_run(config.run, device)
         asked = requests(prompts, flags, trained.config, trained.tokenizer, trained.window)
         grows = trained.config.model.architecture != "encoder"

@@ -13,6 +13,7 @@ class GenerationFlags:
         None, "texts to continue from a file: one a line, or of .jsonl the value of --prompt-key", front=True
     )
     infill: tuple[str, ...] = flag((), "PREFIX SUFFIX: write what stands between, if the model has learnt that", front=True)
+    infill_file: str | None = flag(None, "as --infill, for each line of a .jsonl file: its values of prefix and suffix")
     fill_mask: tuple[str, ...] = flag(
         (),
         "texts with [MASK]: the likeliest tokens there, by an encoder; a model that learnt denoising writes them whole",
@@ -44,14 +45,14 @@ class GenerationFlags:
 
     @staticmethod
     def check(c):
-        given = [option(name) for name in ("prompt", "prompts_file", "infill", "fill_mask") if getattr(c, name)]
+        given = [option(name) for name in ("prompt", "prompts_file", "infill", "infill_file", "fill_mask") if getattr(c, name)]
         if not given:
             yield Problem("--prompt", None, "is missing", "give one text or several, --prompts-file, --infill or --fill-mask")
         if len(given) > 1:
             yield Problem(" and ".join(given), None, "contradict each other", "give one")
         if c.infill and len(c.infill) != 2:
             yield Problem("--infill", None, f"takes two texts, and there are {len(c.infill)}", "what stands before, and behind")
-        for name in ("infill", "fill_mask"):
+        for name in ("infill", "infill_file", "fill_mask"):
             if getattr(c, name) and c.sequence_to_sequence:
                 yield Problem(f"{option(name)} and --sequence-to-sequence", None, "contradict each other", "give one")
         if "prompt_key" in c.typed and c.prompts_file is None:

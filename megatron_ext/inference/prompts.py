@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 import numpy as np
@@ -20,6 +20,8 @@ from megatron_ext.objectives.reading.pairs import NOTHING, Asked, Pair, Setting
 from megatron_ext.objectives.reading.samples import OBJECTIVES
 
 MASK = "[MASK]"
+
+INFILL_KEYS = ("prefix", "suffix")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,41 +48,51 @@ class Request:
     apart: bool = False
 
 
-def read_prompts(flags) -> list[tuple[str, str]]:
-    """`(where it stands, text)` of each prompt. UserError if a file cannot be read or a prompt is empty."""
+def read_prompts(flags) -> list[tuple[str, ...]]:
+    """`(where it stands, text)` of each prompt, or `(where it stands, prefix, suffix)`. UserError if a file cannot be read or a
+    prompt is empty."""
+    if flags.infill:
+        return [("--infill", *flags.infill)]
+    if flags.infill_file is not None:
+        return [(place, *_values(line, INFILL_KEYS, place)) for place, line in _lines("--infill-file", flags.infill_file)]
     if flags.prompts_file is None:
         name, texts = ("--fill-mask", flags.fill_mask) if flags.fill_mask else ("--prompt", flags.prompt)
         prompts = [(f"{name} {_shortened(text)}", text) for text in texts]
     else:
-        prompts = list(_from_file(flags.prompts_file, flags.prompt_key))
+        lines, keys = _lines("--prompts-file", flags.prompts_file), (flags.prompt_key,)
+        json_lines = flags.prompts_file.endswith(".jsonl")
+        prompts = [(place, *(_values(line, keys, place) if json_lines else (line,))) for place, line in lines]
     for where, text in prompts:
         if not text:
             raise UserError(f"{where}: is empty; give a text to continue")
     return prompts
 
 
-def _from_file(path: str, key: str):
-    where = f"--prompts-file {path}"
+def _lines(name: str, path: str) -> Iterator[tuple[str, str]]:
+    """`(where it stands, line)`."""
+    where = f"{name} {path}"
     try:
         with open(path, encoding="utf-8") as file:
             lines = file.read().removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{where}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if lines == [""]:
-        raise UserError(f"{where}: holds no prompt")
+        raise UserError(f"{where}: is empty")
     for number, line in enumerate(lines, 1):
-        place = f"{where}, line {number}"
-        yield place, _value(line, key, place) if path.endswith(".jsonl") else line
+        yield f"{where}, line {number}", line
 
 
-def _value(line: str, key: str, where: str) -> str:
+def _values(line: str, keys: Sequence[str], where: str) -> list[str]:
     try:
-        value = json.loads(line)[key]
-        if not isinstance(value, str):
-            raise TypeError(f"its value is {type(value).__name__}")
+        record = json.loads(line)
+        found = [record[key] for key in keys]
+        if kinds := [type(value).__name__ for value in found if not isinstance(value, str)]:
+            raise TypeError(f"found {kinds[0]}")
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{where}: expected a JSON object with a text under {key!r} ({error}); see --prompt-key") from None
-    return value
+        hint = "" if keys is INFILL_KEYS else "; see --prompt-key"
+        named = " and ".join(map(repr, keys))
+        raise UserError(f"{where}: expected a JSON object with a text under {named} ({error}){hint}") from None
+    return found
 
 
 class Asking:
@@ -102,16 +114,16 @@ class Asking:
         ids = self._encode(where, text)
         return self._requests(where, self._way.continued(ids), Request(number, 0, text, (), behind=_numbers(ids)), samples)
 
-    def infilled(self, prefix: str, suffix: str, samples: int) -> list[Request]:
-        """What `--infill` asks for. UserError if the run learnt another task."""
+    def infilled(self, number: int, where: str, prefix: str, suffix: str, samples: int) -> list[Request]:
+        """UserError if the run learnt another task."""
         if not hasattr(self._able, "infilled"):
             raise UserError(
-                f"--infill: the run learnt --objective {self._name}, which fills in no middle; load a run of --objective "
+                f"{where}: the run learnt --objective {self._name}, which fills in no middle; load a run of --objective "
                 f"{_able('infilled')}, or give {'--fill-mask' if self._name == 'masked_lm' else '--prompt'}"
             )
-        before, after = (self._encode("--infill", text) if text else NOTHING for text in (prefix, suffix))
+        before, after = (self._encode(where, text) if text else NOTHING for text in (prefix, suffix))
         asked = self._way.infilled(before, after)
-        return self._requests("--infill", asked, Request(0, 0, prefix, (), behind=_numbers(before)), samples)
+        return self._requests(where, asked, Request(number, 0, prefix, (), behind=_numbers(before)), samples)
 
     def translated(self, number: int, where: str, text: str, samples: int) -> list[Request]:
         """The text is the encoder's, as it is, and the decoder writes from its first token on."""
@@ -178,18 +190,21 @@ def laid_out(pair: Pair, model, eod: int) -> tuple[tuple[int, ...], Beside]:
     return _numbers(decoder.sequence(pair)[0]), Beside(prefix=prefix, place=place)
 
 
-def requests(prompts: Sequence[tuple[str, str]], flags, config, tokenizer, window: int) -> list[Request]:
+def requests(prompts: Sequence[tuple[str, ...]], flags, config, tokenizer, window: int) -> list[Request]:
     """What is to be generated, in order: all samples of the first prompt, then of the second … UserError if one cannot be.
 
-    Args: prompts: of `read_prompts`, empty with `--infill`; config: the run's.
+    Args: prompts: of `read_prompts`; config: the run's.
     """
     if flags.top_k > tokenizer.vocab_size:
         raise UserError(f"--top-k {flags.top_k}: is more than the {tokenizer.vocab_size} tokens of the vocabulary")
     asking = Asking(config, tokenizer, window)
     samples = 1 if flags.num_samples is None or asking.one_answer else flags.num_samples
-    if flags.infill:
-        return asking.infilled(*flags.infill, samples)
-    put = asking.filled if flags.fill_mask else asking.translated if flags.sequence_to_sequence else asking.continued
+    if flags.infill or flags.infill_file is not None:
+        put = asking.infilled
+    elif flags.fill_mask:
+        put = asking.filled
+    else:
+        put = asking.translated if flags.sequence_to_sequence else asking.continued
     return [each for number, prompt in enumerate(prompts) for each in put(number, *prompt, samples)]
 
 

@@ -62,7 +62,7 @@ def line(record: Record, total: int, peak: str, seconds_left: float, batch: int 
         parts.append(f"further {record.mtp_loss:.4f}")
     if record.z_loss is not None:
         parts.append(f"z {record.z_loss:.1e}")
-    if record.sentence_loss is not None:
+    if record.sentence_accuracy is not None:  # none was asked otherwise
         right = f"{100 * record.sentence_accuracy:.0f}% right"
         parts.append(f"words {record.words_loss:.4f}, sentences {record.sentence_loss:.4f} ({right})")
     if record.expert_load_max is not None:

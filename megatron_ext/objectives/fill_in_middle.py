@@ -51,21 +51,21 @@ class Pairs:
         encode = self._tokenizer.encode
         prefix = [*head, *encode(text[:first])]
         middle, suffix = encode(text[first:second]), [*encode(text[second:]), *tail]
-        if draws.uniform() < self._spm_rate:
-            parts = self._prefix, self._suffix, suffix, self._middle, prefix, middle
-        else:
-            parts = *self._prefix_first(prefix, suffix), middle
-        return Pair(NOTHING, np.concatenate([*parts, ids[len(body) :]]).astype(np.int64))
+        parts = self._around(prefix, suffix, suffix_first=draws.uniform() < self._spm_rate)
+        return Pair(NOTHING, np.concatenate([*parts, middle, ids[len(body) :]]).astype(np.int64))
 
-    def _prefix_first(self, prefix: Sequence[int], suffix: Sequence[int]) -> tuple[Sequence[int], ...]:
+    def _around(self, prefix: Sequence[int], suffix: Sequence[int], suffix_first: bool) -> tuple[Sequence[int], ...]:
         """All up to the middle."""
+        if suffix_first:
+            return self._prefix, self._suffix, suffix, self._middle, prefix
         return self._prefix, prefix, self._suffix, suffix, self._middle
 
     def continued(self, ids: np.ndarray) -> Asked:
         return Asked(NOTHING, ids)
 
     def infilled(self, before: np.ndarray, after: np.ndarray) -> Asked:
-        return Asked(NOTHING, np.concatenate(self._prefix_first(before, after)).astype(np.int64))
+        """In the order that was learnt more often; PSM if both were."""
+        return Asked(NOTHING, np.concatenate(self._around(before, after, suffix_first=self._spm_rate > 0.5)).astype(np.int64))
 
     def _text(self, body: np.ndarray) -> tuple[np.ndarray, str, np.ndarray]:
         """The text of tokens, without those at both ends that are parts of a character: a stretch may begin or end in one."""

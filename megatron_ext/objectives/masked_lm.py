@@ -4,7 +4,8 @@ Of a document's tokens 15 % are predicted. Of these 80 % show as [MASK], 10 % as
 `--whole-word-masking` all tokens of a word are predicted, or none. A document reads [CLS] A [SEP] B [SEP], and with
 `--sentence-task` its [CLS] predicts, too:
 
-    next_sentence    whether B follows A, or is another document's of the sample (BERT)
+    next_sentence    whether B follows A, or is another document's of the sample (BERT): half of them each, drawn for two or three
+                     documents together, which keep their own or pass them on; where a document is alone, nothing is asked
     sentence_order   whether A and B stand in their order (ALBERT, arXiv:1909.11942, section 3.1)
     none             nothing: [CLS] A [SEP] (RoBERTa, arXiv:1907.11692)
 """
@@ -84,7 +85,7 @@ class Packing:
         found["sentence_labels"] = np.full(length, NO_SENTENCE, np.int64)
         at = 0
         for number, (first, second, right) in enumerate(self._sentences(pairs, draws)):
-            ids = self._of.framed(first, None if right is None else second)
+            ids = self._of.framed(first, second)
             shown, predicted = self._hidden(ids, draws)
             here, count = slice(at, at + len(ids)), len(found["documents"][at : at + len(ids)])
             found["input_ids"][here], found["labels"][here] = shown[:count], np.where(predicted, ids, 0)[:count]
@@ -96,18 +97,40 @@ class Packing:
             at += len(ids)
         return found | {"padding": np.arange(length) >= at}
 
-    def _sentences(self, pairs: Sequence[Pair], draws: Draws) -> list[tuple[np.ndarray, np.ndarray, int | None]]:
-        """`(A, B, whether it is the right one)` of each pair; None where nothing is asked."""
+    def told(self, samples: Sequence[dict[str, np.ndarray]]) -> str:
+        """What is to be said of a run's first samples besides their padding."""
+        if self._of.task != "next_sentence":
+            return ""
+        asked = sum((sample["sentence_labels"] != NO_SENTENCE).sum() for sample in samples)
+        documents = sum(len(np.unique(sample["documents"][~sample["padding"]])) for sample in samples)
+        return (
+            f", {asked / max(documents, 1):.0%} of their documents have another beside them, and are asked for the next sentence"
+        )
+
+    def _sentences(self, pairs: Sequence[Pair], draws: Draws) -> list[tuple[np.ndarray, np.ndarray | None, int | None]]:
+        """`(A, B, whether it is the right one)` of each pair; None where there is no B, and where nothing is asked."""
+        found = [(pair.inputs, pair.labels if len(pair.labels) else None, None) for pair in pairs]
         asked = [number for number, pair in enumerate(pairs) if len(pair.labels)]
-        found = [(pair.inputs, pair.labels, 1 if number in asked else None) for number, pair in enumerate(pairs)]
-        wrong = [number for number, uniform in zip(asked, draws.uniforms(len(asked))) if uniform < 0.5]
         if self._of.task == "sentence_order":
-            for number in wrong:
-                found[number] = (pairs[number].labels, pairs[number].inputs, 0)
-        elif len(wrong) > 1:  # each has the next one's, so that no token is lost
-            for number, other in zip(wrong, wrong[1:] + wrong[:1]):
-                found[number] = (pairs[number].inputs, pairs[other].labels, 0)
+            for number, uniform in zip(asked, draws.uniforms(len(asked))):
+                parts = pairs[number].inputs, pairs[number].labels
+                found[number] = (*parts, 1) if uniform >= 0.5 else (*parts[::-1], 0)
+        elif self._of.task == "next_sentence":
+            for group in self._together(asked, draws):
+                right = draws.uniform() >= 0.5
+                others = group if right else group[1:] + group[:1]  # each has the next one's, so that no token is lost
+                for number, other in zip(group, others):
+                    found[number] = (pairs[number].inputs, pairs[other].labels, int(right))
         return found
+
+    @staticmethod
+    def _together(numbers: list[int], draws: Draws) -> list[list[int]]:
+        """These by twos at random, a last one with two others; none where there is one alone."""
+        order = [numbers[place] for place in draws.order(len(numbers))]
+        groups = [order[begin : begin + 2] for begin in range(0, len(order) - 1, 2)]
+        if groups and len(order) % 2:
+            groups[-1].append(order[-1])
+        return groups
 
     def _hidden(self, ids: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
         """`(what shows, whether a token is predicted)`."""

@@ -10,11 +10,14 @@ The first p tokens of a document are given and seen both ways, by a prefix decod
 tools/preprocess_data.py --prefix-key PROMPT writes documents of the third kind. The boundary is a token of the stream and not a
 file beside it, so that it survives whatever is done to `.bin/.idx` (merging, blending, cutting, Megatron-LM's own tools); no text
 can write it; and a prompt to the trained model ends with it, too. A sample may begin within a document: the rest of a prefix is
-still one, and the rest of a text whose prefix went by is predicted behind its first token. A document whose prefix leaves no room
-in a sample is left out of it, and so is a stretch that shows neither its prefix's end nor its own.
+still one, and the rest of a text whose prefix went by is predicted behind its first token. Where a prefix does not fit what is
+left of a sample, its end is taken, with the beginning of the text. A stretch that shows neither its prefix's end nor its own is
+left out.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -58,16 +61,22 @@ class Pairs:
         """A prefix of a text that does not say where it ends."""
         return ids if self._end is None else np.append(ids, self._end)
 
-    def _said(self, document: np.ndarray, first: bool, last: bool) -> _Cut | None:
-        """Where a document is cut; None: it predicts nothing. first, last: a part, without begin, without end."""
+    def _said(self, document: np.ndarray, first: bool, last: bool, room: Sequence[int]) -> tuple[np.ndarray, _Cut] | None:
+        """What is taken of a document, and where it is cut; None: it predicts nothing.
+
+        first, last: a part, without begin, without end; room: what is left of a sample.
+        """
         found = np.flatnonzero(document == self._end)
         if len(found):
             prefix = int(found[0]) + 1
-            return _Cut(prefix) if prefix < len(document) else None
+            text = len(document) - prefix
+            most = room[0] if len(room) == 2 else room[0] + 1 - min(text, room[0] // 2)
+            begin = max(prefix - most, 0)
+            return (document[begin:], _Cut(prefix - begin)) if text and most > 0 else None
         if last:
             return None
         if first:
-            return _Cut(1)
+            return document, _Cut(1)
         begins = self._tokenizer.decode(document[:_SHOWN])
         raise UserError(
             f"--prefix-end-token {self._name}: a document of the data has none, so that nothing says where its prefix ends (it "

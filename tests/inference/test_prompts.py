@@ -23,8 +23,8 @@ LENGTH = 200
 
 
 def flags(**settings):
-    usual = dict(prompt=(), prompts_file=None, prompt_key="prompt", infill=(), fill_mask=(), sequence_to_sequence=False, top_k=0,
-                 num_samples=None)  # fmt: skip
+    usual = dict(prompt=(), prompts_file=None, prompt_key="prompt", infill=(), infill_file=None, fill_mask=(),
+                 sequence_to_sequence=False, top_k=0, num_samples=None)  # fmt: skip
     return SimpleNamespace(**usual | settings)
 
 
@@ -64,7 +64,8 @@ def test_requests_are_numbered_sample_by_sample():
 
 
 def infilled(prefix: str, suffix: str, window: int = 1000, objective: str = "fill_in_middle", **settings):
-    return requests([], flags(infill=(prefix, suffix), num_samples=2), run(objective, **settings), tokenizer(), window)
+    asked = flags(infill=(prefix, suffix), num_samples=2)
+    return requests(read_prompts(asked), asked, run(objective, **settings), tokenizer(), window)
 
 
 def test_a_middle_is_asked_for_as_it_was_learnt():
@@ -78,6 +79,36 @@ def test_a_middle_is_asked_for_as_it_was_learnt():
         first, second = infilled(prefix, suffix)
         assert list(first.ids) == learnt[: middle + 1] and second == dataclasses.replace(first, sample=1)
         assert (first.sample, first.prompt) == (0, prefix)
+
+
+def test_a_middle_is_asked_for_behind_its_suffix_where_that_was_learnt_more_often():
+    encode, (before, middle, after) = tokenizer().encode, (control(f"<|fim_{name}|>") for name in ("prefix", "middle", "suffix"))
+    suffix_first = (before, after, *encode("return 1"), middle, *encode("def one():"))
+    assert infilled("def one():", "return 1", fim_spm_rate=0.6)[0].ids == suffix_first
+    assert infilled("def one():", "return 1", fim_spm_rate=0.5)[0].ids != suffix_first
+    pairs = fill_in_middle.Pairs(setting("fill_in_middle", fim_rate=1.0, fim_spm_rate=1.0))
+    learnt = pairs(np.array(encode("def one(): 1")), Draws(3))
+    assert learnt.labels[:2].tolist() == [before, after]
+
+
+def test_middles_from_a_file(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"prefix": "def", "suffix": ":", "n": 1}\n{"prefix": "", "suffix": "x"}\n')
+    asked = flags(infill_file=str(tmp_path / "a.jsonl"))
+    one, two = requests(read_prompts(asked), asked, run("fill_in_middle"), tokenizer(), 100)
+    assert [(one.number, one.prompt), (two.number, two.prompt)] == [(0, "def"), (1, "")]
+    alone, _ = infilled("def", ":")
+    assert one == alone
+
+
+@pytest.mark.parametrize(("content", "said"), [
+    ("", "a.jsonl: is empty"),
+    ('{"prefix": "a", "suffix": "b"}\n{"prefix": "a"}', "line 2: expected a JSON object with a text under 'prefix' and 'suffix'"),
+    ('{"prefix": "a", "suffix": 3}', "line 1: .*found int"),
+])  # fmt: skip
+def test_what_is_no_file_of_middles_is_said(content, said, tmp_path):
+    (tmp_path / "a.jsonl").write_text(content)
+    with pytest.raises(UserError, match=said):
+        read_prompts(flags(infill_file=str(tmp_path / "a.jsonl")))
 
 
 # Objective, how it is asked, and what the inputs then are besides text: what begins them, what stands for the answer, tokens
@@ -142,7 +173,8 @@ def test_a_prompt_ends_as_the_data_says_prefixes_do():
     assert asked.ids == (*tokenizer().encode("import os"), end) and asked.beside.prefix == len(asked.ids)
     pairs, _ = of_run(OBJECTIVES.load("prefix_lm"), config, tokenizer())
     document = np.concatenate([text[:4], [end], text[4:]])
-    learnt = pairs.of(document, False, False)(document, Draws(0))
+    part, cut = pairs.of(document, False, False, (100,))
+    learnt = cut(part, Draws(0))
     assert learnt.inputs.tolist() == pairs.continued(text[:4]).inputs.tolist()
 
 
@@ -186,7 +218,6 @@ def test_masks_are_control_tokens_where_they_are_asked_for_and_text_elsewhere():
 
 @pytest.mark.parametrize(("settings", "said"), [
     (dict(objective="masked_lm"), "here: the run learnt --objective masked_lm, which continues no text; ask it with --fill-mask"),
-    (dict(objective="masked_lm", infill=("a", "b")), "which fills in no middle; .* or give --fill-mask"),
     (dict(objective="causal_lm", fill_mask=("",)), "fills in no masks; load a run of --objective denoising or masked_lm, or"),
     (dict(objective="masked_lm", fill_mask=("",), text="a"), r"here: has no \[MASK\]; put one where"),
     (dict(objective="prefix_lm", sequence_to_sequence=True), "--sequence-to-sequence: the run is a model of"),
@@ -198,7 +229,8 @@ def test_what_cannot_be_asked_is_said(settings, said):
 
 
 @pytest.mark.parametrize(("settings", "said"), [
-    (dict(objective="causal_lm"), "the run learnt --objective causal_lm, which fills in no middle"),
+    (dict(objective="causal_lm"), "--infill: the run learnt --objective causal_lm, which fills in no middle"),
+    (dict(objective="masked_lm"), "which fills in no middle; .* or give --fill-mask"),
     (dict(fim_middle_token="<fim_middle>"), "needs control tokens that the tokenizer has not: <fim_middle>"),
     (dict(window=4), "the model has 4 positions; give a shorter text"),
 ])  # fmt: skip

@@ -48,6 +48,9 @@ def test_nan_and_skipped_updates_are_shown():
     assert "rank 3 slow: 2.5× the median" in line(record(slowest_rank=3, slowest_factor=2.54), 200, "peak", 0)
     assert "slow" not in line(record(slowest_rank=3, slowest_factor=1.4), 200, "peak", 0)
     assert "scale 65536" in line(record(loss_scale=65536.0), 200, "peak", 0)
+    words = dict(words_loss=2.0, sentence_loss=0.5)
+    assert "words 2.0000, sentences 0.5000 (75% right)" in line(record(**words, sentence_accuracy=0.75), 200, "peak", 0)
+    assert "sentences" not in line(record(**words), 200, "peak", 0), "none was asked"
     assert "loss nan (not finite)" in text and "grad inf" in text and "skipped 2" in text
 
 

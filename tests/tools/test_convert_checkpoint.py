@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.checkpoint.saved_run import save
+from tests.faults.bad_input import call
 from tests.parity.families import LLAMA, SMALL, llama
 from tests.parity.test_parity import perturbed
 
@@ -306,8 +307,8 @@ def test_a_type_and_a_class_may_be_asked_for(pool, tmp_path):
     assert (out, status) == ("", 1) and "there is no checkpoint in this folder" in said
 
 
-def test_what_is_no_decoder_is_converted_and_not_read(pool, tmp_path):
-    """There and back without a comparison, which reads text; generating from it is refused by name."""
+def test_what_is_no_decoder_is_converted_and_not_compared(pool, tmp_path):
+    """There and back without a comparison, which reads text. Without sentinels its tokenizer lets it be asked plainly alone."""
     from tests.parity.encoder_decoders import t5
 
     t5().save_pretrained(tmp_path / "theirs")
@@ -318,6 +319,9 @@ def test_what_is_no_decoder_is_converted_and_not_read(pool, tmp_path):
     for way in ways:
         said, wrong, status = pool.run(convert, 1, *way)[0]
         assert status == 0 and "not compared with each other: the check reads text" in said, wrong
-    generate = [sys.executable, ROOT / "tools/generate.py", "--load", tmp_path / "run", "--prompt", "a", "--device", "cpu"]
-    ran = subprocess.run([*map(str, generate)], capture_output=True, text=True)
-    assert ran.returncode == 1 and "is a model of --architecture encoder_decoder, and text is read" in ran.stderr
+    ask = ["--load", str(tmp_path / "run"), "--prompt", "1 2", "--device", "cpu", "--max-new-tokens", "3"]
+    ((status, wrong),) = pool.run(call, 1, "tools/generate.py", ask)
+    assert status == 1 and "<extra_id_0>" in wrong and "or ask plainly, with --sequence-to-sequence" in wrong
+    ask += ["--sequence-to-sequence", "--output", str(tmp_path / "answer")]
+    assert pool.run(call, 1, "tools/generate.py", ask)[0][0] == 0
+    assert len(json.loads((tmp_path / "answer").read_text())["ids"]) == 3

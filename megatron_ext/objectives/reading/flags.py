@@ -37,6 +37,8 @@ _OF = {
 }
 """Flag -> the objectives that it belongs to."""
 
+_COUNT_TOKENS = ("alibi", "t5_bias")  # positions of scores, which know of no token's own position
+
 
 @flag_group("objective", "What is learnt")
 class ObjectiveFlags:
@@ -110,6 +112,10 @@ def _by_document(c):
         if not getattr(c, name):
             reason = f"is what --objective {c.objective} cannot do without: it works document by document"
             yield Problem(f"--no-{option(name)[2:]}", None, reason, "leave it out")
+    if c.objective == "blank_infilling" and c.gmask_rate < 1 and c.position_embedding_type in _COUNT_TOKENS:
+        reason = "counts the tokens between two, and those of a short blank stand where their [MASK] does"
+        way_out = "use rope, xpos or learned_absolute, or --gmask-rate 1"
+        yield Problem("--position-embedding-type", c.position_embedding_type, reason, way_out)
     if c.mtp_num_layers is not None:
         reason = f"predicts the tokens that come next, and --objective {c.objective} others"
         yield Problem("--mtp-num-layers", c.mtp_num_layers, reason, "use --objective causal_lm, or leave it out")

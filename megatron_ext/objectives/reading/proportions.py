@@ -2,9 +2,9 @@
 
 Drawn document by document, ways leave one room empty when the other is full: UL2's seven give the decoder between a fifth and as
 much as the encoder, and a prefix anything. So a sample is dealt a hand of ways: spread evenly over all that there are, each as
-often as it is asked for, in random order (systematic sampling). Each has a part of the sample whose length in raw tokens is what
-fills both rooms, and as near to the others' as that allows; what is left is shared out anew before each part. A document that is
-longer than its part goes on in the next as one of its own. There are as few parts as serve, eight at most.
+often as it is asked for (systematic sampling), in random order but for the last. Each has a part of the sample whose length in
+raw tokens is what fills both rooms, and as near to the others' as that allows; what is left is shared out anew before each part.
+A document that is longer than its part goes on in the next as one of its own. There are as few parts as serve, eight at most.
 
 What it costs: documents are cut at parts' ends; a way has its share of the parts, and of tokens the share that the two rooms
 dictate, whoever fills them. Where the rooms' proportion is far from the mixture's own, padding is what remains.

@@ -50,15 +50,14 @@ class PairSamples(Samples):
             draws = Draws(self._seed, number, len(made), _CORRUPTION)
             make, most = (self._pairs.choose(draws), len(document)) if hand is None else hand.next(left)
             if hasattr(make, "of"):  # how it is cut is the document's to say
-                make = make.of(document, document is first, not documents and document[-1] != self._eod)
-            if make is None:
-                continue
+                part = make.of(document, document is first, not documents and document[-1] != self._eod, left)
+                if part is None:
+                    continue
+                (document, make), most = part, len(part[0])
             most = min(most, getattr(make, "most", len(document)), len(document))
             length = longest(make.sizes, self._packing, tuple(left), most)
             if length < min(len(document), getattr(make, "shortest", _SHORTEST)):
-                if made:
-                    break
-                continue  # there is no room for it in any sample
+                break
             made.append(make(document[:length], draws))
             if hand is not None:
                 hand.took(length)
@@ -159,6 +158,9 @@ class Maker:
                 self.step = max(self._hands.step, _SHORTEST)
                 self.window = max(self._hands.window, self.step)
                 return
+            if hasattr(pairs, "of"):  # nobody knows in which proportion prefixes and texts will come
+                self.step, self.window = most * (10 - len(room) + 1) // 10, most * 3 // 2
+                return
             self.step = max(longest(pairs.sizes, self._packing, room, most), _SHORTEST)
             self.window = max(longest(getattr(pairs, "least", pairs.sizes), self._packing, room, most), self.step)
 
@@ -179,7 +181,8 @@ class Maker:
             )
         rooms = dict(zip(("encoder", "decoder"), np.split(padding, room[:1]))) if len(room) == 2 else {}
         apart = ", ".join(f"{name} {share.mean():.1%}" for name, share in rooms.items())
-        return f"{padding.mean():.1%} padding in the first {_TOLD}" + (f" ({apart})" if apart else "")
+        own = self._packing.told(first) if hasattr(self._packing, "told") else ""
+        return f"{padding.mean():.1%} padding in the first {_TOLD}" + (f" ({apart})" if apart else "") + own
 
     def __call__(self, raw: Samples) -> Samples:
         return raw if self._pairs is None else PairSamples(raw, self._pairs, self._packing, self._hands, self._eod, self._seed)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import numpy as np
 
 _CONTINUES = "##"  # BERT's mark of a piece within a word
+_IDEOGRAPH = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _ENDS = (".", "!", "?", "。", "！", "？", "\n")
 
 
@@ -24,8 +26,15 @@ def ordinary(tokenizer) -> np.ndarray:
 
 @functools.lru_cache(maxsize=4)
 def begins_word(tokenizer) -> np.ndarray:
-    """bool `[vocab_size]`: whether a word begins with the token: it is not letters or digits that go on."""
-    return np.array([not (text[:1].isalnum() or (text.startswith(_CONTINUES) and len(text) > 2)) for text in _texts(tokenizer)])
+    """bool `[vocab_size]`: whether a word begins with the token: it is not letters or digits that go on. An ideograph never does:
+    no space stands between two, and BERT's tokenizer makes a word of each (github.com/google-research/bert, multilingual.md)."""
+    return np.array([not _goes_on(text) for text in _texts(tokenizer)])
+
+
+def _goes_on(text: str) -> bool:
+    if text.startswith(_CONTINUES) and len(text) > 2:
+        return True
+    return text[:1].isalnum() and not _IDEOGRAPH.match(text)
 
 
 @functools.lru_cache(maxsize=4)

@@ -144,6 +144,11 @@ def test_a_run_says_how_full_its_samples_are(documents):
     whole = f"{(encoder + decoder) / 2:.1%} padding in the first 16"
     assert samples.told() == f"{whole} (encoder {encoder:.1%}, decoder {decoder:.1%})" and 0.1 < encoder < 0.3
     assert made(documents, "prefix_lm", "prefix_decoder")[0].told().endswith("% padding in the first 16")
+    samples, _ = made(documents, "masked_lm", "encoder", sentence_task="next_sentence")
+    asked = sum((samples[number]["sentence_labels"] >= 0).sum() for number in range(16))
+    begun = sum((samples[number]["input_ids"] == tokenizer().control_tokens["[CLS]"]).sum() for number in range(16))
+    assert f", {asked / begun:.0%} of their documents have another beside them, and are asked" in samples.told()
+    assert 0.3 < asked / begun < 1
 
 
 def test_what_cannot_be_learnt_is_said_before(documents, tmp_path):
