@@ -75,9 +75,8 @@ def _grow(trained, asked, flags, sink) -> None:
 
 def _fill(trained, asked, flags, sink) -> None:
     from megatron_ext.inference.fill_mask import SHOWN, fill
-    from megatron_ext.inference.prompts import MASK
 
-    mask = trained.tokenizer.control_tokens[MASK]
+    mask = trained.tokenizer.control_tokens[trained.config.objective.mask_token]
     for found in fill(trained, asked, mask, flags.num_samples or SHOWN, flags.batch_size):
         if sink is not None:
             sink.add_filled(found, trained.tokenizer.decode)

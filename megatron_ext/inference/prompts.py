@@ -19,8 +19,6 @@ from megatron_ext.objectives.reading import decoder, encoder_decoder
 from megatron_ext.objectives.reading.pairs import NOTHING, Asked, Pair, Setting
 from megatron_ext.objectives.reading.samples import OBJECTIVES
 
-MASK = "[MASK]"
-
 INFILL_KEYS = ("prefix", "suffix")
 
 
@@ -136,15 +134,16 @@ class Asking:
         return self._requests(where, asked, Request(number, 0, text, (), behind=(), apart=True), samples)
 
     def filled(self, number: int, where: str, text: str, samples: int) -> list[Request]:
-        """A [MASK] in the text is the control token. The space before it is its word's."""
+        """A `--mask-token` in the text is the control token. The space before it is its word's."""
         if not hasattr(self._able, "filled"):
             raise UserError(
                 f"{where}: the run learnt --objective {self._name}, which fills in no masks; load a run of --objective "
                 f"{_able('filled')}, or give {'--infill' if hasattr(self._able, 'infilled') else '--prompt'}"
             )
-        *before, last = text.split(MASK)
+        mask = self._setting.flags.mask_token
+        *before, last = text.split(mask)
         if not before:
-            raise UserError(f"{where}: has no {MASK}; put one where a word is to be found")
+            raise UserError(f"{where}: has no {mask}; put one where a word is to be found")
         texts = [*(part.removesuffix(" ") for part in before), last]
         asked = self._way.filled([self._encode(where, part) if part else NOTHING for part in texts])
         return self._requests(where, asked, Request(number, 0, text, (), behind=(), apart=True), samples)

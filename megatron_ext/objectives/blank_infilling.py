@@ -92,7 +92,7 @@ class _Blanks:
 class Pairs:
     def __init__(self, setting: Setting):
         flags = setting.flags
-        mask, gmask, *ends = setting.control("[MASK]", "[gMASK]", "<sop>", "<eop>")
+        mask, gmask, *ends = setting.control(flags.mask_token, "[gMASK]", "<sop>", "<eop>")
         self._end = ends[1]
         self._rate, self._generation = flags.gmask_rate, _Generation(gmask, *ends, setting.eod)
         self._blanks = _Blanks(mask, *ends, setting.eod, flags.blank_rate, flags.mean_blank_length)

@@ -31,7 +31,7 @@ _FIRST = 8  # tokens of a suffix that tell that the middle is over
 class Pairs:
     def __init__(self, setting: Setting):
         self._flags, self._eod = setting.flags, setting.eod
-        (self._mask,) = setting.control("[MASK]")
+        (self._mask,) = setting.control(setting.flags.mask_token)
         self._ordinary, self._ends = ordinary(setting.tokenizer), ends_sentence(setting.tokenizer)
 
     def choose(self, draws: Draws) -> Pairs:

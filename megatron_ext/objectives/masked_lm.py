@@ -34,7 +34,7 @@ class Pairs:
     def __init__(self, setting: Setting):
         self.flags, self._eod = setting.flags, setting.eod
         self.task = setting.flags.sentence_task
-        self.cls, self.sep, self.mask = setting.control("[CLS]", "[SEP]", "[MASK]")
+        self.cls, self.sep, self.mask = setting.control("[CLS]", "[SEP]", setting.flags.mask_token)
         self.ordinary = ordinary(setting.tokenizer)
         self.begins = begins_word(setting.tokenizer) if setting.flags.whole_word_masking else None
 

@@ -119,7 +119,8 @@ def of_folder(source: HuggingFaceSource, argv: Sequence[str], checked: Sequence[
     whose = [] if given else tokenizer_of(source.path)
     size = ["--vocab-size", str(source.vocab_size)]
     checked = (ModelFlags, TokenizerFlags, *checked)
-    return read(GROUPS, [*kind, *whose, *size, *argv], "", "", _processes(), base=lambda _: source.values, checked=checked)
+    base = source.family.learnt | source.values
+    return read(GROUPS, [*kind, *whose, *size, *argv], "", "", _processes(), base=lambda _: base, checked=checked)
 
 
 def _processes() -> int:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from megatron_ext.arguments.problems import UserError
 from megatron_ext.objectives import denoising
 from megatron_ext.objectives.reading.draws import Draws
 from tests import texts
@@ -98,3 +99,11 @@ def test_text_is_real_too():
     ids = np.append(tokenizer().encode(texts.library_texts()[3]), tokenizer().eod)
     pair = made(ids, 1)
     assert pair.labels.tolist() == ids.tolist() and MASK in pair.inputs
+
+
+def test_the_mask_may_have_another_name():
+    ids = ordinary(100)
+    named, usual = (made(ids, 1, mask_token=name).inputs for name in ("[sMASK]", "[MASK]"))
+    assert (named == control("[sMASK]")).sum() == (usual == MASK).sum() > 0
+    with pytest.raises(UserError, match="control tokens that the tokenizer has not: <mask>"):
+        made(ids, 1, mask_token="<mask>")

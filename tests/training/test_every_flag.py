@@ -168,6 +168,7 @@ SHOWN_ELSEWHERE = {
     "gmask_rate": "tests/objectives/test_blank_infilling.py::test_rates",
     "blank_rate": "tests/objectives/test_blank_infilling.py::test_rates",
     "mean_blank_length": "tests/objectives/test_blank_infilling.py::test_rates",
+    "mask_token": "tests/objectives/test_denoising.py::test_the_mask_may_have_another_name",
     "mask_prob": "tests/objectives/test_masked_lm.py::test_the_share_can_be_another",
     "whole_word_masking": "tests/objectives/test_masked_lm.py::test_whole_words",
     "sentence_task": "tests/objectives/test_masked_lm.py::test_labels_of_sentences_are_even",

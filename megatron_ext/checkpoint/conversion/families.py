@@ -51,6 +51,11 @@ class Family:
             raise UserError(f"{settings.path}: holds a value of the wrong kind ({error})") from None
         return resolved(_of_their_kinds({"seq_length": found["max_position_embeddings"], **found}, settings))
 
+    @property
+    def learnt(self) -> dict[str, str]:
+        """Flags of the task that its models were pretrained on, where it is not what their architecture is mostly for."""
+        return getattr(self.module, "LEARNT", {})
+
     def config(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """config.json's keys of a model, without those of the vocabulary and the type."""
         return {

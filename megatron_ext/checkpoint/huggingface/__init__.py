@@ -7,6 +7,7 @@ A module offers
     config(values) -> dict      our flags → config.json's keys
     TENSORS                     our parameters ↔ its tensors (`conversion/mapping.py`), read in both directions
     DEFAULTS                    what the class takes where config.json has not the key, and a null would say something else
+    LEARNT                      flags of its task, where that is not what the architecture is mostly for
     OPTIONAL_PREFIX, IGNORED    where there are some: what older folders leave out of the names, and tensors that are no weights
 
     in_folder(settings, names)  where config.json may say what the tensors do not hold: the keys that are otherwise

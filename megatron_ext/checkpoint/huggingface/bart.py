@@ -6,6 +6,7 @@ from megatron_ext.checkpoint.conversion import settings as keys
 from megatron_ext.checkpoint.conversion.mapping import joined_positions, key_value, qkv, same
 
 ARCHITECTURE = "BartForConditionalGeneration"
+LEARNT = {"objective": "denoising", "mask_token": "<mask>"}
 # The embedding once more, in older folders; a buffer of zeros that no training changes.
 IGNORED = (r"^model\.(en|de)coder\.embed_tokens\.weight$", r"^final_logits_bias$")
 _OFFSET = 2

@@ -24,6 +24,7 @@ _OF = {
     "blank_rate": ("blank_infilling",),
     "mean_blank_length": ("blank_infilling",),
     "ul2_denoisers": ("mixture_of_denoisers",),
+    "mask_token": ("blank_infilling", "masked_lm", "denoising"),
     "mask_prob": ("masked_lm",),
     "whole_word_masking": ("masked_lm",),
     "sentence_task": ("masked_lm",),
@@ -61,6 +62,7 @@ class ObjectiveFlags:
     blank_rate: float = flag(0.15, "share of a document's tokens in short blanks (GLM's [MASK])", positive=True, most=0.9)
     mean_blank_length: float = flag(3.0, "tokens of a short blank, on average (Poisson)", positive=True, most=100)
     ul2_denoisers: str | None = flag(None, "YAML file with the mixture's denoisers [UL2's seven]")
+    mask_token: str = flag("[MASK]", "control token in place of what is masked (BART: <mask>)")
     mask_prob: float = flag(0.15, "share of a document's tokens that masked_lm predicts", positive=True, most=0.9)
     whole_word_masking: bool = flag(False, "predict all tokens of a word, or none")
     sentence_task: str = flag("none", "what [CLS] predicts of a document's two parts", choices=SENTENCE_TASKS)

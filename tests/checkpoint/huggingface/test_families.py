@@ -18,7 +18,9 @@ from megatron_ext.checkpoint.conversion.export_folder import Export
 from megatron_ext.checkpoint.conversion.families import FAMILIES, Family, family_for, family_of, meaning
 from megatron_ext.checkpoint.conversion.settings import Settings, read_settings
 from megatron_ext.checkpoint.conversion.source import HuggingFaceSource
-from tests.parity.encoder_decoders import ENCODER_DECODERS
+from megatron_ext.checkpoint.saved_arguments import saved_arguments
+from megatron_ext.training.trained import of_folder
+from tests.parity.encoder_decoders import ENCODER_DECODERS, bart
 from tests.parity.encoders import ENCODERS
 from tests.parity.families import FAMILIES as DECODERS
 from tests.parity.families import VOCAB
@@ -228,3 +230,11 @@ def test_the_class_that_holds_a_model_is_found_from_its_flags_alone(model):
     values = family_of(settings).flags(settings)
     assert family_for(values).name == family_of(settings).name
     assert meaning(values) == meaning(family_of(settings).flags(Settings(family_of(settings).config(values))))
+
+
+def test_a_bart_goes_on_with_its_own_task(tmp_path):
+    perturbed(bart()).save_pretrained(tmp_path)
+    asked = of_folder(HuggingFaceSource(tmp_path), []).objective
+    trained_on = SimpleNamespace(**saved_arguments(None, str(tmp_path), None))
+    for config in (asked, trained_on):
+        assert (config.objective, config.mask_token) == ("denoising", "<mask>")
