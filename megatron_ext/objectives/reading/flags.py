@@ -94,8 +94,19 @@ class ObjectiveFlags:
                 yield Problem(option(name), getattr(c, name), reason, f"it belongs to {' and '.join(objectives)}; leave it out")
         if c.prefix_length is not None and c.prefix_end_token is not None:
             yield Problem("--prefix-length and --prefix-end-token", None, "contradict each other", "give one")
+        if c.prefix_length is not None:
+            yield from _prefix(c)
         if c.objective != "causal_lm":
             yield from _by_document(c)
+
+
+def _prefix(c):
+    """Samples that are all prefix would be learnt from, one token of each, and nothing would say so."""
+    apart = c.architecture == "encoder_decoder"
+    name, length = ("--encoder-seq-length", c.encoder_seq_length) if apart else ("--seq-length", c.seq_length)
+    if length is not None and c.prefix_length >= length + apart:
+        way_out = "give fewer tokens, or longer samples"
+        yield Problem("--prefix-length", c.prefix_length, f"leaves nothing to predict in samples of {name} {length}", way_out)
 
 
 def _by_document(c):
