@@ -51,7 +51,7 @@ def _evaluate(argv: Sequence[str]) -> None:
         for source, texts in groups.items():
             found = []
             if objective in OF_WHOLE_TEXTS:
-                settings = trained.window, flags.batch_size, device
+                settings = trained.window, flags.batch_size, device, objective == "causal_lm"
                 found.append(bits_per_byte.score(trained.model, trained.tokenizer, texts, *settings))
             if objective != "causal_lm":
                 found.append(objective_loss.score(trained, texts, flags.batch_size, flags.seed))
