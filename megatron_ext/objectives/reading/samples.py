@@ -173,11 +173,12 @@ class Maker:
         if (padding == 1).all():
             lengths, way_out = " and ".join(map(str, room)), getattr(self._pairs, "way_out", "")
             said = f"no document fits into samples of {lengths} tokens, the first {_TOLD} are empty; take longer ones"
-            raise UserError(said + way_out)
+            raise UserError(said + way_out, shared=True)
         if not any(sample["loss_mask"].any() for sample in first):
             raise UserError(
                 f"the first {_TOLD} samples ask for nothing: their documents are empty, or --seq-length is too short; "
-                "tools/inspect_dataset.py shows them"
+                "tools/inspect_dataset.py shows them",
+                shared=True,
             )
         rooms = dict(zip(("encoder", "decoder"), np.split(padding, room[:1]))) if len(room) == 2 else {}
         apart = ", ".join(f"{name} {share.mean():.1%}" for name, share in rooms.items())
