@@ -43,7 +43,7 @@ def _evaluate(argv: Sequence[str]) -> None:
     from megatron_ext.evaluation.documents import by_source
     from megatron_ext.training.trained import joined, open_run
 
-    flags, figures, rows = config.evaluation, {}, []
+    flags, figures, tables = config.evaluation, {}, {}
     with joined(config.run, launch) as device:
         groups = first_for_all(lambda: by_source(flags.documents, flags.text_key, flags.source_key, flags.max_documents))
         trained = open_run(config.run, device)
@@ -51,17 +51,16 @@ def _evaluate(argv: Sequence[str]) -> None:
         for source, texts in groups.items():
             found = []
             if objective in OF_WHOLE_TEXTS:
-                settings = trained.window, flags.batch_size, device
+                settings = trained.window, flags.batch_size, device, objective == "causal_lm"
                 found.append(bits_per_byte.score(trained.model, trained.tokenizer, texts, *settings))
             if objective != "causal_lm":
                 found.append(objective_loss.score(trained, texts, flags.batch_size, flags.seed))
             figures[source] = {name: value for each in found for name, value in each.figures().items()}
-            rows.append((source, str(len(texts)), *(cell for each in found for cell in each.row())))
+            for each in found:  # a table of each kind: beside one another they are wider than a terminal, which cuts figures off
+                table = tables.setdefault(each.COLUMNS, Table("source", "documents", *each.COLUMNS))
+                table.add_row(source, str(len(texts)), *each.row())
     if launch.rank == 0:
-        table = Table("source", "documents", *(column for each in found for column in each.COLUMNS))
-        for row in rows:
-            table.add_row(*row)
-        Console().print(table)
+        Console().print(*tables.values())
         if flags.json is not None:
             content = {"load": config.run.load, "objective": objective, "sources": figures}
             write_whole(flags.json, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

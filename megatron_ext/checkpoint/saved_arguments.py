@@ -34,7 +34,7 @@ def saved_arguments(save: str | None, load: str | None, ckpt_step: int | None, o
         kind = {torch.bfloat16: {"bf16": True}, torch.float16: {"fp16": True}}.get(source.weights_dtype(), {})
         options = iter(tokenizer_of(found))
         tokenizer = {option[2:].replace("-", "_"): value for option, value in zip(options, options)}
-        return source.family.learnt | source.values | {"vocab_size": source.vocab_size} | kind | tokenizer
+        return source.learnt | source.values | {"vocab_size": source.vocab_size} | kind | tokenizer
     if is_foreign(found):
         values = megatron_lm.architecture(megatron_lm.common(found).get("args"))
     else:

@@ -150,7 +150,7 @@ class _Builder:
         for number, (each, documents) in enumerate(parts):
             sets.append(PackedSamples(documents, self.seq_length, self.seed, self._cache(each.prefix), number, self.window))
             if not sets[-1].samples_per_epoch:
-                raise UserError(_too_little(documents, what, f"one sample of --seq-length {self.seq_length} + 1 needs"))
+                raise UserError(_too_little(documents, what, f"one sample of {sets[-1].window} + 1 needs"))
         if len(sets) == 1:
             return sets[0]
         weights = [each.weight or Fraction(mine.samples_per_epoch) for (each, _), mine in zip(parts, sets, strict=True)]
@@ -207,5 +207,5 @@ def _names(prefixes: list[str]) -> list[str]:
 def _too_little(documents: Documents, what: str, needed: str) -> str:
     return (
         f"{documents.index.where}: the {what} data has {documents.tokens} tokens in {len(documents)} documents, fewer than "
-        f"{needed}; give more data, another --split or shorter samples"
+        f"{needed}; give more data, another --split or a shorter --seq-length"
     )

@@ -4,6 +4,9 @@ Each document is one stream: the end-of-document token stands before it, every t
 it are predicted, so the code is complete and a document could be decoded from it. A text longer than the model's window
 is read in windows that overlap by half, each token being predicted once, with at least half a window before it.
 
+A model that learnt document by document has never seen what follows an end. It is fed none, and a document's first token takes as
+much as one of the vocabulary drawn evenly.
+
 The model may be spread over processes; those beyond one model's share the windows among them.
 """
 
@@ -62,14 +65,18 @@ def windows(length: int, window: int) -> Iterator[tuple[int, int, int]]:
 
 
 @torch.no_grad()
-def score(model, tokenizer, texts: list[str], window: int, batch_size: int, device) -> Score:
-    """Score the documents of one source; gzip -9 is given all of them at once, end to end."""
+def score(model, tokenizer, texts: list[str], window: int, batch_size: int, device, behind_ends: bool = True) -> Score:
+    """Score the documents of one source; gzip -9 is given all of them at once, end to end.
+
+    Args:
+        behind_ends: whether the model has learnt what follows the token that ends a document.
+    """
     raw = [text.encode("utf-8") for text in texts]
     result = Score(documents=len(texts), size=sum(map(len, raw)), gzip_size=len(gzip.compress(b"".join(raw), compresslevel=9)))
     pieces = []
     for text in texts:
-        ids = torch.tensor([tokenizer.eod, *tokenizer.encode(text), tokenizer.eod])
-        result.tokens += len(ids) - 1
+        ids = torch.tensor([*[tokenizer.eod] * behind_ends, *tokenizer.encode(text), tokenizer.eod])
+        result.tokens += len(ids) - behind_ends
         pieces += [
             (ids[begin:end], ids[begin + 1 : end + 1], first - begin) for begin, end, first in windows(len(ids) - 1, window)
         ]
@@ -80,7 +87,7 @@ def score(model, tokenizer, texts: list[str], window: int, batch_size: int, devi
         if batch % parallel_state.get_data_parallel_world_size() == mine:
             nats += _nats(model, pieces[at : at + batch_size], device)
     torch.distributed.all_reduce(nats, group=parallel_state.get_data_parallel_group())
-    result.nats = share(nats).item()
+    result.nats = share(nats).item() + (0.0 if behind_ends else len(texts) * math.log(model.config.vocab_size))
     return result
 
 

@@ -14,6 +14,12 @@ ARCHITECTURES = Registry("megatron_ext.models.architectures")
 _OF_TWO = {"encoder_num_layers": "num_layers", "encoder_seq_length": "seq_length", "decoder_num_layers": None,
            "decoder_seq_length": None, "decoder_start_token_id": None}  # fmt: skip
 
+# The positions that know of tokens after one, for `without`.
+KNOWN_BOTH_WAYS = (
+    "position_embedding_type", ("learned_absolute", "sinusoidal", "rope", "alibi", "t5_bias", "none"),
+    "are positions of tokens that see those before them alone",
+)  # fmt: skip
+
 
 def length_flags(model) -> dict[str, int]:
     """The flags that say how long the stretches of a sample are which go through the layers, with their values."""

@@ -22,7 +22,7 @@ def _targets_of_sentences(batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """At each token that has a sentence's label, how many words its document is to predict, `[b, s]`.
 
     So weighted, a batch's sum over all labels, divided by the words that are predicted, is a mean over words and one over
-    sentences, as BERT's loss is, however the batch is cut.
+    sentences, as BERT's loss is, however the batch is cut; a document that is asked nothing of its sentences counts as 0.
     """
     documents, targets = batch.get("documents"), batch["loss_mask"]
     documents = torch.zeros_like(batch["input_ids"]) if documents is None else documents - documents.min()

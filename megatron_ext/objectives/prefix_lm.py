@@ -29,6 +29,7 @@ from megatron_ext.objectives.reading.samples import batch, loss
 __all__ = ["Pairs", "batch", "loss"]
 
 _SHOWN = 12  # tokens of a document in an error
+_WRITE = "write it with tools/preprocess_data.py --prefix-key KEY --append-eod"
 
 
 class Pairs:
@@ -38,6 +39,7 @@ class Pairs:
         if self._name is not None:
             (self._end,) = setting.control(self._name)
             self.of = self._said
+            self.way_out = f", or, where the data has no {self._name}, {_WRITE}"
         self.at = _Share if self._fixed is None and self._end is None else None
 
     def choose(self, draws: Draws) -> Pairs:
@@ -78,7 +80,7 @@ class Pairs:
         begins = self._tokenizer.decode(document[:_SHOWN])
         raise UserError(
             f"--prefix-end-token {self._name}: a document of the data has none, so that nothing says where its prefix ends (it "
-            f"begins {begins!r}); write the data with tools/preprocess_data.py --prefix-key KEY --append-eod",
+            f"begins {begins!r}); {_WRITE}",
         )
 
 

@@ -8,6 +8,7 @@ import pathlib
 import shutil
 
 import torch
+import yaml
 
 from megatron_ext.arguments.config import Config
 from megatron_ext.arguments.problems import UserError
@@ -46,11 +47,11 @@ def from_huggingface(flags) -> None:
         try:
             _begin(partial)
             tokenizer_files.take_home(folder, partial / "tokenizer")
-            yaml = _yaml(config, pathlib.Path(flags.to) / "tokenizer")
-            (partial / "run.yaml").write_text(yaml, encoding="utf-8")
+            run_yaml = _yaml(config, pathlib.Path(flags.to) / "tokenizer", source.learnt)
+            (partial / "run.yaml").write_text(run_yaml, encoding="utf-8")
             checkpoint = partial / "iter_0000000"
             checkpoint.mkdir()
-            write_checkpoint(source, places, Experts.of(core), checkpoint, architecture(config, core.vocab_size), yaml)
+            write_checkpoint(source, places, Experts.of(core), checkpoint, architecture(config, core.vocab_size), run_yaml)
             _put(partial, run)
         except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
@@ -86,14 +87,15 @@ def to_huggingface(flags) -> None:
     compare(flags, str(checkpoint), pathlib.Path(flags.to_hf), dtype)
 
 
-def _yaml(config: Config, tokenizer: pathlib.Path) -> str:
-    """run.yaml: the model, its tokenizer where it will be, and what it is computed in."""
+def _yaml(config: Config, tokenizer: pathlib.Path, learnt: dict[str, str]) -> str:
+    """run.yaml: the model, its tokenizer where it will be, what it is computed in, and flags of what it learnt."""
     names = ("tokenizer_model", "vocab_file", "merge_file")
     files = {name: getattr(config.tokenizer, name) for name in names}
     at_home = {name: _at_home(path, tokenizer) for name, path in files.items() if path is not None}
     whole = Config(1, model=config.model, tokenizer=dataclasses.replace(config.tokenizer, **at_home))
     kind = next((name for name in ("bf16", "fp16") if getattr(config.training, name)), None)
-    return whole.to_yaml() + (f"\n# What it is computed in\n{kind}: true\n" if kind else "")
+    text = whole.to_yaml() + (f"\n# What it is computed in\n{kind}: true\n" if kind else "")
+    return text + ("\n# What it learnt\n" + yaml.safe_dump(learnt, sort_keys=False) if learnt else "")
 
 
 def _at_home(path: str, tokenizer: pathlib.Path) -> str:

@@ -119,7 +119,7 @@ def of_folder(source: HuggingFaceSource, argv: Sequence[str], checked: Sequence[
     whose = [] if given else tokenizer_of(source.path)
     size = ["--vocab-size", str(source.vocab_size)]
     checked = (ModelFlags, TokenizerFlags, *checked)
-    base = source.family.learnt | source.values
+    base = source.learnt | source.values
     return read(GROUPS, [*kind, *whose, *size, *argv], "", "", _processes(), base=lambda _: base, checked=checked)
 
 

@@ -163,7 +163,7 @@ def test_what_is_wrong_is_said_with_its_flag(pairs, tmp_path):
     assert said(train_data_path=pairs[0], valid_data_path="none").startswith("--valid-data-path none: none.idx")
     assert said(data_path=pairs[0], test_data_path="none").startswith("--test-data-path none: none.idx")
     assert "the tokenizer has 50 entries" in said(Tokenizer(50), data_path=pairs[0])
-    assert "the validation data has 0 tokens in 0 documents, fewer than one sample of --seq-length 8 + 1 needs" in said(
+    assert "the validation data has 0 tokens in 0 documents, fewer than one sample of 8 + 1 needs" in said(
         data_path=pairs[0], split="1"
     )
     assert "the training data has 1295 tokens in 100 documents" in said(train_data_path=pairs[0], seq_length=5000)

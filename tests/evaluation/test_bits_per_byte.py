@@ -39,14 +39,14 @@ class Uniform(torch.nn.Module):
         return torch.zeros((*inputs.shape, 300))
 
 
-def scored(launch, model, texts, window, batch_size):
+def scored(launch, model, texts, window, batch_size, *settings):
     """The score of a model that every process holds whole."""
     from megatron_ext.backend import distributed
     from megatron_ext.evaluation.bits_per_byte import score
 
     device = distributed.start(launch, "cpu")
     distributed.initialize_model_parallel()
-    return score(model, Bytes(), texts, window, batch_size, device)
+    return score(model, Bytes(), texts, window, batch_size, device, *settings)
 
 
 @pytest.mark.parametrize(("batch_size", "world_size"), [(1, 1), (3, 1), (1, 3)])
@@ -56,6 +56,19 @@ def test_uniform_model_needs_log2_of_the_vocabulary_a_token(batch_size, world_si
     for found in pool.run(scored, world_size, Uniform(), texts, 8, batch_size):
         assert (found.tokens, found.size, found.documents) == (tokens, 67, 3)
         assert found.bits_per_byte == pytest.approx(tokens * math.log2(257) / 67)
+
+
+class WithoutEnds(Uniform):
+    def forward(self, inputs, positions, mask, **settings):
+        assert (inputs != Bytes.eod).all()
+        return super().forward(inputs, positions, mask, **settings)
+
+
+def test_a_model_that_learnt_document_by_document_is_fed_no_end(pool):
+    """The code is as complete as the other."""
+    (found,) = pool.run(scored, 1, WithoutEnds(), ["a" * 5, "bc" * 30, "é", ""], 8, 1, False)
+    assert found.tokens == 6 + 61 + 3 + 1
+    assert found.nats == pytest.approx(found.tokens * math.log(257))
 
 
 class Copies(torch.nn.Module):

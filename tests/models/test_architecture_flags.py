@@ -47,6 +47,7 @@ def test_who_sees_whom_by_default(name, patterns):
     (f"{BOTH} --attention-pattern sliding_window --sliding-window 3", "sliding_window: is not what the layers of"),
     ("--architecture encoder --attention-pattern causal", "causal: is not what the layers of --architecture encoder show"),
     ("--attention-pattern full", "full: shows causal_lm what it is to predict; use --architecture encoder"),
+    ("--objective prefix_lm --position-embedding-type xpos", "xpos: are positions of tokens that see those before them alone"),
     ("--objective blank_infilling --position-embedding-type alibi", "alibi: counts the tokens between two, and those of a short"),
 ])  # fmt: skip
 def test_what_has_no_meaning_is_refused_by_name(line, said):

@@ -58,7 +58,8 @@ def test_others_by_yaml(tmp_path):
     ("{}", "expected a list of denoisers"),
     ("- {mode: R}", "denoiser 1: expected mode and rate"),
     ("- {mode: R, rate: 0.1, size: 3}", "denoiser 1: expected mode and rate"),
-    ("- {mode: R, rate: 0.1, mean: 3}\n- {mode: R, rate: much}", "denoiser 2: rate must be a number above 0, and is 'much'"),
+    ("- {mode: R, rate: 0.1}\n- {mode: R, rate: much}", "denoiser 2: rate must be a finite number above 0, and is 'much'"),
+    ("- {mode: R, rate: 0.1, mean: 3, share: .inf}", "denoiser 1: share must be a finite number above 0, and is inf"),
     ("- {mode: R, rate: 1.5}", "denoiser 1: rate must be below 1"),
     ("- [", "cannot be read"),
 ])  # fmt: skip

@@ -16,6 +16,7 @@ import tokenizers
 import torch
 from safetensors.torch import load_file, save_file
 
+from megatron_ext.training.trained import configuration_of
 from tests.checkpoint.saved_run import save
 from tests.faults.bad_input import call
 from tests.parity.families import LLAMA, SMALL, llama
@@ -325,3 +326,15 @@ def test_what_is_no_decoder_is_converted_and_not_compared(pool, tmp_path):
     ask += ["--sequence-to-sequence", "--output", str(tmp_path / "answer")]
     assert pool.run(call, 1, "tools/generate.py", ask)[0][0] == 0
     assert len(json.loads((tmp_path / "answer").read_text())["ids"]) == 3
+
+
+def test_a_run_from_a_bart_says_what_it_learnt(pool, tmp_path):
+    """It is asked for what is masked, and not for spans, as other encoders and decoders are."""
+    from tests.parity.encoder_decoders import bart
+
+    bart().save_pretrained(tmp_path / "theirs")
+    (tmp_path / "theirs" / "tokenizer_config.json").write_text('{"mask_token": "[MASK]"}')
+    _, wrong, status = pool.run(convert, 1, "--from-hf", tmp_path / "theirs", "--to", tmp_path / "run", "--no-check")[0]
+    assert status == 0, wrong
+    learnt = configuration_of(tmp_path / "run" / "iter_0000000").objective
+    assert (learnt.objective, learnt.mask_token) == ("denoising", "[MASK]")

@@ -16,6 +16,7 @@ from megatron_ext.checkpoint.conversion.families import Family, family_of
 from megatron_ext.checkpoint.conversion.folder import DTYPES, Folder
 from megatron_ext.checkpoint.conversion.mapping import Heads, Rule, rule_for
 from megatron_ext.checkpoint.conversion.settings import Settings, read_settings
+from megatron_ext.checkpoint.conversion.tokenizer_files import mask_of
 from megatron_ext.checkpoint.source import Wanted
 
 _BUFFERS = (r"\.inv_freq$",)  # that older folders hold, whatever the class
@@ -42,6 +43,13 @@ class HuggingFaceSource:
             self.settings.refuse("vocab_size", self.vocab_size, "expected a whole number")
         self.heads = Heads.of(self.values)
         self._tensors = self.family.tensors(self.values)
+
+    @property
+    def learnt(self) -> dict[str, str]:
+        """Flags of the task that such models were pretrained on; a mask has the name that the folder's own tokenizer gives it."""
+        found = self.family.learnt
+        own = mask_of(self.path) if "mask_token" in found else None
+        return found | ({"mask_token": own} if own else {})
 
     def read(self, wanted: Iterable[Wanted]) -> None:
         """Fill every target. UserError names the file and the tensor that is not there, or is of another shape or type."""

@@ -27,6 +27,15 @@ def tokenizer_of(folder: pathlib.Path) -> list[str]:
     return list(_NONE)
 
 
+def mask_of(folder: pathlib.Path) -> str | None:
+    """What a folder's tokenizer says masks a token; None where it does not say."""
+    try:
+        found = json.loads((folder / _CONFIG).read_text(encoding="utf-8")).get("mask_token")
+    except (OSError, ValueError):
+        return None
+    return found.get("content") if isinstance(found, dict) else found
+
+
 def take_home(source: pathlib.Path, target: pathlib.Path) -> None:
     """Copy the tokenizer of a model's folder, if there is one, with the config.json that tells whose it was."""
     if tokenizer_of(source) == _NONE:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from megatron_ext.arguments.problems import Problem
-from megatron_ext.models.architecture_flags import without
+from megatron_ext.models.architecture_flags import KNOWN_BOTH_WAYS, without
 
 PATTERNS = ("full",)
 _NOT_THERE = (
     ("mtp_num_layers", (None,), "predicts the tokens that come next, which an encoder sees"),
-    ("position_embedding_type", ("learned_absolute", "sinusoidal", "rope", "alibi", "t5_bias", "none"),
-     "are positions of tokens that see those before them alone"),
+    KNOWN_BOTH_WAYS,
 )  # fmt: skip
 
 

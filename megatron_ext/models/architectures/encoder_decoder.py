@@ -7,7 +7,7 @@ The first `--encoder-num-layers` of the stack are the encoder's, the `--decoder-
 from __future__ import annotations
 
 from megatron_ext.arguments.problems import Problem, option
-from megatron_ext.models.architecture_flags import without
+from megatron_ext.models.architecture_flags import KNOWN_BOTH_WAYS, without
 
 _BY_ENGINE = "is for Transformer Engine's layers, which have no encoder and decoder in one stack"
 _NOT_THERE = (
@@ -15,8 +15,7 @@ _NOT_THERE = (
     ("mtp_num_layers", (None,), "are there behind one stack of layers alone"),
     ("multi_latent_attention", (False,), "has no attention from a decoder to an encoder"),
     ("parallel_residual", (False,), "has no place for a decoder's attention to the encoder"),
-    ("position_embedding_type", ("learned_absolute", "sinusoidal", "rope", "alibi", "t5_bias", "none"),
-     "are positions of tokens that see those before them alone"),
+    KNOWN_BOTH_WAYS,
     ("transformer_impl", ("auto", "local"), "has no layers of an encoder and a decoder in one stack"),
     ("fp8_format", (None,), _BY_ENGINE),
     ("tp_comm_overlap", (False,), _BY_ENGINE),

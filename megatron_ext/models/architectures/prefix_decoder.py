@@ -4,6 +4,8 @@ arXiv:1905.03197; arXiv:1910.10683, figure 4). `--architecture prefix-decoder`
 
 from __future__ import annotations
 
+from megatron_ext.models.architecture_flags import KNOWN_BOTH_WAYS, without
+
 PATTERNS = ("prefix",)
 
 
@@ -12,7 +14,7 @@ def resolve(c):
 
 
 def check(c):
-    yield from ()
+    yield from without(c, (KNOWN_BOTH_WAYS,))
 
 
 def model():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 
 import yaml
@@ -51,8 +52,8 @@ def _denoiser(values, where: str) -> Denoiser:
     denoiser = Denoiser(**values)
     numbers = {"rate": denoiser.rate, "share": denoiser.share} | ({} if denoiser.mean is None else {"mean": denoiser.mean})
     for name, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-            raise UserError(f"{where}: {name} must be a number above 0, and is {value!r}")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+            raise UserError(f"{where}: {name} must be a finite number above 0, and is {value!r}")
     if denoiser.rate >= 1 or (denoiser.mean is not None and denoiser.mean < 1):
         raise UserError(f"{where}: rate must be below 1 and mean at least 1, and they are {denoiser.rate} and {denoiser.mean}")
     return denoiser

@@ -94,8 +94,19 @@ class ObjectiveFlags:
                 yield Problem(option(name), getattr(c, name), reason, f"it belongs to {' and '.join(objectives)}; leave it out")
         if c.prefix_length is not None and c.prefix_end_token is not None:
             yield Problem("--prefix-length and --prefix-end-token", None, "contradict each other", "give one")
+        if c.prefix_length is not None:
+            yield from _prefix(c)
         if c.objective != "causal_lm":
             yield from _by_document(c)
+
+
+def _prefix(c):
+    """Samples that are all prefix would be learnt from, one token of each, and nothing would say so."""
+    apart = c.architecture == "encoder_decoder"
+    name, length = ("--encoder-seq-length", c.encoder_seq_length) if apart else ("--seq-length", c.seq_length)
+    if length is not None and c.prefix_length >= length + apart:
+        way_out = "give fewer tokens, or longer samples"
+        yield Problem("--prefix-length", c.prefix_length, f"leaves nothing to predict in samples of {name} {length}", way_out)
 
 
 def _by_document(c):
@@ -105,7 +116,7 @@ def _by_document(c):
             yield Problem(f"--no-{option(name)[2:]}", None, reason, "leave it out")
     if c.objective == "blank_infilling" and c.gmask_rate < 1 and c.position_embedding_type in _COUNT_TOKENS:
         reason = "counts the tokens between two, and those of a short blank stand where their [MASK] does"
-        way_out = "use rope, xpos or learned_absolute, or --gmask-rate 1"
+        way_out = "use rope or learned_absolute, or --gmask-rate 1"
         yield Problem("--position-embedding-type", c.position_embedding_type, reason, way_out)
     if c.mtp_num_layers is not None:
         reason = f"predicts the tokens that come next, and --objective {c.objective} others"

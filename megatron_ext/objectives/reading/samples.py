@@ -155,7 +155,8 @@ class Maker:
             room, most = self._packing.room, sum(self._packing.room)
             if len(room) == 2 and getattr(pairs, "at", None) is not None:
                 self._hands = proportions.Hands(pairs.at, room)
-                self.step, self.window = self._hands.step, self._hands.window
+                self.step = max(self._hands.step, _SHORTEST)
+                self.window = max(self._hands.window, self.step)
                 return
             if hasattr(pairs, "of"):  # nobody knows in which proportion prefixes and texts will come
                 self.step, self.window = most * (10 - len(room) + 1) // 10, most * 3 // 2
@@ -164,15 +165,21 @@ class Maker:
             self.window = max(longest(getattr(pairs, "least", pairs.sizes), self._packing, room, most), self.step)
 
     def told(self, samples: Samples) -> str | None:
-        """How full the first samples are, in words; None where they are cut from the stream. UserError: all are empty."""
+        """How full the first samples are, in words; None where they are cut from the stream. UserError: none has a label."""
         if self._pairs is None:
             return None
         first = [samples[number] for number in range(_TOLD)]
-        padding = np.mean([sample["padding"] for sample in first], axis=0)
-        room = self._packing.room
+        padding, room = np.mean([sample["padding"] for sample in first], axis=0), self._packing.room
         if (padding == 1).all():
-            lengths = " and ".join(map(str, room))
-            raise UserError(f"no document fits into samples of {lengths} tokens, the first {_TOLD} are empty; take longer ones")
+            lengths, way_out = " and ".join(map(str, room)), getattr(self._pairs, "way_out", "")
+            said = f"no document fits into samples of {lengths} tokens, the first {_TOLD} are empty; take longer ones"
+            raise UserError(said + way_out, shared=True)
+        if not any(sample["loss_mask"].any() for sample in first):
+            raise UserError(
+                f"the first {_TOLD} samples ask for nothing: their documents are empty, or --seq-length is too short; "
+                "tools/inspect_dataset.py shows them",
+                shared=True,
+            )
         rooms = dict(zip(("encoder", "decoder"), np.split(padding, room[:1]))) if len(room) == 2 else {}
         apart = ", ".join(f"{name} {share.mean():.1%}" for name, share in rooms.items())
         own = self._packing.told(first) if hasattr(self._packing, "told") else ""

@@ -232,9 +232,16 @@ def test_the_class_that_holds_a_model_is_found_from_its_flags_alone(model):
     assert meaning(values) == meaning(family_of(settings).flags(Settings(family_of(settings).config(values))))
 
 
-def test_a_bart_goes_on_with_its_own_task(tmp_path):
+@pytest.mark.parametrize(("tokenizer", "mask"), [
+    (None, "<mask>"), ({"eos_token": "</s>"}, "<mask>"), ({"mask_token": "[MASK]"}, "[MASK]"),
+    ({"mask_token": {"content": "<m>"}}, "<m>"),
+])  # fmt: skip
+def test_a_bart_goes_on_with_its_own_task(tokenizer, mask, tmp_path):
+    """And with the mask of its own tokenizer, which is ours where the model was trained here."""
     perturbed(bart()).save_pretrained(tmp_path)
+    if tokenizer is not None:
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(tokenizer))
     asked = of_folder(HuggingFaceSource(tmp_path), []).objective
     trained_on = SimpleNamespace(**saved_arguments(None, str(tmp_path), None))
     for config in (asked, trained_on):
-        assert (config.objective, config.mask_token) == ("denoising", "<mask>")
+        assert (config.objective, config.mask_token) == ("denoising", mask)

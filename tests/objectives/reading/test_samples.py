@@ -155,11 +155,23 @@ def test_what_cannot_be_learnt_is_said_before(documents, tmp_path):
     given = dict(prefix_end_token="<|prefix_end|>")
     with pytest.raises(UserError, match="a document of the data has none, so that nothing says where its prefix ends"):
         made(documents, "prefix_lm", "prefix_decoder", **given)[0].told()
-    ids = [[*[5, 6, 7] * 2000, tokenizer().control_tokens["<|prefix_end|>"], 7, tokenizer().eod]] * 40
-    index = Index(write_pair(tmp_path / "long", ids))
-    long = Documents(index, 0, len(ids), content(index))
-    with pytest.raises(UserError, match="no document fits into samples of 10 tokens, the first 16 are empty; take longer ones"):
+
+    def written(name, ids):
+        index = Index(write_pair(tmp_path / name, ids))
+        return Documents(index, 0, len(ids), content(index))
+
+    long = written("long", [[*[5, 6, 7] * 2000, tokenizer().control_tokens["<|prefix_end|>"], 7, tokenizer().eod]] * 40)
+    none = "no document fits into samples of 10 tokens, the first 16 are empty; take longer ones"
+    way_out = r", or, where the data has no <\|prefix_end\|>, write it with tools/preprocess_data.py --prefix-key KEY"
+    with pytest.raises(UserError, match=none + way_out):
         made(long, "prefix_lm", "prefix_decoder", length=10, **given)[0].told()
+    empty = written("empty", [[tokenizer().eod]] * 400)
+    for objective, architecture in (("masked_lm", "encoder"), ("prefix_lm", "prefix_decoder")):
+        with pytest.raises(UserError, match="the first 16 samples ask for nothing: their documents are empty"):
+            made(empty, objective, architecture, length=10)[0].told()
+    for rooms in ((1, 1), (2, 2)):  # the proportion of two rooms is not found in so little
+        with pytest.raises(UserError, match="no document fits into samples of"):
+            made(documents, "mixture_of_denoisers", "encoder_decoder", length=rooms[0], decoder=rooms[1])[0].told()
 
 
 def test_stretches_of_documents():

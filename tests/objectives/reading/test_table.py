@@ -91,6 +91,13 @@ def test_a_layout_that_is_not_there_is_refused():
     assert "--expert-model-parallel-size 2: spreads experts, which are there in one stack of layers alone; use " in said
 
 
+@pytest.mark.parametrize(("architecture", "most"), [("prefix_decoder", 63), ("encoder_decoder", 64)])
+def test_a_prefix_that_leaves_nothing_to_predict_is_refused(architecture, most):
+    argv = f"--objective prefix_lm --architecture {architecture} {SHAPES[architecture]} --prefix-length"
+    assert f"--prefix-length {most + 1}: leaves nothing to predict in samples of --" in refused(f"{argv} {most + 1}")
+    read_configuration(["--preset", "tiny", "--mock-data", *argv.split(), str(most)], 1)
+
+
 @pytest.mark.parametrize(("objective", "architecture", "flags"), CASES)
 def test_what_is_in_the_table_is_trained(objective, architecture, flags, pool, tmp_path, tokenizer):
     own = f"--objective {objective} --architecture {architecture} {SHAPES[architecture]} {flags}"
