@@ -22,7 +22,7 @@ from megatron_ext.data.mock import MockSamples
 from megatron_ext.data.packing import PackedSamples
 from megatron_ext.data.paths import Weighted, parse, split_shares
 from megatron_ext.data.samples import Samples
-from megatron_ext.data.sidecar import refuse_another_tokenizer
+from megatron_ext.data.sidecar import refuse_another_tokenizer, refuse_without_ends
 
 Part = tuple[Weighted, Documents]  # what the flags say of a pair, and the documents of it that are meant
 
@@ -58,11 +58,13 @@ def build(
     evaluates: bool = True,
     agree: Callable[[Callable[[bool], Any]], Any] = lambda find: find(True),
     window: int | None = None,
+    apart: bool = False,
 ) -> Data:
     """Open what the flags name.
 
     Args:
         window: tokens of a training sample, where they are more than `seq_length`, by which samples are apart.
+        apart: documents are told from one another by the tokens that end them.
         tokenizer: whose ids the data must hold; None leaves that unchecked.
         evaluates: whether there will be validation; a test set of its own is opened anyway.
         agree: `agree(find)` runs `find(first)` on every process, `first` on those that look at the data for all others,
@@ -72,14 +74,14 @@ def build(
         vocab_size = tokenizer.vocab_size
         valid = (EvaluationSet("mock", MockSamples(vocab_size, seq_length, seed + 1)),) if evaluates else ()
         return Data(MockSamples(vocab_size, seq_length, seed), valid, ())
-    return _Builder(flags, seq_length, seed, evaluates, window).build(tokenizer, agree)
+    return _Builder(flags, seq_length, seed, evaluates, window, apart).build(tokenizer, agree)
 
 
 class _Builder:
     """The steps of `build`, which share the flags."""
 
-    def __init__(self, flags: DataFlags, seq_length: int, seed: int, evaluates: bool, window: int | None):
-        self.flags, self.seq_length, self.seed, self.window = flags, seq_length, seed, window
+    def __init__(self, flags: DataFlags, seq_length: int, seed: int, evaluates: bool, window: int | None, apart: bool):
+        self.flags, self.seq_length, self.seed, self.window, self.apart = flags, seq_length, seed, window, apart
         self.train_option, self.train = _training_blend(flags)
         self.valid = parse(flags.valid_data_path) if flags.valid_data_path and evaluates else []
         self.test = parse(flags.test_data_path) if flags.test_data_path else []
@@ -115,6 +117,8 @@ class _Builder:
                 opened[prefix].glance()
                 if knows_text:
                     refuse_another_tokenizer(opened[prefix], tokenizer)
+                if self.apart:
+                    refuse_without_ends(opened[prefix])
         return opened
 
     def _validation(self, pairs: dict) -> tuple[EvaluationSet, ...]:

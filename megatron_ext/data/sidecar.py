@@ -82,6 +82,16 @@ def refuse_another_tokenizer(index: Index, tokenizer: Any) -> None:
     )
 
 
+def refuse_without_ends(index: Index) -> None:
+    """UserError where the pair's sidecar says that no token ends a document: then all of them read as one."""
+    found = read(index)
+    if found is not None and found.append_eod is False:
+        raise UserError(
+            f"{index.where}: was made without --append-eod (by {found.path}), so nothing shows where a document ends, and "
+            "this run keeps documents apart; make it anew with --append-eod"
+        )
+
+
 def told(tokenizer: dict) -> str:
     """A sidecar's tokenizer for people: `tok/tokenizer.json, huggingface, 32000 entries`."""
     flags = tokenizer.get("flags") or {}

@@ -193,7 +193,7 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
     core = model_config(config, tokenizer.model_entries, transformer_impl(config.parallel.transformer_impl, device.type))
     rows, length = config.training.micro_batch_size, sum(lengths(config.model))
     objective = OBJECTIVES.load(config.objective.objective)
-    make = Maker(objective, config, tokenizer)
+    make, reading = Maker(objective, config, tokenizer), _reading(config, tokenizer.eod)
     configure_nvtx_profiling(config.parallel.nvtx_ranges)
     if core.tp_comm_overlap:
         start_userbuffers(rows * length, core)
@@ -209,6 +209,7 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
         evaluates=config.training.eval_interval is not None,
         agree=lambda find: first_finds(find, "the training data", each_node=not config.data.shared_storage),
         window=make.window,
+        apart=reading.reset_position_ids or reading.reset_attention_mask or reading.eod_mask_loss,
     ).of(make)
     total = train_iterations(config)
     by_samples = in_samples(config.optimizer, config.training.rampup_batch_size is not None)
@@ -221,7 +222,7 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
         model_config=core,
         sharding=sharding,
         objective=objective,
-        reading=_reading(config, tokenizer.eod),
+        reading=reading,
         data=data,
         loader=Loader(config.data.num_workers, config.training.micro_batch_size, layout.data_rank, layout.data, device),
         tokenizer=tokenizer,

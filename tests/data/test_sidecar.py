@@ -12,8 +12,10 @@ import pytest
 
 from megatron_ext.arguments.problems import UserError
 from megatron_ext.data import sidecar
+from megatron_ext.data.build import build
+from megatron_ext.data.flags import DataFlags
 from megatron_ext.data.index import Index
-from megatron_ext.data.sidecar import refuse_another_tokenizer
+from megatron_ext.data.sidecar import refuse_another_tokenizer, refuse_without_ends
 from megatron_ext.tokenizers.flags import TokenizerFlags
 from tests.data.pairs import write_numbered
 
@@ -79,6 +81,15 @@ def test_a_file_that_is_no_sidecar_is_an_error(tmp_path, changes):
 def test_no_sidecar_and_no_tokenizer_say_nothing(tmp_path):
     assert refuse_another_tokenizer(Index(write_numbered(tmp_path / "b", [3])), OTHER) is None
     assert refuse_another_tokenizer(pair(tmp_path, tokenizer=None), OTHER) is None
+
+
+def test_data_without_ends_of_documents_is_refused_where_they_are_told_apart(tmp_path):
+    for ends in (True, None):
+        refuse_without_ends(pair(tmp_path, append_eod=ends))
+    index = pair(tmp_path, append_eod=False)
+    with pytest.raises(UserError, match="was made without --append-eod .*keeps documents apart; make it anew with --append-eod"):
+        build(DataFlags(data_path=(index.prefix,), split="100,0,0"), 4, 1, evaluates=False, apart=True)
+    build(DataFlags(data_path=(index.prefix,), split="100,0,0"), 4, 1, evaluates=False)
 
 
 WRITE = """

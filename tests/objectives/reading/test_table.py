@@ -73,10 +73,12 @@ def refused(argv: str, processes: int = 4) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize(("objective", "architecture"), itertools.product({row[0] for row in rows()}, SHAPES))
+ALLOWED = [row[:2] for row in rows()]
+REFUSED = [pair for pair in itertools.product(dict.fromkeys(row[0] for row in rows()), SHAPES) if pair not in ALLOWED]
+
+
+@pytest.mark.parametrize(("objective", "architecture"), REFUSED)
 def test_whatever_is_not_in_the_table_is_refused(objective, architecture):
-    if any(row[:2] == (objective, architecture) for row in rows()):
-        return
     said = refused(f"--objective {objective} --architecture {architecture} {SHAPES[architecture]}")
     near = " or ".join(row[1] for row in rows() if row[0] == objective)
     assert f"--objective {objective}: is not learnt by --architecture {architecture}; use --architecture {near}" in said
