@@ -26,7 +26,7 @@ $python tools/preprocess_data.py --input "$OUT/train.jsonl" --output-prefix "$OU
 
 # ---- 2 · the same model on as many tokens ------------------------------------------------------------------------------
 train() {
-    rm -rf "$OUT/$1"
+    rm -rf "${OUT:?}/$1"
     $python pretrain_gpt.py --device cpu --objective "$@" --reset-position-ids --reset-attention-mask \
         --num-layers "$LAYERS" --hidden-size "$HIDDEN" --num-attention-heads 4 --seq-length 128 --max-position-embeddings 256 \
         --micro-batch-size 8 --global-batch-size 8 --train-iters "$ITERS" --lr 1.5e-3 --lr-warmup-iters $((ITERS / 25)) \

@@ -75,7 +75,7 @@ def _lines(name: str, path: str) -> Iterator[tuple[str, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{where}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if lines == [""]:
-        raise UserError(f"{where}: is empty")
+        raise UserError(f"{where}: holds no prompt")
     for number, line in enumerate(lines, 1):
         yield f"{where}, line {number}", line
 
@@ -85,7 +85,7 @@ def _values(line: str, keys: Sequence[str], where: str) -> list[str]:
         record = json.loads(line)
         found = [record[key] for key in keys]
         if kinds := [type(value).__name__ for value in found if not isinstance(value, str)]:
-            raise TypeError(f"found {kinds[0]}")
+            raise TypeError(f"its value is {kinds[0]}")
     except (ValueError, KeyError, TypeError) as error:
         hint = "" if keys is INFILL_KEYS else "; see --prompt-key"
         named = " and ".join(map(repr, keys))

@@ -101,9 +101,9 @@ def test_middles_from_a_file(tmp_path):
 
 
 @pytest.mark.parametrize(("content", "said"), [
-    ("", "a.jsonl: is empty"),
+    ("", "a.jsonl: holds no prompt"),
     ('{"prefix": "a", "suffix": "b"}\n{"prefix": "a"}', "line 2: expected a JSON object with a text under 'prefix' and 'suffix'"),
-    ('{"prefix": "a", "suffix": 3}', "line 1: .*found int"),
+    ('{"prefix": "a", "suffix": 3}', "line 1: .*its value is int"),
 ])  # fmt: skip
 def test_what_is_no_file_of_middles_is_said(content, said, tmp_path):
     (tmp_path / "a.jsonl").write_text(content)
