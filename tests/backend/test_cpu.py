@@ -32,7 +32,7 @@ def one_process(together):
     return curve
 
 
-def same(curve, reference, relative=1e-5) -> bool:
+def same(curve, reference, relative=2e-6) -> bool:
     return torch.allclose(torch.tensor(curve), torch.tensor(reference), rtol=relative, atol=0)
 
 
