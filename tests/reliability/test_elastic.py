@@ -17,7 +17,7 @@ from tests.layouts.training_case import outcome
 
 RUN = (
     "--preset tiny --mock-data --vocab-size 300 --train-iters 20 --global-batch-size 8 --micro-batch-size 2 --seq-length 32 "
-    "--log-interval 1 --device cpu"
+    "--log-interval 1 --device cpu --adam-eps 1e-6"
 ).split()
 TP2 = ["--tensor-model-parallel-size", "2", "--sequence-parallel"]
 PP2 = ["--pipeline-model-parallel-size", "2"]
