@@ -163,6 +163,7 @@ def data_parallel(case: Case, config, chunks: list[torch.nn.Module]):
         OptimizerConfig(
             **{
                 "lr": 1e-2,
+                "adam_eps": 1e-6,  # else Adam makes whole steps of rounding
                 "weight_decay": 0.1,
                 "clip_grad": 1.0,
                 "params_dtype": case.dtype,
