@@ -2,7 +2,7 @@
 # What learning to fill in the middle gives: two models of the same size on the same pieces of Python's library, one learns
 # causal_lm, one fill_in_middle; then both close brackets in the middle of pieces that neither saw.
 #
-#     bash examples/infilling.sh            # half an hour on two cores
+#     bash examples/infilling.sh            # an hour on two cores, or less
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

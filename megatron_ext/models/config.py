@@ -182,17 +182,14 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         # Gradients are summed over tokens and divided once by the global count: the batch's mean, however it is cut.
         calculate_per_token_loss=True,
         gradient_accumulation_fusion=parallel.gradient_accumulation_fusion,
-        cross_entropy_loss_fusion=training.cross_entropy_loss_fusion,
         # megatron-core has no name for FlexAttention; where it is asked for, attention is torch's in all layers.
         attention_backend=AttnBackend["local" if parallel.attention_backend == "flex" else parallel.attention_backend],
         attention=asked(config.flat()),
         tp_comm_overlap=parallel.tp_comm_overlap,
         vocab_size=vocab_size,
-        mtp_num_layers=model.mtp_num_layers,
-        mtp_loss_scaling_factor=model.mtp_loss_scaling_factor,
-        z_loss_coeff=config.objective.z_loss_coeff,
         tied_embeddings=not model.untie_embeddings_and_output_weights,
         layers_impl=layers_impl,
+        **_loss(config),
         **_architecture(model),
         **_attention(model),
         **_norms_and_residuals(model),
@@ -201,6 +198,16 @@ def model_config(config, vocab_size: int, layers_impl: str) -> ModelConfig:
         **_experts(model, parallel),
         **_fp8(parallel),
         **_cuda_graphs(parallel),
+    )
+
+
+def _loss(config) -> dict:
+    """Fields of what is predicted, and of what counts how much."""
+    return dict(
+        cross_entropy_loss_fusion=config.training.cross_entropy_loss_fusion,
+        mtp_num_layers=config.model.mtp_num_layers,
+        mtp_loss_scaling_factor=config.model.mtp_loss_scaling_factor,
+        z_loss_coeff=config.objective.z_loss_coeff,
     )
 
 

@@ -28,5 +28,10 @@ class Reading(NamedTuple):
     reset_attention_mask: bool = False
     eod_mask_loss: bool = False
 
+    @property
+    def apart(self) -> bool:
+        """Whether documents are told from one another."""
+        return self.reset_position_ids or self.reset_attention_mask or self.eod_mask_loss
+
 
 PLAIN = Reading(eod=-1)

@@ -201,16 +201,7 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
     sharding = STAGES.load(f"zero_{config.optimizer.zero_stage}").Stage(models, core, config.optimizer, rows * length)
     if core.fp8_param:
         draw_master_weights(sharding, core, config.training.seed)
-    data = build_data(
-        config.data,
-        make.step,
-        config.training.seed,
-        tokenizer,
-        evaluates=config.training.eval_interval is not None,
-        agree=lambda find: first_finds(find, "the training data", each_node=not config.data.shared_storage),
-        window=make.window,
-        apart=reading.reset_position_ids or reading.reset_attention_mask or reading.eod_mask_loss,
-    ).of(make)
+    data = _data(config, tokenizer, make, reading)
     total = train_iterations(config)
     by_samples = in_samples(config.optimizer, config.training.rampup_batch_size is not None)
     store = Store(config.checkpoint.save, layout, config.checkpoint, Experts.of(core)) if config.checkpoint.save else None
@@ -248,6 +239,20 @@ def build(config: Config, device: torch.device, preemption: Preemption | None = 
         trace=Trace(config.monitor, config.checkpoint.save, layout.rank, device),
         preemption=preemption or Preemption(),
     )
+
+
+def _data(config: Config, tokenizer: Tokenizer, make: Maker, reading: Reading) -> Data:
+    """What the objective makes of the data that the flags name."""
+    return build_data(
+        config.data,
+        make.step,
+        config.training.seed,
+        tokenizer,
+        evaluates=config.training.eval_interval is not None,
+        agree=lambda find: first_finds(find, "the training data", each_node=not config.data.shared_storage),
+        window=make.window,
+        apart=reading.apart,
+    ).of(make)
 
 
 def _seen(*of) -> dict:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import pathlib
-import sys
 import zipfile
 from collections.abc import Iterator
 
 from examples.quickstart_corpus import wikipedia
 from tests.corpus.matching.near_duplicates import NOVEL
+from tests.corpus.real_documents import WHEELS
 
 LONGEST = 20_000  # characters of a document
 BYTES = {"english": 900_000, "chinese": 250_000, "code": 350_000}
@@ -38,7 +38,7 @@ def _first(texts: Iterator[str], most: int) -> Iterator[str]:
 
 
 def _wheel() -> pathlib.Path:
-    (found,) = pathlib.Path(sys.prefix, "gensim").glob("gensim-*.whl")
+    (found,) = WHEELS.glob("gensim-*.whl")
     return found
 
 

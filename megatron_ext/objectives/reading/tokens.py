@@ -26,7 +26,7 @@ def ordinary(tokenizer) -> np.ndarray:
 
 @functools.lru_cache(maxsize=4)
 def begins_word(tokenizer) -> np.ndarray:
-    """bool `[vocab_size]`: whether a word begins with the token: it is not letters or digits that go on. An ideograph never does:
+    """bool `[vocab_size]`: whether a word begins with the token: it is not letters or digits that go on. An ideograph begins one:
     no space stands between two, and BERT's tokenizer makes a word of each (github.com/google-research/bert, multilingual.md)."""
     return np.array([not _goes_on(text) for text in _texts(tokenizer)])
 
