@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 import torch
 
@@ -36,14 +38,13 @@ CASES = [
 def runs(pool, tmp_path_factory):
     tokenizer = texts.write_tokenizer_with_control_tokens(tmp_path_factory.mktemp("tokenizer"), VOCAB)
 
-    class Runs(dict):
-        def __missing__(self, model):
-            folder = tmp_path_factory.mktemp(model)
-            outcome(pool, [*RUN, *MODELS[model], "--tokenizer-model", tokenizer], 1, folder)
-            self[model] = str(folder)
-            return self[model]
+    @functools.cache
+    def folder_of(model):
+        folder = tmp_path_factory.mktemp(model)
+        outcome(pool, [*RUN, *MODELS[model], "--tokenizer-model", tokenizer], 1, folder)
+        return str(folder)
 
-    return Runs()
+    return folder_of
 
 
 def differences(trained, flags, cached: bool) -> tuple[list[float], float]:
@@ -81,7 +82,7 @@ def differences(trained, flags, cached: bool) -> tuple[list[float], float]:
 @pytest.mark.parametrize("cached", [True, False], ids=["cached", "uncached"])
 @pytest.mark.parametrize("model", MODELS)
 def test_every_step_equals_the_whole_alone(model, cached, runs, pool):
-    found, other = pool.run(opened, 1, ["--load", runs[model], "--prompt", "1"], differences, cached)[0]
+    found, other = pool.run(opened, 1, ["--load", runs(model), "--prompt", "1"], differences, cached)[0]
     assert max(found) <= 1e-4 and other > 1, "another row's logits are far from these"
 
 
@@ -106,7 +107,7 @@ def fed(trained, flags) -> tuple[list[int], list[str]]:
 
 
 def test_the_encoder_reads_once_and_its_keys_are_made_once(runs, pool):
-    sizes, kept = pool.run(opened, 1, ["--load", runs["t5"], "--prompt", "1"], fed)[0]
+    sizes, kept = pool.run(opened, 1, ["--load", runs("t5"), "--prompt", "1"], fed)[0]
     assert sizes == [5, 1, 1, 1]
     assert kept == [
         f"{layer} {name} {shape}"
@@ -123,7 +124,7 @@ DRAWN = ["--temperature", "1.5", "--top-k", "50", "--repetition-penalty", "1.1",
 @pytest.mark.parametrize(("model", "layout"), CASES)
 def test_on_any_layout_the_same(model, layout, runs, pool):
     """Drawn texts that outgrow the decoder's window; three batches, so that three groups have one each."""
-    argv = ["--load", runs[model], "--prompt", *PROMPTS, *DRAWN]
+    argv = ["--load", runs(model), "--prompt", *PROMPTS, *DRAWN]
     world_size, flags = LAYOUTS[layout]
     expected = pool.run(opened, 1, argv, continuations)[0]
     assert pool.run(opened, world_size, [*argv, *flags], continuations)[0] == expected

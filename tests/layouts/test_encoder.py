@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from tests import texts
@@ -45,13 +47,12 @@ def run(tmp_path_factory):
 def references(pool, run, tmp_path_factory):
     """The run on one process, for each model that is asked for."""
 
-    class Runs(dict):
-        def __missing__(self, model):
-            argv = [*run, *MODELS[model], "--micro-batch-size", "2"]
-            self[model] = outcome(pool, argv, 1, tmp_path_factory.mktemp("reference"))
-            return self[model]
+    @functools.cache
+    def alone(model):
+        argv = [*run, *MODELS[model], "--micro-batch-size", "2"]
+        return outcome(pool, argv, 1, tmp_path_factory.mktemp("reference"))
 
-    return Runs()
+    return alone
 
 
 @pytest.mark.parametrize(("model", "layout"), CASES)
@@ -59,7 +60,7 @@ def test_layout_equals_one_process(model, layout, pool, run, references, tmp_pat
     world_size, flags = LAYOUTS[layout]
     argv = [*run, *MODELS[model], "--micro-batch-size", "1" if "DP2" in layout else "2", *flags]
     found = outcome(pool, argv, world_size, tmp_path)
-    compare(found, references[model], updates=6)
+    compare(found, references(model), updates=6)
     for record in found.records if model == "bert" else ():
         assert record["words_loss"] + record["sentence_loss"] == pytest.approx(record["loss"], rel=1e-6)
         assert 0 <= record["sentence_accuracy"] <= 1 and record["sentence_loss"] == pytest.approx(0.7, abs=0.3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from tests import texts
@@ -57,18 +59,16 @@ def run(tmp_path_factory):
 def references(pool, run, tmp_path_factory):
     """The run on one process, for each model and depth that is asked for."""
 
-    class Runs(dict):
-        def __missing__(self, key):
-            model, depth = key
-            argv = [*run, *MODELS[model], *DEPTH[depth], "--micro-batch-size", "2"]
-            self[key] = outcome(pool, argv, 1, tmp_path_factory.mktemp("reference"))
-            return self[key]
+    @functools.cache
+    def alone(model, depth):
+        argv = [*run, *MODELS[model], *DEPTH[depth], "--micro-batch-size", "2"]
+        return outcome(pool, argv, 1, tmp_path_factory.mktemp("reference"))
 
-    return Runs()
+    return alone
 
 
 @pytest.mark.parametrize(("model", "depth", "layout"), CASES)
 def test_layout_equals_one_process(model, depth, layout, pool, run, references, tmp_path):
     world_size, flags = LAYOUTS[layout]
     argv = [*run, *MODELS[model], *DEPTH[depth], "--micro-batch-size", "1" if "DP2" in layout else "2", *flags]
-    compare(outcome(pool, argv, world_size, tmp_path), references[model, depth], updates=6)
+    compare(outcome(pool, argv, world_size, tmp_path), references(model, depth), updates=6)

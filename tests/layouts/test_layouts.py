@@ -6,6 +6,7 @@ four that a layout's stages need.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 
@@ -140,14 +141,12 @@ def cases_before(pool):
 def references(pool, cases_before, tmp_path_factory):
     """The run on one process, for each model and depth that is asked for."""
 
-    class Runs(dict):
-        def __missing__(self, model_and_depth):
-            name, depth = model_and_depth
-            argv = [*MODELS[name], *RUN, *depth, "--micro-batch-size", "2"]
-            self[model_and_depth] = outcome(pool, argv, 1, tmp_path_factory.mktemp("reference"))
-            return self[model_and_depth]
+    @functools.cache
+    def alone(name, depth):
+        argv = [*MODELS[name], *RUN, *depth, "--micro-batch-size", "2"]
+        return outcome(pool, argv, 1, tmp_path_factory.mktemp("reference"))
 
-    return Runs()
+    return alone
 
 
 def depth_for(layout: str) -> tuple[str, ...]:
@@ -159,7 +158,7 @@ def check(model, layout, world_size, flags, micro_batch_size, pool, references, 
     """A model on a layout equals it on one process; both runs."""
     depth = depth_for(layout) if depth is None else depth
     found = outcome(pool, [*MODELS[model], *RUN, *depth, "--micro-batch-size", micro_batch_size, *flags], world_size, folder)
-    reference = references[model, depth]
+    reference = references(model, depth)
     compare(found, reference)
     return found, reference
 

@@ -5,6 +5,7 @@ By default a covering set of pairs (every layout saves once and loads once); all
 
 from __future__ import annotations
 
+import functools
 import math
 
 import pytest
@@ -86,26 +87,19 @@ def runs(tmp_path_factory):
 def straight(pool, runs, tmp_path_factory):
     """The run on one process that nobody stopped, by its model."""
 
-    class Straight(dict):
-        def __missing__(self, model):
-            self[model] = outcome(pool, runs[model], 1, tmp_path_factory.mktemp("straight"))
-            return self[model]
-
-    return Straight()
+    return functools.cache(lambda model: outcome(pool, runs[model], 1, tmp_path_factory.mktemp("straight")))
 
 
 @pytest.fixture(scope="module")
 def saved(pool, runs, tmp_path_factory):
     """`saved(model, layout)`: the folder of a run stopped after four updates, and its state read back by one process."""
-    known = {}
 
+    @functools.cache
     def of(model, layout):
-        if (model, layout) not in known:
-            world_size, flags = ALL[layout]
-            folder = tmp_path_factory.mktemp("saved")
-            outcome(pool, [*runs[model], *flags, "--exit-interval", "4"], world_size, folder)
-            known[model, layout] = folder, whole(pool.run(restored, 1, ["--load", str(folder)], tensors, runs[model]))
-        return known[model, layout]
+        world_size, flags = ALL[layout]
+        folder = tmp_path_factory.mktemp("saved")
+        outcome(pool, [*runs[model], *flags, "--exit-interval", "4"], world_size, folder)
+        return folder, whole(pool.run(restored, 1, ["--load", str(folder)], tensors, runs[model]))
 
     return of
 
@@ -138,7 +132,7 @@ def test_other_architectures_move_too(architecture, before, after, pool, runs, s
 @pytest.mark.parametrize(("before", "after"), EXPERT_PAIRS)
 def test_biases_and_further_layers_move_too(before, after, pool, runs, saved, straight, tmp_path):
     run = moved("experts", before, after, pool, runs, saved, straight, tmp_path)
-    straight_experts = straight["experts"]
+    straight_experts = straight("experts")
     for name, tensor in straight_experts.final.items():
         if name.endswith("expert_bias"):  # steps of 0.02, which may go either way where an expert has just its share
             assert run.final[name].any() and (run.final[name] - tensor).abs().max() <= 1e-6, name
@@ -155,7 +149,7 @@ def moved(model, before, after, pool, runs, saved, straight, tmp_path):
         assert torch.equal(loaded[name], tensor), name
     found = outcome(pool, [*run, *flags, "--load", str(folder)], world_size, tmp_path)
     assert [record["iteration"] for record in found.records] == list(range(5, 15))
-    for ours, theirs in zip(found.records, straight[model].records[4:], strict=True):
+    for ours, theirs in zip(found.records, straight(model).records[4:], strict=True):
         for key in ("loss", "grad_norm"):
             assert ours[key] == pytest.approx(theirs[key], rel=1e-5), f"{key} of iteration {ours['iteration']}"
     return found
